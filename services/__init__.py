@@ -1,0 +1,1 @@
+"""The ledger of subscription credits: its rules, its shell and its ways in."""
