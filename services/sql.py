@@ -1,0 +1,128 @@
+"""Named queries, read from the `.sql` file beside the code that runs them.
+
+    -- name: lock_balances
+    -- Locks the balance rows of a batch, in id order so that two batches never deadlock.
+    SELECT subscription_id, version FROM {schema}.balance
+    WHERE subscription_id = ANY(%(subscription_ids)s) ORDER BY subscription_id FOR UPDATE
+
+A `-- name:` line begins a query, and the comment lines right below it say what it is for. `{schema}` is the
+ledger's schema, quoted. All else, psycopg's placeholders included, goes to PostgreSQL as it is written.
+"""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import dropwhile, takewhile
+from pathlib import Path
+
+_MARKER = re.compile(r"--\s*name\s*:(?P<name>.*)")
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedQuery:
+    """One query of a file. `statement` still has its `{schema}`; `documentation` may be empty."""
+
+    name: str
+    documentation: str
+    statement: str
+
+
+class Queries(dict[str, bytes]):
+    """The statements of one file by name, for one schema, ready for `cursor.execute`.
+
+    They are bytes because psycopg parses the placeholders of a bytes query once and remembers them.
+    """
+
+    def __init__(self, statements: dict[str, bytes], source: str) -> None:
+        super().__init__(statements)
+        self.source = source
+
+    def __missing__(self, name: str) -> bytes:
+        raise KeyError(f"no query {name!r} in {self.source}")
+
+
+def load_queries(anchor: str, filename: str, *, schema: str) -> Queries:
+    """The queries of `filename`, which lies beside `anchor`: a package's name or a module's `__file__`.
+
+    Raises ValueError for a file that `parse_queries` refuses and for a schema that `quote_schema` refuses.
+    """
+    folder = Path(anchor).parent if anchor.endswith(".py") else files(anchor)
+    text = (folder / filename).read_text(encoding="utf-8")
+    quoted = quote_schema(schema)
+    return Queries(
+        {
+            query.name: query.statement.replace("{schema}", quoted).encode()
+            for query in parse_queries(text, filename)
+        },
+        filename,
+    )
+
+
+def quote_schema(schema: str) -> str:
+    """The schema's name as an SQL identifier. Raises ValueError unless it is lower-case and at most 63 long."""
+    if not _SCHEMA.fullmatch(schema):
+        raise ValueError(f"not a schema name: {schema!r} (wanted: {_SCHEMA.pattern})")
+    return f'"{schema}"'
+
+
+def parse_queries(text: str, source: str) -> list[NamedQuery]:
+    """The queries of a file's text, in its order; `source` names the file in errors.
+
+    Raises ValueError for a statement before the first name, a name that is used twice or is not in snake_case,
+    and a name without a statement. Comments before the first name belong to the file.
+    """
+    header, *sections = _sections(text)
+    if not all(_is_aside(line) for line in header.lines):
+        raise ValueError(f"{source}: a statement before the first name")
+    queries: dict[str, NamedQuery] = {}
+    for section in sections:
+        where = f"{source}:{section.line_number}"
+        if not _NAME.fullmatch(section.name):
+            raise ValueError(f"{where}: not a query name: {section.name!r}")
+        if section.name in queries:
+            raise ValueError(f"{where}: the name {section.name!r} is used twice")
+        queries[section.name] = _named_query(section, where)
+    return list(queries.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    name: str
+    line_number: int
+    lines: list[str]
+
+
+def _sections(text: str) -> list[_Section]:
+    """The nameless part above the first marker, then one section a marker."""
+    sections = [_Section("", 1, [])]
+    for line_number, line in enumerate(text.split("\n"), start=1):
+        if marker := _MARKER.fullmatch(line.strip()):
+            sections.append(_Section(marker["name"].strip(), line_number, []))
+        else:
+            sections[-1].lines.append(line)
+    return sections
+
+
+def _named_query(section: _Section, where: str) -> NamedQuery:
+    """Comments right below the name are documentation; those below the statement are not part of it."""
+    statement = list(dropwhile(_is_aside, section.lines))
+    documentation = takewhile(_is_comment, section.lines)
+    while statement and _is_aside(statement[-1]):
+        statement.pop()
+    if not statement:
+        raise ValueError(f"{where}: {section.name!r} has no statement")
+    return NamedQuery(
+        section.name,
+        " ".join(line.strip().removeprefix("--").strip() for line in documentation),
+        "\n".join(statement),
+    )
+
+
+def _is_aside(line: str) -> bool:
+    return not line.strip() or _is_comment(line)
+
+
+def _is_comment(line: str) -> bool:
+    return line.strip().startswith("--")
