@@ -61,7 +61,7 @@ def load_queries(anchor: str, filename: str, *, schema: str) -> Queries:
 
 
 def quote_schema(schema: str) -> str:
-    """The schema's name as an SQL identifier. Raises ValueError unless it is lower-case and at most 63 long."""
+    """The schema's name as an SQL identifier. Raises ValueError unless it is short and lower-case."""
     if not _SCHEMA.fullmatch(schema):
         raise ValueError(f"not a schema name: {schema!r} (wanted: {_SCHEMA.pattern})")
     return f'"{schema}"'
@@ -70,7 +70,7 @@ def quote_schema(schema: str) -> str:
 def parse_queries(text: str, source: str) -> list[NamedQuery]:
     """The queries of a file's text, in its order; `source` names the file in errors.
 
-    Raises ValueError for a statement before the first name, a name that is used twice or is not in snake_case,
+    Raises ValueError for a statement before the first name, a name that is used twice or not in snake_case,
     and a name without a statement. Comments before the first name belong to the file.
     """
     header, *sections = _sections(text)

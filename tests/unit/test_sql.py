@@ -19,7 +19,7 @@ FOR UPDATE;
 -- What follows is for reads.
 -- name: balance_row
 
-SELECT '{}'::jsonb, s FROM {schema}.balance JOIN {schema}.renewal USING (s) WHERE s = %s
+SELECT '{}'::jsonb, s FROM {schema}.a JOIN {schema}.b USING (s) WHERE s = %s
 """
 
 
@@ -41,7 +41,7 @@ def test_a_file_is_its_named_queries_in_order() -> None:
         NamedQuery(
             name="balance_row",
             documentation="",
-            statement="SELECT '{}'::jsonb, s FROM {schema}.balance JOIN {schema}.renewal USING (s) WHERE s = %s",
+            statement="SELECT '{}'::jsonb, s FROM {schema}.a JOIN {schema}.b USING (s) WHERE s = %s",
         ),
     ]
 
@@ -51,7 +51,7 @@ def test_the_schema_is_quoted_everywhere_and_nothing_else_changes(module: str) -
 
     assert list(queries) == ["lock_balances", "balance_row"]
     assert queries["balance_row"] == (
-        b"""SELECT '{}'::jsonb, s FROM "ledger_1".balance JOIN "ledger_1".renewal USING (s) WHERE s = %s"""
+        b"""SELECT '{}'::jsonb, s FROM "ledger_1".a JOIN "ledger_1".b USING (s) WHERE s = %s"""
     )
 
 
