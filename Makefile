@@ -1,0 +1,78 @@
+# What the targets do: `make help`. All that set-up needs is Python 3.11 or newer; choose one with PYTHON=python3.13.
+PYTHON ?= python3
+# Test processes: one a core, between 2 and 4.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
+	if [ $$cores -gt 4 ]; then echo 4; elif [ $$cores -lt 2 ]; then echo 2; else echo $$cores; fi)
+# More arguments for the program behind a target, as in: make test ARGS="-k upgrade"
+ARGS ?=
+
+MAKEFLAGS += --no-print-directory
+PIP := .venv/bin/python -m pip --disable-pip-version-check -qq
+SETUP := .venv/.installed
+SECRETS := .secrets
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test long bench check lock up down clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: $(SETUP) ## make .venv from requirements.lock (the targets that need it do so by themselves)
+
+run: $(SETUP) ## start everything here, embedded PostgreSQL included
+	@exec .venv/bin/tallystick serve $(ARGS)
+
+test: $(SETUP) ## run the whole test suite
+	@.venv/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
+
+long: $(SETUP) ## run the tests that take minutes: faults, simulations, large ledgers
+	@.venv/bin/python -m pytest -q -m long $(ARGS)
+
+bench: $(SETUP) ## measure speed against a plain SQL ledger on this machine
+	@.venv/bin/python -m pytest -q -s -m bench $(ARGS)
+
+check: $(SETUP) ## lint, format, types and layout
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/python -m pytest -q tests/unit/test_layout.py
+
+lock: $(SETUP) ## write requirements.lock anew from pyproject.toml (ARGS=--upgrade for the newest versions)
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv --no-config pip compile pyproject.toml --extra dev \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--quiet --output-file requirements.lock $(ARGS)
+
+up: $(SECRETS)/tallystick_bootstrap_key ## start everything in Docker, on port 8000
+	@eval "$$(ls -ln $< | awk '{ print "export TALLYSTICK_UID=" $$3 " TALLYSTICK_GID=" $$4 }')" && \
+		docker compose up --build --detach --wait $(ARGS)
+	@echo "Tallystick answers on http://127.0.0.1:8000 ; a key with every scope is in $<"
+
+down: ## stop what `make up` started; ledger and secrets stay
+	@docker compose down $(ARGS)
+
+clean: ## remove set-up and caches; ledgers and secrets stay
+	@rm -rf .venv *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
+	@find services projections tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A working environment is kept and brought up to date; a broken or missing one is made.
+$(SETUP): pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Tallystick needs Python 3.11 or newer; there is no $(PYTHON)."; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Tallystick needs Python 3.11 or \
+	newer, and $(PYTHON) is %d.%d. Name another one, as in: make run PYTHON=python3.13" % v[:2])'
+	@.venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Setting up .venv, once; about a minute"; $(PYTHON) -m venv --clear .venv; }
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Random secrets that only their owner can read. The containers run as that owner: whoever calls make, or 10001 where
+# that is root. The key is written last, so that an interrupted run starts over.
+$(SECRETS)/tallystick_bootstrap_key:
+	@umask 077 && mkdir -p $(SECRETS) && cd $(SECRETS) && \
+		random() { od -An -v -N "$$1" -tx1 /dev/urandom | tr -d ' \n'; } && \
+		random 24 > postgres_password && \
+		{ printf 'postgresql://tallystick:' && cat postgres_password && \
+			printf '@postgres:5432/tallystick'; } > tallystick_database_url && \
+		random 32 > tallystick_bootstrap_key && \
+		if [ "$$(id -u)" = 0 ]; then chown 10001:10001 postgres_password tallystick_*; fi
+	@echo "Made secrets in $(SECRETS)"
