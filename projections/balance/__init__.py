@@ -1,0 +1,1 @@
+"""The balance read model: one row per subscription, written with every command."""

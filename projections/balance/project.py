@@ -1,0 +1,42 @@
+"""The balance row is a slice of the folded state, so that there is one fold and not two that must agree."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from services.subscription.state import Status, Subscription
+
+
+class BalanceRow(Struct, frozen=True):
+    """What the balance table keeps of a state; the subscription's id and its last position stand beside it."""
+
+    version: int
+    plan_id: str
+    status: Status
+    granted_credits: int
+    used_credits: int
+    reversed_credits: int
+    carried_credits: int
+    cycle_number: int
+    cycle_starts_at: datetime
+    cycle_ends_at: datetime
+    credits_renew_at: datetime | None
+    test_clock_id: str | None
+
+
+def project(state: Subscription) -> BalanceRow:
+    """The row for a state."""
+    return BalanceRow(
+        version=state.version,
+        plan_id=state.plan.plan_id,
+        status=state.status,
+        granted_credits=state.granted_credits,
+        used_credits=state.used_credits,
+        reversed_credits=state.reversed_credits,
+        carried_credits=state.carried_credits,
+        cycle_number=state.cycle.number,
+        cycle_starts_at=state.cycle.starts_at,
+        cycle_ends_at=state.cycle.ends_at,
+        credits_renew_at=state.credits_renew_at,
+        test_clock_id=state.test_clock_id,
+    )

@@ -1,0 +1,47 @@
+"""The public form of a balance (SPEC: Balance)."""
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from projections.balance.project import BalanceRow
+from services.subscription.calendar import Period
+from services.subscription.state import Status
+
+
+class Balance(Struct, frozen=True):
+    """The credits of one subscription at one instant: `balance = granted - used + reversed`."""
+
+    subscription_id: UUID
+    plan_id: str
+    status: Status
+    balance_credits: int
+    granted_credits: int
+    used_credits: int
+    reversed_credits: int
+    carried_credits: int
+    cycle: Period
+    credits_renew_at: datetime | None
+    as_of: datetime
+    version: int
+    position: int
+
+
+def balance_view(subscription_id: UUID, row: BalanceRow, position: int, as_of: datetime) -> Balance:
+    """The balance that a row shows at an instant within its cycle."""
+    return Balance(
+        subscription_id=subscription_id,
+        plan_id=row.plan_id,
+        status=row.status,
+        balance_credits=row.granted_credits - row.used_credits + row.reversed_credits,
+        granted_credits=row.granted_credits,
+        used_credits=row.used_credits,
+        reversed_credits=row.reversed_credits,
+        carried_credits=row.carried_credits,
+        cycle=Period(row.cycle_number, row.cycle_starts_at, row.cycle_ends_at),
+        credits_renew_at=row.credits_renew_at,
+        as_of=as_of,
+        version=row.version,
+        position=position,
+    )

@@ -1,0 +1,1 @@
+"""The renewal read model: what each subscription is and when time will next change it."""

@@ -1,0 +1,32 @@
+"""The hash of a recorded event: the link of its stream's chain and its leaf in the ledger's Merkle tree.
+
+SHA-256 over, in this order: a zero byte (the leaf prefix of RFC 9162), the stream id (16 bytes), the version (8 bytes,
+big-endian), the recording instant (microseconds since 1970, 8 bytes, signed), the hash of the stream's previous event
+(32 bytes; zeros before the first), the length of the topic (2 bytes) and the topic, and the stored JSON as it is.
+"""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from struct import Struct as Layout
+from uuid import UUID
+
+NO_HASH = bytes(32)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_PREIMAGE_HEAD = Layout(">x16sQq32sH")
+
+
+def microseconds_since_epoch(instant: datetime) -> int:
+    """The instant as a whole number of microseconds since 1970-01-01T00:00:00Z."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def event_hash(
+    stream_id: UUID, version: int, recorded_at: datetime, previous_hash: bytes, topic: str, state: bytes
+) -> bytes:
+    """The 32-byte hash of one recorded event."""
+    name = topic.encode()
+    head = _PREIMAGE_HEAD.pack(
+        stream_id.bytes, version, microseconds_since_epoch(recorded_at), previous_hash, len(name)
+    )
+    return sha256(head + name + state).digest()

@@ -1,0 +1,78 @@
+-- The statements of the write path: one transaction for a batch of commands, whatever their number.
+
+-- name: begin_batch
+-- Durability and patience of this transaction only, so that a pooler may hand the connection to anyone afterwards.
+SELECT set_config('synchronous_commit', 'on', true),
+       set_config('lock_timeout', '1s', true),
+       set_config('statement_timeout', '10s', true),
+       set_config('idle_in_transaction_session_timeout', '10s', true)
+
+-- name: lock_streams
+-- Locks the batch's subscriptions in id order, so that two batches never deadlock, and learns their versions.
+SELECT subscription_id, version FROM {schema}.balance
+WHERE subscription_id = ANY(%(ids)s) ORDER BY subscription_id FOR UPDATE
+
+-- name: select_tails
+-- The events of several streams above a version each, in order.
+SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id
+FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[]) AS wanted (id, version)
+JOIN {schema}.ledger_events AS e ON e.originator_id = wanted.id AND e.originator_version > wanted.version
+ORDER BY e.originator_id, e.originator_version
+
+-- name: select_snapshots
+-- The newest snapshot of each stream that has one.
+SELECT wanted.id, s.originator_version, s.topic, s.state
+FROM unnest(%(ids)s::uuid[]) AS wanted (id)
+CROSS JOIN LATERAL (
+    SELECT originator_version, topic, state FROM {schema}.ledger_snapshots
+    WHERE originator_id = wanted.id ORDER BY originator_version DESC LIMIT 1
+) AS s
+
+-- name: lock_clocks
+-- What the test clocks say; locked so that none advances between the reading and the commit.
+SELECT test_clock_id, now FROM {schema}.test_clocks WHERE test_clock_id = ANY(%(ids)s)
+ORDER BY test_clock_id FOR SHARE
+
+-- name: append_events
+-- Moves the head row and appends. The head row's lock is held to the commit, so positions are gapless and in commit
+-- order, and a reader that follows them never skips an event.
+WITH head AS (
+    UPDATE {schema}.head SET last_id = last_id + %(count)s RETURNING last_id - %(count)s AS base
+), appended AS (
+    INSERT INTO {schema}.ledger_events
+        (notification_id, originator_version, recorded_at, originator_id, topic, previous_hash, state)
+    SELECT head.base + e.ordinal, e.version, e.recorded_at, e.id, e.topic, e.previous_hash, e.state
+    FROM head, unnest(
+        %(ids)b::uuid[], %(versions)b::bigint[], %(instants)b::timestamptz[], %(topics)s::text[],
+        %(previous_hashes)b::bytea[], %(states)b::bytea[]
+    ) WITH ORDINALITY AS e (id, version, recorded_at, topic, previous_hash, state, ordinal)
+)
+SELECT base FROM head
+
+-- name: find_event
+-- One event by stream and version: whether a commit whose answer was lost took place.
+SELECT originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id
+FROM {schema}.ledger_events WHERE originator_id = %(id)s AND originator_version = %(version)s
+
+-- name: insert_refusals
+-- One row per subscription, generation and version: a client that retries in a loop does not grow the log.
+INSERT INTO {schema}.refusals
+    (subscription_id, generation_id, version, model, settings, code, required_credits, balance_credits, refused_at)
+SELECT * FROM unnest(
+    %(ids)s::uuid[], %(generation_ids)s::text[], %(versions)s::bigint[], %(models)s::text[], %(settings)s::jsonb[],
+    %(codes)s::text[], %(required)s::bigint[], %(balances)s::bigint[], %(instants)s::timestamptz[]
+)
+ON CONFLICT (subscription_id, generation_id, version) DO NOTHING
+
+-- name: find_answers
+-- The answers that were given under idempotency keys.
+SELECT w.key_id, w.idempotency_key, a.request_hash, a.answer
+FROM unnest(%(key_ids)s::text[], %(keys)s::text[]) AS w (key_id, idempotency_key)
+JOIN {schema}.idempotent_answers AS a USING (key_id, idempotency_key)
+
+-- name: insert_answers
+-- Kept in the transaction of what they answer, so that a lost reply can be asked for again.
+INSERT INTO {schema}.idempotent_answers (key_id, idempotency_key, request_hash, answer, answered_at)
+SELECT * FROM unnest(
+    %(key_ids)s::text[], %(keys)s::text[], %(hashes)s::bytea[], %(answers)s::bytea[], %(instants)s::timestamptz[]
+)

@@ -1,0 +1,105 @@
+"""Stored JSON and events: `{"data": {...}, "metadata": {...}}`, one decoder a topic, old versions upcast.
+
+The topic is the event's class name, so code may move without touching what is stored. An event whose form has changed
+is stored with `"v": 2` (3, ...); `UPCASTERS[topic]` lists the functions that lift its data one version each.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Generic, TypeVar, get_args
+from uuid import UUID
+
+import msgspec
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import Mapper, StoredEvent
+from msgspec import Struct
+
+from services.ledger.hashing import NO_HASH
+from services.ledger.records import ChainedEvent, Metadata, Recorded, StreamHead
+from services.subscription.events import Event
+
+SNAPSHOT_TOPIC = "StreamHead"
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+UPCASTERS: Mapping[str, tuple[Upcaster, ...]] = {}
+
+E = TypeVar("E")
+
+
+class StoredBody(Struct, Generic[E], frozen=True, omit_defaults=True):
+    """The JSON of a stored event; `v` is the version of the form of its data."""
+
+    data: E
+    metadata: Metadata
+    v: int = 1
+
+
+class UnreadableEvent(ValueError):
+    """A stored event could not be read."""
+
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_HEAD_DECODER = msgspec.json.Decoder(StreamHead)
+_DECODERS: Mapping[str, msgspec.json.Decoder[StoredBody[Any]]] = {
+    kind.__name__: msgspec.json.Decoder(StoredBody[kind])  # type: ignore[valid-type] # the union's own members
+    for kind in get_args(Event)
+}
+
+
+class EventMapper(Mapper[UUID]):
+    """The library's mapper for recorded events, and for heads as snapshots."""
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
+        """The stored form of an event or a head."""
+        if isinstance(domain_event, Recorded):
+            return domain_event.stored
+        assert isinstance(domain_event, StreamHead)
+        return StoredEvent(
+            domain_event.originator_id,
+            domain_event.originator_version,
+            SNAPSHOT_TOPIC,
+            _ENCODER.encode(domain_event),
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        """The event, or the head, that was stored. Raises UnreadableEvent."""
+        if stored_event.topic == SNAPSHOT_TOPIC:
+            return _HEAD_DECODER.decode(stored_event.state)
+        assert isinstance(stored_event, ChainedEvent)
+        return read_event(stored_event)
+
+
+def next_event(
+    stream_id: UUID, head: StreamHead | None, event: Event, metadata: Metadata, recorded_at: datetime
+) -> Recorded:
+    """The event as the next of its stream, chained to the one before."""
+    topic = type(event).__name__
+    stored = ChainedEvent(
+        originator_id=stream_id,
+        originator_version=head.originator_version + 1 if head else 1,
+        topic=topic,
+        state=_ENCODER.encode(StoredBody(event, metadata, 1 + len(UPCASTERS.get(topic, ())))),
+        recorded_at=recorded_at,
+        previous_hash=head.hash if head else NO_HASH,
+    )
+    return Recorded(stored, event, metadata)
+
+
+def read_event(stored: ChainedEvent) -> Recorded:
+    """The event that was stored, in today's form. Raises UnreadableEvent naming it."""
+    try:
+        decoder = _DECODERS[stored.topic]
+        body = _upcast(stored, decoder.type) if stored.topic in UPCASTERS else decoder.decode(stored.state)
+    except (KeyError, msgspec.MsgspecError) as error:
+        where = f"{stored.topic} {stored.originator_id} version {stored.originator_version}"
+        raise UnreadableEvent(f"{where}: {error}") from error
+    return Recorded(stored, body.data, body.metadata)
+
+
+def _upcast(stored: ChainedEvent, form: Any) -> StoredBody[Any]:
+    raw = msgspec.json.decode(stored.state)
+    upcasters = UPCASTERS[stored.topic]
+    for upcaster in upcasters[raw.get("v", 1) - 1 :]:
+        raw["data"] = upcaster(raw["data"])
+    body: StoredBody[Any] = msgspec.convert(raw, type=form)
+    return body

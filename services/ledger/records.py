@@ -1,0 +1,98 @@
+"""An event as it is recorded: what happened, when, by whom, and after which event."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from msgspec import Struct
+
+from services.ledger.hashing import event_hash
+from services.subscription.events import Event
+from services.subscription.state import Subscription, evolve
+
+
+class Metadata(Struct, frozen=True):
+    """Who asked: the id of the API key, and the id of the request."""
+
+    key_id: str
+    request_id: str
+
+
+@dataclass(frozen=True)
+class ChainedEvent(StoredEvent):
+    """A stored event with the columns that the ledger adds to the library's; `position` is None until stored."""
+
+    originator_id: UUID
+    recorded_at: datetime
+    previous_hash: bytes
+    position: int | None = None
+
+    @property
+    def hash(self) -> bytes:
+        """The hash that the stream's next event carries."""
+        return event_hash(
+            self.originator_id,
+            self.originator_version,
+            self.recorded_at,
+            self.previous_hash,
+            self.topic,
+            self.state,
+        )
+
+
+class Recorded(Struct, frozen=True):
+    """One event of a stream, as stored and as read. The two properties are the library's names."""
+
+    stored: ChainedEvent
+    event: Event
+    metadata: Metadata
+
+    @property
+    def originator_id(self) -> UUID:
+        """The stream."""
+        return self.stored.originator_id
+
+    @property
+    def originator_version(self) -> int:
+        """The place in the stream, from 1."""
+        return self.stored.originator_version
+
+
+class StreamHead(Struct, frozen=True):
+    """The newest end of a stream: its state, the hash of its last event, and when that was recorded.
+
+    Stored as it is, a head is the stream's snapshot at that version.
+    """
+
+    originator_id: UUID
+    state: Subscription
+    hash: bytes
+    recorded_at: datetime
+
+    @property
+    def id(self) -> UUID:
+        """The stream; the library's name for an aggregate's."""
+        return self.originator_id
+
+    @property
+    def version(self) -> int:
+        """The version of the last event."""
+        return self.state.version
+
+    @property
+    def originator_version(self) -> int:
+        """The version of the last event; the library's name for a snapshot's."""
+        return self.state.version
+
+
+def extend(head: StreamHead | None, events: Iterable[Recorded]) -> StreamHead | None:
+    """The head after more events; None only where there was none and nothing came."""
+    state = head.state if head else None
+    last = None
+    for last in events:
+        state = evolve(state, last.event)
+    if last is None or state is None:
+        return head
+    return StreamHead(last.originator_id, state, last.stored.hash, last.stored.recorded_at)

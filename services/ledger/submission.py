@@ -1,0 +1,106 @@
+"""What is put to the writer lane, and what it answers."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from projections.charges.view import Charge
+from services.ledger.records import ChainedEvent, Metadata
+from services.subscription.commands import Command
+from services.subscription.refusals import Refusal
+from services.subscription.state import Subscription
+
+
+class Charged(Struct, frozen=True):
+    """The charge is durable; `is_replay` tells a repeated request, which charged nothing."""
+
+    charge: Charge
+    is_replay: bool = False
+
+
+class Done(Struct, frozen=True):
+    """The command was carried out, in `event_count` events (0: it was so already)."""
+
+    subscription_id: UUID
+    state: Subscription
+    at: datetime
+    event_count: int
+
+
+class Repeated(Struct, frozen=True):
+    """The idempotency key was answered before: the first answer, as the asker rendered it."""
+
+    answer: bytes
+
+
+class Refused(Struct, frozen=True):
+    """The command was refused, with what it saw; nothing happened but what time had made due."""
+
+    refusal: Refusal
+
+
+class GenerationIdConflict(Refusal, frozen=True):
+    """This generation id was charged before, with another model or other settings."""
+
+    code = "generation_id_conflict"
+    original: Charge
+
+
+class IdempotencyKeyReused(Refusal, frozen=True):
+    """This idempotency key was used before, with another request."""
+
+    code = "idempotency_key_reused"
+
+
+class UnknownTestClock(Refusal, frozen=True):
+    """There is no test clock with this id."""
+
+    code = "unknown_test_clock"
+    test_clock_id: str
+
+
+class Failed(Struct, frozen=True):
+    """No answer can be given: the database could not be reached in time, or a defect was met.
+
+    Where `may_have_happened`, the outcome of a commit stayed unknown; the caller must ask again to know.
+    """
+
+    error: BaseException
+    may_have_happened: bool = False
+
+
+Answer = Charged | Done | Repeated | Refused | Failed
+
+
+class IdempotencyKey(Struct, frozen=True):
+    """A caller's key, the hash of the request it came with, and how to write the answer down."""
+
+    key: str
+    request_hash: bytes
+    render: Callable[[Answer], bytes]
+
+
+class Submission(msgspec.Struct, eq=False):
+    """One command on its way through the lane; `deliver` is called once, from the lane's thread."""
+
+    subscription_id: UUID
+    command: Command
+    metadata: Metadata
+    deliver: Callable[["Submission", Answer], None]
+    expected_version: int | None = None
+    idempotency: IdempotencyKey | None = None
+    submitted_at: float = msgspec.field(default_factory=time.monotonic)
+    uncertain: "Attempt | None" = None
+    """What was being committed when the connection broke: to be looked for before anything is done again."""
+
+
+class Attempt(Struct, frozen=True):
+    """The first event of an attempt and the answer that holds if it turns out to be stored."""
+
+    event: ChainedEvent
+    answer: Callable[[int], Answer]
+    """The answer, given the position of that first event."""

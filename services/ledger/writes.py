@@ -1,0 +1,184 @@
+"""The rows that a batch leaves: inline projections, the refusals log, kept answers, and last the events themselves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from psycopg import Connection
+
+from projections.balance import project as balance
+from projections.charges import project as charges
+from projections.renewal import project as renewal
+from services.ledger.recorder import LedgerRecorder, PendingPositions
+from services.ledger.records import Recorded, StreamHead
+from services.sql import load_queries
+from services.subscription.commands import ChargeGeneration
+from services.subscription.events import ChargeReversed, GenerationCharged
+from services.subscription.refusals import InsufficientCredits, NotInPlan, Refusal, SubscriptionHasEnded
+
+KEPT_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
+"""Refusals for want of credits, plan or subscription; a malformed request is no part of a customer's history."""
+
+_SETTINGS = msgspec.json.Encoder(decimal_format="number")
+
+
+class RefusalRow(Struct, frozen=True):
+    """A refused charge, with the balance and the version that it was refused on."""
+
+    subscription_id: UUID
+    command: ChargeGeneration
+    refusal: Refusal
+    version: int
+    balance_credits: int
+    refused_at: datetime
+
+    @staticmethod
+    def of(head: StreamHead, command: ChargeGeneration, refusal: Refusal, now: datetime) -> "RefusalRow":
+        """The row of a refusal on the head that it was decided on."""
+        return RefusalRow(head.originator_id, command, refusal, head.state.version, head.state.balance_credits, now)
+
+
+class KeptAnswer(Struct, frozen=True):
+    """An answer under an idempotency key."""
+
+    key_id: str
+    key: str
+    request_hash: bytes
+    answer: bytes
+    answered_at: datetime
+
+
+class Writes:
+    """Sends a batch's rows through the pipeline of the caller's transaction."""
+
+    def __init__(self, recorder: LedgerRecorder, schema: str) -> None:
+        self._recorder = recorder
+        self._balance = load_queries("projections.balance", "balance.sql", schema=schema)
+        self._renewal = load_queries("projections.renewal", "renewal.sql", schema=schema)
+        self._charges = load_queries("projections.charges", "charges.sql", schema=schema)
+
+    def send(
+        self,
+        connection: Connection[Any],
+        recorded: Sequence[Recorded],
+        heads: Mapping[UUID, StreamHead],
+        refusals: Iterable[RefusalRow],
+        answers: Sequence[KeptAnswer],
+    ) -> PendingPositions | None:
+        """Send everything; the positions of the events, or None where there are none."""
+        if kept := [row for row in refusals if isinstance(row.refusal, KEPT_REFUSALS)]:
+            connection.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(kept))
+        if answers:
+            connection.execute(self._recorder.queries["insert_answers"], _answer_arrays(answers))
+        if not recorded:
+            return None
+        self._send_charges(connection, recorded)
+        self._send_changed_terms(connection, recorded, heads)
+        positions = self._recorder.append(connection, [each.stored for each in recorded])
+        self._send_balances(connection, recorded, heads)
+        return positions
+
+    def _send_charges(self, connection: Connection[Any], recorded: Sequence[Recorded]) -> None:
+        rows = [
+            (each.originator_id, row)
+            for each in recorded
+            if (row := charges.project(each.event, each.originator_version)) is not None
+        ]
+        for query, kind in (
+            ("insert_charges", charges.ChargeRow),
+            ("reverse_charges", charges.ReversedCharge),
+        ):
+            if chosen := [(id, row) for id, row in rows if isinstance(row, kind)]:
+                arrays = {
+                    "ids": [id for id, _ in chosen],
+                    "generation_ids": [row.generation_id for _, row in chosen],
+                    "versions": [row.version for _, row in chosen],
+                }
+                connection.execute(self._charges[query], arrays)
+
+    def _send_changed_terms(
+        self, connection: Connection[Any], recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]
+    ) -> None:
+        """Whole rows, only of subscriptions to which more happened than a movement of counters."""
+        changed = {
+            each.originator_id for each in recorded if not isinstance(each.event, GenerationCharged | ChargeReversed)
+        }
+        if changed:
+            states = {id: heads[id].state for id in changed}
+            balances = {id: balance.project(state) for id, state in states.items()}
+            renewals = {id: renewal.project(state) for id, state in states.items()}
+            connection.execute(self._balance["upsert_balances"], _balance_arrays(balances))
+            connection.execute(self._renewal["upsert_renewals"], _renewal_arrays(renewals))
+
+    def _send_balances(
+        self, connection: Connection[Any], recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]
+    ) -> None:
+        ordinals = {each.originator_id: ordinal for ordinal, each in enumerate(recorded, start=1)}
+        states = [heads[id].state for id in ordinals]
+        arrays = {
+            "count": len(recorded),
+            "ids": list(ordinals),
+            "versions": [state.version for state in states],
+            "used": [state.used_credits for state in states],
+            "reversed": [state.reversed_credits for state in states],
+            "ordinals": list(ordinals.values()),
+        }
+        connection.execute(self._balance["move_balances"], arrays)
+
+
+def _balance_arrays(rows: Mapping[UUID, balance.BalanceRow]) -> dict[str, list[Any]]:
+    values = rows.values()
+    return {
+        "ids": list(rows),
+        "versions": [row.version for row in values],
+        "used": [row.used_credits for row in values],
+        "reversed": [row.reversed_credits for row in values],
+        "granted": [row.granted_credits for row in values],
+        "carried": [row.carried_credits for row in values],
+        "cycle_numbers": [row.cycle_number for row in values],
+        "starts": [row.cycle_starts_at for row in values],
+        "ends": [row.cycle_ends_at for row in values],
+        "renews": [row.credits_renew_at for row in values],
+        "statuses": [row.status for row in values],
+        "plan_ids": [row.plan_id for row in values],
+        "test_clock_ids": [row.test_clock_id for row in values],
+    }
+
+
+def _renewal_arrays(rows: Mapping[UUID, renewal.RenewalRow]) -> dict[str, list[Any]]:
+    values = rows.values()
+    return {
+        "ids": list(rows),
+        "account_ids": [row.account_id for row in values],
+        "statuses": [row.status for row in values],
+        "dues": [row.next_due_at for row in values],
+        "test_clock_ids": [row.test_clock_id for row in values],
+        "states": [row.state for row in values],
+    }
+
+
+def _refusal_arrays(rows: Sequence[RefusalRow]) -> dict[str, list[Any]]:
+    return {
+        "ids": [row.subscription_id for row in rows],
+        "generation_ids": [row.command.generation_id for row in rows],
+        "versions": [row.version for row in rows],
+        "models": [row.command.model for row in rows],
+        "settings": [_SETTINGS.encode(row.command.settings).decode() for row in rows],
+        "codes": [row.refusal.code for row in rows],
+        "required": [getattr(row.refusal, "required_credits", None) for row in rows],
+        "balances": [row.balance_credits for row in rows],
+        "instants": [row.refused_at for row in rows],
+    }
+
+
+def _answer_arrays(answers: Sequence[KeptAnswer]) -> dict[str, list[Any]]:
+    return {
+        "key_ids": [kept.key_id for kept in answers],
+        "keys": [kept.key for kept in answers],
+        "hashes": [kept.request_hash for kept in answers],
+        "answers": [kept.answer for kept in answers],
+        "instants": [kept.answered_at for kept in answers],
+    }

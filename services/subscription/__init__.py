@@ -1,0 +1,9 @@
+"""The subscription aggregate: credit rules R1 to R14 as pure functions.
+
+    commands.py   what may be asked            refusals.py   why it may be refused
+    decide.py     command -> events | refusal  events.py     what happened
+    state.py      events -> state              boundaries.py resets, renewals and ends that time brings
+    policies.py   what an upgrade leaves       calendar.py   months counted from an anchor
+
+Nothing here reads a clock, a file or a global: instants, prices and ids are passed in.
+"""

@@ -1,0 +1,71 @@
+"""The boundaries that time alone brings: resets of credits, renewals of terms, ends.
+
+`boundaries` is the whole future of a subscription to which nobody does anything. The part of it that is due is recorded
+before any command is decided, and applied to every read.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Struct
+
+from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
+from services.subscription.events import CycleReset, Event, PlanTerms, SubscriptionEnded, TermRenewed
+from services.subscription.state import Subscription, evolve, fold
+
+
+class Boundary(Struct, frozen=True):
+    """What happens at one instant, and the state it leaves."""
+
+    at: datetime
+    events: tuple[Event, ...]
+    state: Subscription
+
+
+def boundaries(state: Subscription) -> Iterator[Boundary]:
+    """Every boundary from the state on, in order; endless unless the subscription ends."""
+    while (at := state.next_due_at) is not None:
+        events = _events_at(state, at)
+        for event in events:
+            state = evolve(state, event)
+        yield Boundary(at, events, state)
+
+
+def due_events(state: Subscription, now: datetime) -> list[Event]:
+    """The events of every boundary at or before now that is not recorded yet, oldest first."""
+    if (next_due_at := state.next_due_at) is None or next_due_at > now:
+        return []
+    due: list[Event] = []
+    for boundary in boundaries(state):
+        if boundary.at > now:
+            break
+        due.extend(boundary.events)
+    return due
+
+
+def as_of(state: Subscription, now: datetime) -> Subscription:
+    """The state with every boundary that is due by now applied, recorded or not."""
+    return fold(due_events(state, now), state) or state
+
+
+def _events_at(state: Subscription, at: datetime) -> tuple[Event, ...]:
+    ends_term = at == state.term.ends_at
+    if state.is_last_cycle:
+        return (SubscriptionEnded(ended_at=at, lapsed_credits=state.balance_credits),)
+    plan = _next_plan(state) if ends_term else state.plan
+    reset = CycleReset(
+        cycle=Period(state.cycle.number + 1, at, months_after(state.anchor_at, state.cycle_month + 2)),
+        granted_credits=plan.monthly_credits,
+        lapsed_credits=state.balance_credits,
+    )
+    return (reset, _renewal(state, plan, at)) if ends_term else (reset,)
+
+
+def _next_plan(state: Subscription) -> PlanTerms:
+    change = state.scheduled_change
+    return change.plan if change is not None and change.plan is not None else state.plan
+
+
+def _renewal(state: Subscription, plan: PlanTerms, at: datetime) -> TermRenewed:
+    ends_at = months_after(state.anchor_at, state.term_end_month + MONTHS_PER_TERM[plan.billing_period])
+    return TermRenewed(term=Period(state.term.number + 1, at, ends_at), plan=plan)

@@ -1,0 +1,24 @@
+"""Months counted from an anchor, clipped to the month's last day, never drifting."""
+
+from datetime import datetime
+
+from dateutil.relativedelta import relativedelta
+from msgspec import Struct
+
+MONTHS_PER_TERM = {"monthly": 1, "yearly": 12}
+
+
+class Period(Struct, frozen=True):
+    """A half-open interval `[starts_at, ends_at)`; `number` counts from 1 over the subscription's life."""
+
+    number: int
+    starts_at: datetime
+    ends_at: datetime
+
+
+def months_after(anchor_at: datetime, months: int) -> datetime:
+    """The instant `months` after the anchor: same day and time, or the month's last day where it is shorter.
+
+    Always counted from the anchor itself, so that 31 January gives 28 February and then 31 March.
+    """
+    return anchor_at + relativedelta(months=months)

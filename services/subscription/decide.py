@@ -1,0 +1,224 @@
+"""The credit rules: what a command does to a subscription, or why it does nothing.
+
+`decide` is given the state with every due boundary applied, the instant and the catalogue; it returns events or a
+refusal. An empty list of events means that what was asked is already so.
+"""
+
+from datetime import datetime
+from typing import assert_never
+
+from services.catalogue import AssetType, Catalogue, InvalidSettings, Plan, UnknownModel
+from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
+from services.subscription.commands import (
+    CancelSubscription,
+    ChargeGeneration,
+    Command,
+    RecordDue,
+    ResumeSubscription,
+    ReverseCharge,
+    ScheduleDowngrade,
+    StartSubscription,
+    UpgradePlan,
+)
+from services.subscription.events import (
+    ChargeReversed,
+    CreditsGranted,
+    Event,
+    GenerationCharged,
+    PlanChangeScheduled,
+    PlanChangeUnscheduled,
+    PlanTerms,
+    PlanUpgraded,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionStarted,
+)
+from services.subscription.policies import POLICIES
+from services.subscription.refusals import (
+    CycleClosed,
+    InsufficientCredits,
+    InvalidSettingsRefused,
+    NotADowngrade,
+    NotAnUpgrade,
+    NothingScheduled,
+    NotInPlan,
+    Refusal,
+    SubscriptionExists,
+    SubscriptionHasEnded,
+    UnknownModelRefused,
+    UnknownPlan,
+    UnknownSubscription,
+)
+from services.subscription.state import ScheduledChange, Subscription
+
+Decision = list[Event] | Refusal
+
+
+def decide(state: Subscription | None, command: Command, now: datetime, catalogue: Catalogue) -> Decision:
+    """The events that the command brings about now, or the refusal."""
+    if isinstance(command, StartSubscription):
+        return _start(state, command, now, catalogue)
+    if state is None:
+        return UnknownSubscription()
+    if isinstance(command, RecordDue):
+        return []
+    if state.status == "ended":
+        return SubscriptionHasEnded()
+    match command:
+        case ChargeGeneration():
+            return _charge(state, command, now, catalogue)
+        case UpgradePlan():
+            return _upgrade(state, command, now, catalogue)
+        case ScheduleDowngrade():
+            return _downgrade(state, command, catalogue)
+        case CancelSubscription():
+            return _cancel(state, command, now)
+        case ResumeSubscription():
+            change = state.scheduled_change
+            return NothingScheduled() if change is None else [PlanChangeUnscheduled(change.kind)]
+        case ReverseCharge():
+            return _reverse(state, command)
+        case _:
+            assert_never(command)
+
+
+def is_same_charge(charged: GenerationCharged, command: ChargeGeneration) -> bool:
+    """Whether the command asks again for what was charged; a setting left out stands for its default."""
+    asked, recorded = command.settings, charged.settings
+    return (
+        charged.model == command.model
+        and asked.duration_seconds == recorded.duration_seconds
+        and (asked.count == recorded.count or (asked.count is None and recorded.count == 1))
+        and asked.resolution == recorded.resolution
+        and asked.characters == recorded.characters
+    )
+
+
+def terms_of(plan: Plan) -> PlanTerms:
+    """The plan as an event records it."""
+    return PlanTerms(
+        plan_id=plan.plan_id,
+        name=plan.name,
+        tier=plan.tier,
+        monthly_credits=plan.monthly_credits,
+        billing_period=plan.billing_period,
+        asset_types=plan.asset_types,
+        price=plan.price,
+    )
+
+
+def _start(state: Subscription | None, command: StartSubscription, now: datetime, catalogue: Catalogue) -> Decision:
+    if state is not None:
+        asked = (command.account_id, command.plan_id, command.test_clock_id)
+        is_same = asked == (state.account_id, state.first_plan_id, state.test_clock_id)
+        return [] if is_same else SubscriptionExists()
+    plan = catalogue.plan(command.plan_id)
+    if plan is None:
+        return UnknownPlan(command.plan_id)
+    cycle, term = _periods_from(now, plan, cycle_number=1, term_number=1)
+    return [
+        SubscriptionStarted(command.account_id, terms_of(plan), cycle, term, command.test_clock_id),
+        CreditsGranted(plan.monthly_credits, cycle_number=1),
+    ]
+
+
+def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catalogue: Catalogue) -> Decision:
+    quote = catalogue.quote(command.model, command.settings, now)
+    if isinstance(quote, UnknownModel):
+        return UnknownModelRefused(quote.model)
+    if isinstance(quote, InvalidSettings):
+        return InvalidSettingsRefused(quote.key, quote.reason)
+    if quote.asset_type not in state.plan.asset_types:
+        return NotInPlan(quote.asset_type, state.plan.plan_id, _options(state, catalogue, quote.asset_type))
+    balance = state.balance_credits
+    if quote.credits > balance:
+        return InsufficientCredits(
+            required_credits=quote.credits,
+            balance_credits=balance,
+            credits_renew_at=state.credits_renew_at,
+            upgrade_options=_options(state, catalogue, quote.asset_type),
+        )
+    return [
+        GenerationCharged(
+            generation_id=command.generation_id,
+            model=quote.model,
+            asset_type=quote.asset_type,
+            settings=quote.settings,
+            credits=quote.credits,
+            price=quote.price,
+            balance_after=balance - quote.credits,
+            cycle_number=state.cycle.number,
+        )
+    ]
+
+
+def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue: Catalogue) -> Decision:
+    plan = catalogue.plan(command.plan_id)
+    if plan is None:
+        return UnknownPlan(command.plan_id)
+    if plan.tier <= state.plan.tier:
+        return NotAnUpgrade(command.plan_id)
+    policy = catalogue.policy_for(plan)
+    counters = POLICIES[policy](state, plan.monthly_credits)
+    cycle, term = _periods_from(now, plan, cycle_number=state.cycle.number + 1, term_number=state.term.number + 1)
+    return [
+        PlanUpgraded(
+            from_plan_id=state.plan.plan_id,
+            plan=terms_of(plan),
+            policy=policy,
+            balance_before=state.balance_credits,
+            granted_credits=counters.granted_credits,
+            used_credits=counters.used_credits,
+            reversed_credits=counters.reversed_credits,
+            carried_credits=counters.carried_credits,
+            cycle=cycle,
+            term=term,
+            billing_reference=command.billing_reference,
+        )
+    ]
+
+
+def _downgrade(state: Subscription, command: ScheduleDowngrade, catalogue: Catalogue) -> Decision:
+    plan = catalogue.plan(command.plan_id)
+    if plan is None:
+        return UnknownPlan(command.plan_id)
+    if plan.tier > state.plan.tier or plan.plan_id == state.plan.plan_id:
+        return NotADowngrade(command.plan_id)
+    change = ScheduledChange("downgrade", state.term.ends_at, terms_of(plan))
+    if change == state.scheduled_change:
+        return []
+    return [PlanChangeScheduled(terms_of(plan), state.term.ends_at)]
+
+
+def _cancel(state: Subscription, command: CancelSubscription, now: datetime) -> Decision:
+    if command.when == "now":
+        return [SubscriptionCancelled("now", now), SubscriptionEnded(now, state.balance_credits)]
+    if state.status == "cancelling":
+        return []
+    return [SubscriptionCancelled("term_end", state.term.ends_at)]
+
+
+def _reverse(state: Subscription, command: ReverseCharge) -> Decision:
+    if command.credit_to == "original_cycle" and command.charged_in_cycle != state.cycle.number:
+        return CycleClosed()
+    return [
+        ChargeReversed(
+            generation_id=command.generation_id,
+            dispute_id=command.dispute_id,
+            credits=command.credits,
+            credit_to=command.credit_to,
+            cycle_number=state.cycle.number,
+            balance_after=state.balance_credits + command.credits,
+        )
+    ]
+
+
+def _periods_from(anchor_at: datetime, plan: Plan, *, cycle_number: int, term_number: int) -> tuple[Period, Period]:
+    """The cycle and the term that start at a new anchor."""
+    cycle = Period(cycle_number, anchor_at, months_after(anchor_at, 1))
+    term = Period(term_number, anchor_at, months_after(anchor_at, MONTHS_PER_TERM[plan.billing_period]))
+    return cycle, term
+
+
+def _options(state: Subscription, catalogue: Catalogue, asset_type: AssetType) -> tuple[str, ...]:
+    return catalogue.upgrade_options(above_tier=state.plan.tier, asset_type=asset_type)

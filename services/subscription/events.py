@@ -1,0 +1,148 @@
+"""What can happen to a subscription. The stored form of each class is its fields as JSON, for ever.
+
+The class name is the stored topic. A field may be added with a default; any other change needs a new version and an
+upcaster (`services/ledger/mapper.py`). Credits are whole numbers, instants UTC with microseconds.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from services.catalogue.model import AssetType, BillingPeriod, Money, Price, Settings, UpgradePolicy
+from services.subscription.calendar import Period
+
+ChangeKind = Literal["cancel", "downgrade"]
+CancelWhen = Literal["term_end", "now"]
+CreditTo = Literal["original_cycle", "current_cycle"]
+
+
+class PlanTerms(Struct, frozen=True, omit_defaults=True):
+    """The plan as it was when it was agreed; a later catalogue does not change it."""
+
+    plan_id: str
+    name: str
+    tier: int
+    monthly_credits: int
+    billing_period: BillingPeriod
+    asset_types: tuple[AssetType, ...]
+    price: Money | None = None
+
+
+class SubscriptionStarted(Struct, frozen=True, omit_defaults=True):
+    """An account took a plan; the anchor is the start of the first cycle and of the first term."""
+
+    account_id: str
+    plan: PlanTerms
+    cycle: Period
+    term: Period
+    test_clock_id: str | None = None
+
+
+class CreditsGranted(Struct, frozen=True):
+    """The first allowance. Later ones are part of the `CycleReset` or `PlanUpgraded` that brings them."""
+
+    credits: int
+    cycle_number: int
+
+
+class GenerationCharged(Struct, frozen=True):
+    """A generation was paid for; `price` says how its credits were reckoned, without the catalogue."""
+
+    generation_id: str
+    model: str
+    asset_type: AssetType
+    settings: Settings
+    credits: int
+    price: Price
+    balance_after: int
+    cycle_number: int
+
+    @property
+    def balance_before(self) -> int:
+        """The balance that the charge was decided on."""
+        return self.balance_after + self.credits
+
+
+class PlanUpgraded(Struct, frozen=True, omit_defaults=True):
+    """A higher plan took effect at once: new anchor, cycle and term, and the counters that its policy left."""
+
+    from_plan_id: str
+    plan: PlanTerms
+    policy: UpgradePolicy
+    balance_before: int
+    granted_credits: int
+    used_credits: int
+    reversed_credits: int
+    carried_credits: int
+    cycle: Period
+    term: Period
+    billing_reference: str | None = None
+
+
+class CycleReset(Struct, frozen=True):
+    """A credit cycle ended: what was left lapsed and the allowance was granted anew."""
+
+    cycle: Period
+    granted_credits: int
+    lapsed_credits: int
+
+
+class TermRenewed(Struct, frozen=True):
+    """A term ended and the next began, with the plan (and price) that it has from now on."""
+
+    term: Period
+    plan: PlanTerms
+
+
+class PlanChangeScheduled(Struct, frozen=True):
+    """A move to another plan of the same or a lower tier was set for the end of the term."""
+
+    plan: PlanTerms
+    effective_at: datetime
+
+
+class PlanChangeUnscheduled(Struct, frozen=True):
+    """The scheduled cancellation or downgrade was taken back."""
+
+    kind: ChangeKind
+
+
+class SubscriptionCancelled(Struct, frozen=True):
+    """The subscription will not renew (`term_end`), or ended on the spot (`now`)."""
+
+    when: CancelWhen
+    effective_at: datetime
+
+
+class SubscriptionEnded(Struct, frozen=True):
+    """Nothing can be charged any more; what was left lapsed."""
+
+    ended_at: datetime
+    lapsed_credits: int
+
+
+class ChargeReversed(Struct, frozen=True):
+    """A dispute was upheld: the credits of a charge were given back."""
+
+    generation_id: str
+    dispute_id: str
+    credits: int
+    credit_to: CreditTo
+    cycle_number: int
+    balance_after: int
+
+
+Event = (
+    SubscriptionStarted
+    | CreditsGranted
+    | GenerationCharged
+    | PlanUpgraded
+    | CycleReset
+    | TermRenewed
+    | PlanChangeScheduled
+    | PlanChangeUnscheduled
+    | SubscriptionCancelled
+    | SubscriptionEnded
+    | ChargeReversed
+)

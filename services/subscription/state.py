@@ -1,0 +1,191 @@
+"""The state of a subscription, and `evolve`, the one fold that every reader of history uses."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.subscription.calendar import MONTHS_PER_TERM, Period
+from services.subscription.events import (
+    ChangeKind,
+    ChargeReversed,
+    CreditsGranted,
+    CycleReset,
+    Event,
+    GenerationCharged,
+    PlanChangeScheduled,
+    PlanChangeUnscheduled,
+    PlanTerms,
+    PlanUpgraded,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionStarted,
+    TermRenewed,
+)
+
+Status = Literal["active", "cancelling", "ended"]
+
+
+class ScheduledChange(Struct, frozen=True, omit_defaults=True):
+    """The one change that waits for the end of the term."""
+
+    kind: ChangeKind
+    effective_at: datetime
+    plan: PlanTerms | None = None
+
+
+class Subscription(Struct, frozen=True, omit_defaults=True):
+    """A subscription as its events leave it.
+
+    `used_credits` and `reversed_credits` are those of the balance; an upgrade's policy may clear them, while
+    `used_since_reset` and `reversed_since_reset` count on until the next reset, for the upgrade after it.
+    """
+
+    account_id: str
+    first_plan_id: str
+    plan: PlanTerms
+    status: Status
+    anchor_at: datetime
+    started_at: datetime
+    cycle: Period
+    term: Period
+    cycle_month: int
+    """Months from the anchor to the start of the cycle."""
+    term_end_month: int
+    """Months from the anchor to the end of the term."""
+    version: int
+    granted_credits: int = 0
+    carried_credits: int = 0
+    used_credits: int = 0
+    reversed_credits: int = 0
+    used_since_reset: int = 0
+    reversed_since_reset: int = 0
+    scheduled_change: ScheduledChange | None = None
+    test_clock_id: str | None = None
+
+    @property
+    def balance_credits(self) -> int:
+        """What may still be spent in this cycle."""
+        return self.granted_credits - self.used_credits + self.reversed_credits
+
+    @property
+    def is_last_cycle(self) -> bool:
+        """Whether the subscription ends with this cycle."""
+        return self.status == "cancelling" and self.cycle.ends_at == self.term.ends_at
+
+    @property
+    def credits_renew_at(self) -> datetime | None:
+        """When credits are next granted anew; None once nothing will renew any more."""
+        return None if self.status == "ended" or self.is_last_cycle else self.cycle.ends_at
+
+    @property
+    def next_due_at(self) -> datetime | None:
+        """The next instant at which time alone changes the subscription; None once it has ended."""
+        return None if self.status == "ended" else self.cycle.ends_at
+
+
+def evolve(state: Subscription | None, event: Event) -> Subscription:
+    """The state after one event. It records what the event says and decides nothing."""
+    if isinstance(event, SubscriptionStarted):
+        return _started(event)
+    if state is None:
+        raise ValueError(f"a history begins with SubscriptionStarted, not {type(event).__name__}")
+    version = state.version + 1
+    match event:
+        case GenerationCharged():
+            return replace(
+                state,
+                version=version,
+                used_credits=state.used_credits + event.credits,
+                used_since_reset=state.used_since_reset + event.credits,
+            )
+        case CycleReset():
+            return replace(
+                _with_counters(state, granted=event.granted_credits),
+                version=version,
+                cycle=event.cycle,
+                cycle_month=state.cycle_month + 1,
+                used_since_reset=0,
+                reversed_since_reset=0,
+            )
+        case TermRenewed():
+            return replace(
+                state,
+                version=version,
+                plan=event.plan,
+                term=event.term,
+                term_end_month=state.term_end_month + MONTHS_PER_TERM[event.plan.billing_period],
+                scheduled_change=None,
+            )
+        case PlanUpgraded():
+            return _upgraded(state, event)
+        case CreditsGranted():
+            return replace(state, version=version, granted_credits=state.granted_credits + event.credits)
+        case ChargeReversed():
+            return replace(
+                state,
+                version=version,
+                reversed_credits=state.reversed_credits + event.credits,
+                reversed_since_reset=state.reversed_since_reset + event.credits,
+            )
+        case PlanChangeScheduled():
+            change = ScheduledChange("downgrade", event.effective_at, event.plan)
+            return replace(state, version=version, status="active", scheduled_change=change)
+        case PlanChangeUnscheduled():
+            return replace(state, version=version, status="active", scheduled_change=None)
+        case SubscriptionCancelled():
+            change = ScheduledChange("cancel", event.effective_at)
+            return replace(state, version=version, status="cancelling", scheduled_change=change)
+        case SubscriptionEnded():
+            return replace(_with_counters(state, granted=0), version=version, status="ended", scheduled_change=None)
+        case _:
+            assert_never(event)
+
+
+def fold(events: Iterable[Event], state: Subscription | None = None) -> Subscription | None:
+    """The state after all the events; None where there are none."""
+    for event in events:
+        state = evolve(state, event)
+    return state
+
+
+def _started(event: SubscriptionStarted) -> Subscription:
+    return Subscription(
+        account_id=event.account_id,
+        first_plan_id=event.plan.plan_id,
+        plan=event.plan,
+        status="active",
+        anchor_at=event.cycle.starts_at,
+        started_at=event.cycle.starts_at,
+        cycle=event.cycle,
+        term=event.term,
+        cycle_month=0,
+        term_end_month=MONTHS_PER_TERM[event.plan.billing_period],
+        version=1,
+        test_clock_id=event.test_clock_id,
+    )
+
+
+def _upgraded(state: Subscription, event: PlanUpgraded) -> Subscription:
+    return replace(
+        state,
+        version=state.version + 1,
+        plan=event.plan,
+        status="active",
+        anchor_at=event.cycle.starts_at,
+        cycle=event.cycle,
+        term=event.term,
+        cycle_month=0,
+        term_end_month=MONTHS_PER_TERM[event.plan.billing_period],
+        granted_credits=event.granted_credits,
+        carried_credits=event.carried_credits,
+        used_credits=event.used_credits,
+        reversed_credits=event.reversed_credits,
+        scheduled_change=None,
+    )
+
+
+def _with_counters(state: Subscription, *, granted: int) -> Subscription:
+    return replace(state, granted_credits=granted, carried_credits=0, used_credits=0, reversed_credits=0)
