@@ -1,0 +1,10 @@
+"""The catalogue that comes with Tallystick. Reads a file, so only the composition root uses it."""
+
+from importlib.resources import files
+
+PACKAGED_SOURCE = "services/catalogue/default.toml"
+
+
+def packaged() -> str:
+    """The TOML text of the packaged catalogue; `PACKAGED_SOURCE` names it in errors."""
+    return files("services.catalogue").joinpath("default.toml").read_text(encoding="utf-8")
