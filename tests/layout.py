@@ -1,0 +1,240 @@
+"""The rules of the house, each a function from source code to the places that break it.
+
+They read code without running it. `tests/unit/test_layout.py` applies them to the checkout and shows on small
+sources that each of them finds what it is for.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+TRACKED_ENTRIES = frozenset(
+    """pyproject.toml README.md services projections tests docker-compose.yml Makefile Dockerfile requirements.lock
+    docs .ci .gitignore .dockerignore""".split()
+)
+
+VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"})
+
+# The functional core, and what it may know: each other in this direction, and libraries that only compute.
+CORE = {
+    "services.catalogue": ("services.catalogue",),
+    "services.subscription": ("services.subscription", "services.catalogue"),
+    "services.dispute": ("services.dispute", "services.subscription", "services.catalogue"),
+}
+COMPUTING_LIBRARIES = frozenset(
+    """__future__ abc bisect collections copy dataclasses datetime decimal enum fractions functools heapq itertools math
+    operator re string textwrap tomllib types typing uuid zoneinfo
+    dateutil msgspec typing_extensions""".split()
+)
+# The one module beside the core that reads a file; what it reads is passed in to the rest.
+FILE_READERS = ("services.catalogue.packaged",)
+
+# What each part of the shell may import of our own, where DESIGN limits it by what it knows.
+SHELL = {
+    "services.sql": (),
+    "projections": ("projections", *CORE, "services.sql", "services.database"),
+}
+# And where DESIGN limits it by what it must not know. The ways in know the ledger, and it knows none of them.
+WAYS_IN = ("services.http", "services.cli", "services.renewals")
+FORBIDDEN = {
+    "services.ledger": (*WAYS_IN, "services.bootstrap", "services.config"),
+    "services.http": ("services.cli", "services.renewals", "services.bootstrap"),
+    "services.renewals": ("services.cli", "services.http", "services.bootstrap"),
+    "services.cli": ("services.http", "services.renewals"),
+    "services.config": (*WAYS_IN, "services.bootstrap", "services.ledger", "projections"),
+}
+# Who may import an adapter that only the composition root puts in place.
+WIRED = {
+    "services.embedded": ("services.bootstrap", "services.embedded"),
+    "services.catalogue.packaged": ("services.bootstrap",),
+}
+# Who may make a connection pool: the module that knows how, and the one that decides where.
+POOLS = ("ConnectionPool", "AsyncConnectionPool", "NullConnectionPool", "AsyncNullConnectionPool")
+POOL_MAKERS = ("services.database", "services.bootstrap")
+
+# Calls that connect, start or touch something. None may run when a module is imported.
+EFFECTS = frozenset(
+    """open connect ConnectionPool AsyncConnectionPool NullConnectionPool create_engine create_connection urlopen
+    start_http_server Thread Timer Process ThreadPoolExecutor ProcessPoolExecutor Popen check_call check_output mkdtemp
+    TemporaryDirectory NamedTemporaryFile read_text read_bytes write_text write_bytes mkdir touch unlink
+    load_queries subprocess.run asyncio.run socket.socket""".split()
+)
+# Calls whose answer differs from one run to the next, or that leave a trace. None belongs in the core.
+IMPURE = frozenset("now utcnow today uuid1 uuid4 uuid6 uuid7 open print input".split())
+
+# Where one developer's machine, or the network around it, shows through.
+PRIVATE_TEXT = re.compile(
+    r"(?<![\w.~-])/(?:work|home|root|Users)/\w"
+    r"|/opt/(?:pypi|wheels)|/tmp/(?:scratch|bash_jobs)"
+    r"|\b(?:pypi|pythonhosted|npmjs|deb\.debian)\.org\b|\b(?:crates|docker|ghcr|quay)\.io\b"
+    r"|--(?:extra-)?index-url"
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One Python file: its path from the top of the checkout, and its text."""
+
+    path: str
+    source: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source, self.path)
+
+    @cached_property
+    def name(self) -> str:
+        parts = PurePosixPath(self.path).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @cached_property
+    def is_core(self) -> bool:
+        """Pure: the three core packages, and each read model's `project` and `view`."""
+        if _within(self.name, FILE_READERS):
+            return False
+        leaf = self.name.rpartition(".")[2]
+        return _within(self.name, CORE) or (_within(self.name, ("projections",)) and leaf in {"project", "view"})
+
+    def imports(self) -> Iterator[str]:
+        """Every dotted name that it imports, anywhere; `from a import b` gives `a.b`, which may be a module."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def forbidden_imports(module: Module) -> list[str]:
+    """Imports against the directions of dependency."""
+    return [f"{module.path} imports {imported}" for imported in module.imports() if not _may_import(module, imported)]
+
+
+def _may_import(module: Module, imported: str) -> bool:
+    for adapter, users in WIRED.items():
+        if _within(imported, (adapter,)) and _within(module.name, ("services", "projections")):
+            return _within(module.name, users)
+    ours = _within(imported, ("services", "projections"))
+    if module.is_core and not ours:
+        return imported.partition(".")[0] in COMPUTING_LIBRARIES
+    if module.is_core and _within(imported, ("services.sql", "services.database")):
+        return False
+    for part, known in (CORE | SHELL).items():
+        if ours and _within(module.name, (part,)):
+            return _within(imported, known)
+    return not any(_within(module.name, (part,)) and _within(imported, unknown) for part, unknown in FORBIDDEN.items())
+
+
+def misplaced_construction(module: Module) -> list[str]:
+    """Adapters that are made outside the modules that wire them."""
+    return [
+        f"{module.path}:{call.lineno} makes a {name}"
+        for call, name in _calls(ast.walk(module.tree))
+        if name.rpartition(".")[2] in POOLS and not _within(module.name, POOL_MAKERS)
+    ]
+
+
+def impure_calls(module: Module) -> list[str]:
+    """Calls in the core that ask for the time, an id or a file."""
+    if not module.is_core:
+        return []
+    return [
+        f"{module.path}:{call.lineno} calls {name}"
+        for call, name in _calls(ast.walk(module.tree))
+        if name.rpartition(".")[2] in IMPURE
+    ]
+
+
+def effects_at_import(module: Module) -> list[str]:
+    """Connections, threads and files that come about when the module is imported.
+
+    Functions of the module itself are followed, where the module calls them while it is imported.
+    """
+    functions = {node.name: node for node in module.tree.body if isinstance(node, ast.FunctionDef)}
+    followed: set[str] = set()
+    pending: list[Sequence[ast.stmt]] = [module.tree.body]
+    found: list[str] = []
+    while pending:
+        for call, name in _calls(_run_at_once(pending.pop())):
+            if name in functions and name not in followed:
+                followed.add(name)
+                pending.append(functions[name].body)
+            elif name in EFFECTS or name.rpartition(".")[2] in EFFECTS:
+                found.append(f"{module.path}:{call.lineno} calls {name} at import")
+    return sorted(found)
+
+
+def _run_at_once(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The nodes that run with the statements: all but bodies of functions and annotations."""
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _run_at_once([*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)])
+        elif isinstance(node, ast.Lambda):
+            yield from _run_at_once([*node.args.defaults, *filter(None, node.args.kw_defaults)])
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"):
+            yield node
+            yield from _run_at_once(ast.iter_child_nodes(node))
+
+
+def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
+    """The calls among the nodes, each with the dotted name that it is written with."""
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            yield node, _dotted(node.func)
+
+
+def _dotted(function: ast.expr) -> str:
+    match function:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=owner, attr=name):
+            return f"{_dotted(owner)}.{name}"
+        case _:
+            return ""
+
+
+def oversized(module: Module) -> list[str]:
+    """A file or functions that are too long to take in at once."""
+    found = too_many_lines(module.path, module.source)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                found.append(f"{module.path}:{node.lineno} {node.name} has {lines} lines")
+    return found
+
+
+def too_many_lines(path: str, text: str) -> list[str]:
+    """The file itself, where it has more lines than one file may."""
+    lines = len(text.splitlines())
+    return [f"{path} has {lines} lines"] if lines > MAX_FILE_LINES else []
+
+
+def vague_names(paths: Iterable[str]) -> list[str]:
+    """Files and folders whose names say nothing of what is in them."""
+    return [path for path in paths if any(part.partition(".")[0] in VAGUE_NAMES for part in PurePosixPath(path).parts)]
+
+
+def unexpected_entries(paths: Iterable[str]) -> list[str]:
+    """Top-level entries that have no place there."""
+    return sorted({PurePosixPath(path).parts[0] for path in paths} - TRACKED_ENTRIES)
+
+
+def private_text(texts: Mapping[str, str]) -> list[str]:
+    """Paths of one machine and hosts of package registries, in texts by path."""
+    return [
+        f"{path}:{number} says {match[0]}"
+        for path, text in texts.items()
+        for number, line in enumerate(text.splitlines(), start=1)
+        for match in PRIVATE_TEXT.finditer(line)
+    ]
+
+
+def _within(name: str, parts: Iterable[str]) -> bool:
+    """Whether the module is one of the parts or in it; `services.cli_audit` belongs to `services.cli`."""
+    return any(name == part or name.startswith((f"{part}.", f"{part}_")) for part in parts)

@@ -1,0 +1,245 @@
+"""The checkout keeps the rules of the house, and each rule finds what breaks it."""
+
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from services.sql import parse_queries
+from tests import layout
+from tests.layout import MAX_FILE_LINES, MAX_FUNCTION_LINES, Module
+
+ROOT = Path(__file__).resolve().parents[2]
+Rule = Callable[[Module], list[str]]
+
+
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    """Every Python file of the checkout, tracked or about to be."""
+    return [Module(path, text) for path, text in _texts("**/*.py").items()]
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[str]:
+    """What git keeps, as paths from the top."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [path for path in listing.stdout.split("\0") if path and (ROOT / path).is_file()]
+
+
+def _texts(pattern: str) -> Mapping[str, str]:
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in ("services", "projections", "tests")
+        for path in sorted((ROOT / folder).glob(pattern))
+    }
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        layout.forbidden_imports,
+        layout.misplaced_construction,
+        layout.impure_calls,
+        layout.effects_at_import,
+        layout.oversized,
+    ],
+    ids=lambda rule: rule.__name__,
+)
+def test_every_module_keeps_the_rule(modules: list[Module], rule: Rule) -> None:
+    held = [module for module in modules if rule is not layout.effects_at_import or not _is_test(module)]
+
+    _assert_none(line for module in held for line in rule(module))
+
+
+def test_every_query_is_named_and_says_what_it_is_for() -> None:
+    files = {path: text for path, text in _texts("**/*.sql").items() if "/migrations/" not in path}
+
+    _assert_none(
+        f"{path}: {query.name} has no comment"
+        for path, text in files.items()
+        for query in parse_queries(text, path)
+        if not query.documentation
+    )
+
+
+def test_no_sql_file_is_too_long() -> None:
+    _assert_none(line for path, text in _texts("**/*.sql").items() for line in layout.too_many_lines(path, text))
+
+
+def test_only_what_belongs_at_the_top_is_there(tracked: list[str]) -> None:
+    _assert_none(layout.unexpected_entries(tracked))
+
+
+def test_every_file_has_a_telling_name(tracked: list[str]) -> None:
+    _assert_none(layout.vague_names(tracked))
+
+
+def test_nothing_tracked_depends_on_one_machine(tracked: list[str]) -> None:
+    _assert_none(layout.private_text({path: (ROOT / path).read_text("utf-8", errors="replace") for path in tracked}))
+
+
+def _is_test(module: Module) -> bool:
+    return module.path.startswith("tests/")
+
+
+def _assert_none(violations: Iterable[str]) -> None:
+    found = list(violations)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("services/subscription/decide.py", "import psycopg"),
+        ("services/subscription/decide.py", "from time import time"),
+        ("services/subscription/decide.py", "def f():\n    import os"),
+        ("services/subscription/decide.py", "from services.dispute.events import DisputeOpened"),
+        ("services/subscription/decide.py", "from services.sql import load_queries"),
+        ("services/subscription/decide.py", "from ..ledger import lane"),
+        ("services/catalogue/load.py", "from services.subscription.state import Subscription"),
+        ("services/catalogue/load.py", "from pathlib import Path"),
+        ("services/catalogue/load.py", "from services.catalogue.packaged import packaged"),
+        ("services/dispute/decide.py", "from services import ledger"),
+        ("services/dispute/decide.py", "from projections.charges.view import Charge"),
+        ("services/sql.py", "from services.config import Settings"),
+        ("projections/engine.py", "import services.ledger.recorder"),
+        ("projections/balance/queries.py", "from services.http import problems"),
+        ("projections/balance/project.py", "from psycopg import Connection"),
+        ("projections/balance/view.py", "from services.database import connect"),
+        ("services/ledger/lane.py", "from services.renewals import run"),
+        ("services/ledger/lane.py", "from services import embedded"),
+        ("services/http/commands.py", "from services.cli import main"),
+        ("services/http/app.py", "from services import bootstrap"),
+        ("services/renewals.py", "from services.http.app import create_app"),
+        ("services/cli.py", "from services import renewals"),
+        ("services/cli_audit.py", "import services.http"),
+        ("services/cli/backup.py", "from services.embedded import EmbeddedPostgres"),
+        ("services/http/app.py", "from services.embedded_paths import data_folder"),
+    ],
+)
+def test_an_import_against_the_direction_is_found(path: str, source: str) -> None:
+    assert len(layout.forbidden_imports(Module(path, source))) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("services/subscription/decide.py", "from services.catalogue import Catalogue"),
+        ("services/subscription/calendar.py", "from dateutil.relativedelta import relativedelta"),
+        ("services/dispute/decide.py", "from services.subscription.events import ChargeReversed"),
+        ("services/catalogue/packaged.py", "from importlib.resources import files"),
+        ("projections/engine.py", "from services.subscription.events import Event"),
+        ("projections/balance/queries.py", "from services.sql import load_queries\nimport psycopg"),
+        ("services/ledger/writes.py", "from projections.balance import project"),
+        ("services/http/commands.py", "from services.ledger import Ledger"),
+        ("services/http/problems.py", "from services.http import schemas"),
+        ("services/cli/main.py", "from services.cli import audit\nfrom services import bootstrap"),
+        ("services/bootstrap.py", "from services import embedded, renewals\nfrom services.http.app import app"),
+        ("services/embedded/server.py", "from services.embedded import account"),
+        ("tests/faults/test_kill.py", "from services import embedded, http, cli, renewals"),
+    ],
+)
+def test_an_import_in_the_direction_is_not(path: str, source: str) -> None:
+    assert layout.forbidden_imports(Module(path, source)) == []
+
+
+@pytest.mark.parametrize("path", ["services/http/app.py", "projections/engine.py", "services/ledger/ledger.py"])
+def test_a_pool_made_outside_the_wiring_is_found(path: str) -> None:
+    assert layout.misplaced_construction(Module(path, "def f():\n    return psycopg_pool.ConnectionPool('')"))
+
+
+@pytest.mark.parametrize("path", ["services/bootstrap.py", "services/database.py"])
+def test_a_pool_made_in_the_wiring_is_not(path: str) -> None:
+    assert layout.misplaced_construction(Module(path, "def f():\n    return ConnectionPool('')")) == []
+
+
+@pytest.mark.parametrize("call", ["datetime.now(UTC)", "uuid4()", "open('prices')", "print('x')", "f().now()"])
+def test_the_core_that_asks_for_something_is_found(call: str) -> None:
+    source = f"def decide():\n    return {call}"
+
+    assert layout.impure_calls(Module("services/subscription/decide.py", source))
+    assert layout.impure_calls(Module("projections/balance/project.py", source))
+    assert layout.impure_calls(Module("services/renewals.py", source)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "connection = psycopg.connect('')",
+        "pool: ConnectionPool = ConnectionPool('', open=False)",
+        "Thread(target=print).start()",
+        "class Settings:\n    key = Path('key').read_text()",
+        "if True:\n    with open('f') as f:\n        pass",
+        "def f(folder=tempfile.mkdtemp()): ...",
+        "@decorate(open('f'))\ndef f(): ...",
+        "QUERIES = load_queries(__file__, 'q.sql', schema='ledger')",
+        "subprocess.run(['true'])",
+        "def one():\n    return two()\ndef two():\n    return open('f')\nTEXT = one()",
+        "TEXTS = [open(name) for name in names]",
+    ],
+)
+def test_an_effect_at_import_is_found(source: str) -> None:
+    assert len(layout.effects_at_import(Module("services/http/app.py", source))) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f():\n    return open('f')",
+        "class A:\n    def f(self):\n        return psycopg.connect('')",
+        "f = lambda: open('f')",
+        "def main():\n    open('f')\nif __name__ == '__main__':\n    main()",
+        "PATTERN = re.compile('x')",
+    ],
+)
+def test_a_call_that_waits_until_it_is_asked_for_is_not(source: str) -> None:
+    assert layout.effects_at_import(Module("services/http/app.py", source)) == []
+
+
+def test_a_file_or_a_function_that_is_too_long_is_found() -> None:
+    line = "x = 1\n"
+    body = "    x = 1\n"
+    function = "async def f():\n" + body * (MAX_FUNCTION_LINES - 1)
+
+    assert layout.oversized(Module("services/a.py", line * MAX_FILE_LINES)) == []
+    assert layout.oversized(Module("services/a.py", line * (MAX_FILE_LINES + 1))) == ["services/a.py has 401 lines"]
+    assert layout.oversized(Module("services/a.py", function)) == []
+    assert layout.oversized(Module("services/a.py", function + body)) == ["services/a.py:1 f has 61 lines"]
+
+
+def test_a_vague_name_is_found_at_any_depth() -> None:
+    paths = ["services/utils.py", "tests/helpers/a.py", "services/ledger/common/__init__.py", "services/ledger/lane.py"]
+
+    assert layout.vague_names(paths) == paths[:3]
+
+
+def test_a_stray_entry_at_the_top_is_found() -> None:
+    assert layout.unexpected_entries(["README.md", "services/a.py", "notes.txt", "scripts/x"]) == [
+        "notes.txt",
+        "scripts",
+    ]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("see /", "work/main/services"),
+        ("'/", "home/me/x'"),
+        ("file:///opt/", "pypi/simple"),
+        ("https://", "pypi", ".org/simple"),
+        ("https://files.", "pythonhosted", ".org/x"),
+        ("docker", ".io/library/postgres"),
+        ("--index", "-url x"),
+    ],
+)
+def test_text_of_one_machine_is_found(parts: tuple[str, ...]) -> None:
+    assert len(layout.private_text({"docs/a.md": f"one\n{''.join(parts)}\n"})) == 1
+
+
+@pytest.mark.parametrize("text", ["/var/lib/tallystick", "/tmp", "https://a.example/work/x", "docs/work/x", "~/work/"])
+def test_other_text_is_not(text: str) -> None:
+    assert layout.private_text({"docs/a.md": text}) == []
