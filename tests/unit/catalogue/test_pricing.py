@@ -189,6 +189,7 @@ def test_zeros_after_the_point_are_not_decimal_places() -> None:
         ("0.001", "30", 1),
         ("2", "75", 150),
         ("1.50E+2", "1.0", 150),
+        ("0", "30", 1),
     ],
 )
 def test_a_recorded_price_recomputes_without_the_catalogue(
