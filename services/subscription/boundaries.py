@@ -9,9 +9,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
+from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period, months_after
 from services.subscription.events import CycleReset, Event, PlanTerms, SubscriptionEnded, TermRenewed
-from services.subscription.state import Subscription, evolve, fold
+from services.subscription.state import Subscription, evolve
 
 
 class Boundary(Struct, frozen=True):
@@ -22,9 +22,9 @@ class Boundary(Struct, frozen=True):
     state: Subscription
 
 
-def boundaries(state: Subscription) -> Iterator[Boundary]:
-    """Every boundary from the state on, in order; endless unless the subscription ends."""
-    while (at := state.next_due_at) is not None:
+def boundaries(state: Subscription, until: datetime = END_OF_CALENDAR) -> Iterator[Boundary]:
+    """Every boundary from the state on, in order, up to and at `until`; fewer where the subscription ends."""
+    while (at := state.next_due_at) is not None and at <= until:
         events = _events_at(state, at)
         for event in events:
             state = evolve(state, event)
@@ -33,19 +33,14 @@ def boundaries(state: Subscription) -> Iterator[Boundary]:
 
 def due_events(state: Subscription, now: datetime) -> list[Event]:
     """The events of every boundary at or before now that is not recorded yet, oldest first."""
-    if (next_due_at := state.next_due_at) is None or next_due_at > now:
-        return []
-    due: list[Event] = []
-    for boundary in boundaries(state):
-        if boundary.at > now:
-            break
-        due.extend(boundary.events)
-    return due
+    return [event for boundary in boundaries(state, now) for event in boundary.events]
 
 
 def as_of(state: Subscription, now: datetime) -> Subscription:
     """The state with every boundary that is due by now applied, recorded or not."""
-    return fold(due_events(state, now), state) or state
+    for boundary in boundaries(state, now):
+        state = boundary.state
+    return state
 
 
 def _events_at(state: Subscription, at: datetime) -> tuple[Event, ...]:

@@ -1,11 +1,15 @@
 """Months counted from an anchor, clipped to the month's last day, never drifting."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from dateutil.relativedelta import relativedelta
 from msgspec import Struct
 
 MONTHS_PER_TERM = {"monthly": 1, "yearly": 12}
+
+# No instant is later, so that no calculation leaves the years that a datetime has. A day before its maximum, since an
+# instant is also written in zones ahead of UTC. A period that would end later ends here, and here nothing is due.
+END_OF_CALENDAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Period(Struct, frozen=True):
@@ -19,6 +23,10 @@ class Period(Struct, frozen=True):
 def months_after(anchor_at: datetime, months: int) -> datetime:
     """The instant `months` after the anchor: same day and time, or the month's last day where it is shorter.
 
-    Always counted from the anchor itself, so that 31 January gives 28 February and then 31 March.
+    Always counted from the anchor itself, so that 31 January gives 28 February and then 31 March. At most
+    `END_OF_CALENDAR`.
     """
-    return anchor_at + relativedelta(months=months)
+    try:
+        return min(anchor_at + relativedelta(months=months), END_OF_CALENDAR)
+    except ValueError:  # year 10000 or later
+        return END_OF_CALENDAR

@@ -51,7 +51,7 @@ class InvalidSettingsRefused(Refusal, frozen=True):
 
     @property
     def detail(self) -> str:
-        return f"{self.key}: {self.reason}"
+        return f"{self.key} {self.reason}"
 
 
 class SubscriptionExists(Refusal, frozen=True):

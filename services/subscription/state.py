@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.subscription.calendar import MONTHS_PER_TERM, Period
+from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period
 from services.subscription.events import (
     ChangeKind,
     ChargeReversed,
@@ -78,12 +78,12 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     @property
     def credits_renew_at(self) -> datetime | None:
         """When credits are next granted anew; None once nothing will renew any more."""
-        return None if self.status == "ended" or self.is_last_cycle else self.cycle.ends_at
+        return None if self.is_last_cycle else self.next_due_at
 
     @property
     def next_due_at(self) -> datetime | None:
-        """The next instant at which time alone changes the subscription; None once it has ended."""
-        return None if self.status == "ended" else self.cycle.ends_at
+        """The next instant at which time alone changes the subscription; None once it never will."""
+        return None if self.status == "ended" or self.cycle.ends_at == END_OF_CALENDAR else self.cycle.ends_at
 
 
 def evolve(state: Subscription | None, event: Event) -> Subscription:
