@@ -52,10 +52,7 @@ def load_queries(anchor: str, filename: str, *, schema: str) -> Queries:
     text = (folder / filename).read_text(encoding="utf-8")
     quoted = quote_schema(schema)
     return Queries(
-        {
-            query.name: query.statement.replace("{schema}", quoted).encode()
-            for query in parse_queries(text, filename)
-        },
+        {query.name: query.statement.replace("{schema}", quoted).encode() for query in parse_queries(text, filename)},
         filename,
     )
 

@@ -90,12 +90,8 @@ def test_a_missing_file_is_an_error_that_names_it(module: str) -> None:
     [
         pytest.param("SELECT 1\n-- name: one\nSELECT 1", "before the first name", id="before the first name"),
         pytest.param("SELECT 1", "before the first name", id="no name at all"),
-        pytest.param(
-            "-- name: a\nSELECT 1\n-- name: a\nSELECT 2", r"q\.sql:3: .*'a' is used twice", id="twice"
-        ),
-        pytest.param(
-            "-- name: a\n-- nothing\n\n-- name: b\nSELECT 1", "'a' has no statement", id="no statement"
-        ),
+        pytest.param("-- name: a\nSELECT 1\n-- name: a\nSELECT 2", r"q\.sql:3: .*'a' is used twice", id="twice"),
+        pytest.param("-- name: a\n-- nothing\n\n-- name: b\nSELECT 1", "'a' has no statement", id="no statement"),
         pytest.param("-- name: a", "'a' has no statement", id="an end instead of a statement"),
         pytest.param("-- name: Lock-Balances\nSELECT 1", "not a query name", id="not snake_case"),
         pytest.param("-- name:\nSELECT 1", "not a query name", id="empty name"),
