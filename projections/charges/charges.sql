@@ -16,5 +16,9 @@ WHERE c.subscription_id = r.id AND c.generation_id = r.generation_id
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.generation_id, c.reversed_in_version IS NOT NULL
 FROM unnest(%(ids)b::uuid[], %(generation_ids)s::text[]) AS wanted (id, generation_id)
-JOIN {schema}.charges AS c ON c.subscription_id = wanted.id AND c.generation_id = wanted.generation_id
-JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.charges WHERE subscription_id = wanted.id AND generation_id = wanted.generation_id LIMIT 1
+) AS c
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.ledger_events WHERE originator_id = wanted.id AND originator_version = c.version LIMIT 1
+) AS e

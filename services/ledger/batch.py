@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import structlog
 from msgspec import Struct
 from psycopg import Connection
@@ -155,6 +156,8 @@ class Batch:
         head, mark = self._heads.get(submission.subscription_id), len(self._recorded)
         try:
             return self._happened_already(submission) or self._answer(place, submission)
+        except psycopg.Error:
+            raise
         except Exception as defect:
             log.exception("a command met a defect", command=type(submission.command).__name__)
             del self._recorded[mark:]

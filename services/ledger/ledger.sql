@@ -1,8 +1,13 @@
 -- The statements of the write path: one transaction for a batch of commands, whatever their number.
 
 -- name: begin_batch
--- Durability and patience of this transaction only, so that a pooler may hand the connection to anyone afterwards.
+-- Settings of this transaction only, so that a pooler may hand the connection to anyone afterwards: durability,
+-- patience, and plans. Everything a batch does is a look-up by primary key, and must stay one on a table that has just
+-- begun to grow, whose statistics would still have it scanned.
 SELECT set_config('synchronous_commit', 'on', true),
+       set_config('enable_seqscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true),
        set_config('lock_timeout', '1s', true),
        set_config('statement_timeout', '10s', true),
        set_config('idle_in_transaction_session_timeout', '10s', true)

@@ -1,6 +1,6 @@
 -- The ledger: one schema holds everything of its subscriptions, and nothing refers to another schema.
 
-CREATE SCHEMA IF NOT EXISTS {schema};
+
 
 -- The event store. The library's columns are originator_id, originator_version, topic, state and notification_id (the
 -- position); the ledger adds when an event was recorded and the hash of the one before it in its stream. Fixed-width

@@ -1,0 +1,128 @@
+"""The one place that wires: settings in, running parts out. Everything that connects or listens is made here."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from psycopg_pool import ConnectionPool
+
+from services.catalogue import Catalogue, load_catalogue
+from services.catalogue.packaged import PACKAGED_SOURCE, packaged
+from services.config import Settings
+from services.database import reading_pool
+from services.embedded import EmbeddedPostgres, running_url
+from services.http.backend import Backend
+from services.keys import KeyRing
+from services.ledger.ledger import Ledger, utc_now
+from services.migrations.migrate import migrate, missing_revisions
+
+READING_CONNECTIONS = 8
+
+
+class NoDatabase(RuntimeError):
+    """No database is configured and no embedded one is running here."""
+
+
+class NotMigrated(RuntimeError):
+    """The ledger's schema is not up to date: run `tallystick migrate` first."""
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """The configured catalogue. Raises CatalogueError with file, line and reason; OSError where it cannot be read."""
+    if settings.catalogue is None:
+        return load_catalogue(packaged(), PACKAGED_SOURCE)
+    return load_catalogue(settings.catalogue.read_text(encoding="utf-8"), str(settings.catalogue))
+
+
+def database_url_of(settings: Settings) -> str:
+    """The configured database, or the embedded one that runs on the data directory. Raises NoDatabase."""
+    url = settings.url or running_url(settings.data_dir)
+    if url is None:
+        raise NoDatabase(
+            f"no TALLYSTICK_DATABASE_URL, and no embedded PostgreSQL is running in {settings.data_dir}: "
+            "`tallystick serve` starts one"
+        )
+    return url
+
+
+@contextmanager
+def database(settings: Settings, on_wait: Callable[[str], None]) -> Iterator[str]:
+    """The URL of the configured database, or of an embedded one that runs as long as this context."""
+    if settings.url:
+        yield settings.url
+        return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with EmbeddedPostgres(settings.data_dir / "postgres", on_wait=on_wait) as server:
+        yield server.url
+
+
+def prepare(settings: Settings, database_url: str) -> str | None:
+    """Migrate, and make sure that there is a first key; the key where this made one up, to be shown once."""
+    migrate(database_url, settings.db_schema)
+    with reading_pool(database_url, size=1) as connections:
+        keys = KeyRing(connections, settings.db_schema)
+        if settings.bootstrap_key is not None:
+            keys.ensure_bootstrap(settings.bootstrap_key.get_secret_value())
+            return None
+        if settings.url or keys.list():
+            return None
+        key = f"ts_bootstrap_{secrets.token_urlsafe(24)}"
+        _keep_secret(settings.data_dir / "bootstrap.key", key)
+        keys.ensure_bootstrap(key)
+        return key
+
+
+@contextmanager
+def key_ring(settings: Settings) -> Iterator[KeyRing]:
+    """The API keys of the ledger. Raises NoDatabase, NotMigrated."""
+    with _reads(settings) as connections:
+        yield KeyRing(connections, settings.db_schema)
+
+
+@contextmanager
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """The ledger, open for commands and history. Raises NoDatabase, NotMigrated."""
+    with Ledger(_migrated(settings), settings.db_schema, catalogue_of(settings)) as opened:
+        yield opened
+
+
+@contextmanager
+def backend(settings: Settings) -> Iterator[Backend]:
+    """What the HTTP layer works on. Raises CatalogueError, NoDatabase, NotMigrated."""
+    catalogue = catalogue_of(settings)
+    with _reads(settings) as connections, Ledger(_migrated(settings), settings.db_schema, catalogue) as opened:
+        if settings.bootstrap_key is not None:
+            KeyRing(connections, settings.db_schema).ensure_bootstrap(settings.bootstrap_key.get_secret_value())
+        yield Backend(
+            ledger=opened,
+            reads=connections,
+            schema=settings.db_schema,
+            catalogue=catalogue,
+            keys=KeyRing(connections, settings.db_schema),
+            clock=utc_now,
+            test_clocks_enabled=settings.test_clocks,
+        )
+
+
+@contextmanager
+def _reads(settings: Settings) -> Iterator[ConnectionPool]:
+    with reading_pool(_migrated(settings), size=READING_CONNECTIONS) as connections:
+        yield connections
+
+
+def _migrated(settings: Settings) -> str:
+    database_url = database_url_of(settings)
+    if missing := missing_revisions(database_url, settings.db_schema):
+        raise NotMigrated(f"revisions {', '.join(missing)} are missing: run `tallystick migrate` first")
+    return database_url
+
+
+def _keep_secret(path: Path, secret: str) -> None:
+    """Write a secret that only its owner can read, whole or not at all."""
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret + "\n")
+    unfinished.replace(path)

@@ -1,0 +1,65 @@
+"""What the commands share: the settings, and how to say that something is wrong."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from services.bootstrap import NoDatabase, NotMigrated
+from services.catalogue import CatalogueError
+from services.config import Settings
+from services.embedded import EmbeddedPostgresError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+WRONG_USE = 2
+FOUND_WRONG = 1
+
+
+def settings() -> Settings:
+    """The settings of this process; a wrong one ends it with its name and the reason."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            err.print(f"[red]TALLYSTICK_{name}: {problem['msg']}")
+        raise typer.Exit(WRONG_USE) from None
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what an operator can mend into one line and exit status 1."""
+    try:
+        yield
+    except (CatalogueError, NoDatabase, NotMigrated, EmbeddedPostgresError, OSError) as error:
+        err.print(f"[red]{error}", markup=True)
+        raise typer.Exit(FOUND_WRONG) from None
+
+
+def set_up_logs(configured: Settings) -> None:
+    """Send structured logs to standard error, as lines for people or as JSON."""
+    as_json = configured.log_format == "json"
+    renderer = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info if as_json else structlog.processors.StackInfoRenderer(),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[configured.log_level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

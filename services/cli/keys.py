@@ -1,0 +1,48 @@
+"""API keys on the command line."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from services import bootstrap
+from services.cli.console import FOUND_WRONG, WRONG_USE, err, out, plain_errors, settings
+from services.keys import SCOPES
+
+keys = typer.Typer(no_args_is_help=True, help="API keys: make, list, revoke.")
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Option(help="Whose key it is.")],
+    scope: Annotated[list[str], typer.Option(help=f"May be repeated: {', '.join(SCOPES)}.")],
+) -> None:
+    """Make a key. It is shown once; only its hash is kept."""
+    if unknown := [each for each in scope if each not in SCOPES]:
+        err.print(f"[red]No such scope: {', '.join(unknown)}. There are: {', '.join(SCOPES)}.")
+        raise typer.Exit(WRONG_USE)
+    with plain_errors(), bootstrap.key_ring(settings()) as ring:
+        key_id, secret = ring.create(name, scope)
+        err.print(f"Key {key_id} for {name}; it is not shown again:")
+        out.print(secret)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys, without their secrets."""
+    table = Table("key", "name", "scopes", "created", "revoked")
+    with plain_errors(), bootstrap.key_ring(settings()) as ring:
+        for key in ring.list():
+            revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
+            table.add_row(key.key_id, key.name, " ".join(key.scopes), f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
+    out.print(table)
+
+
+@keys.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="As `keys list` shows it.")]) -> None:
+    """Revoke a key, for good; API processes refuse it within seconds."""
+    with plain_errors(), bootstrap.key_ring(settings()) as ring:
+        if not ring.revoke(key_id):
+            err.print(f"[red]There is no key {key_id} that could be revoked.")
+            raise typer.Exit(FOUND_WRONG)
+        out.print(f"Revoked {key_id}.")

@@ -1,0 +1,22 @@
+"""The command tree."""
+
+import typer
+
+from services.cli import roles
+from services.cli.keys import keys
+
+program = typer.Typer(
+    name="tallystick",
+    help="A ledger of AI credits: every credit granted, spent, lapsed or given back can be explained.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (roles.serve, roles.api, roles.migrate):
+    program.command()(command)
+program.add_typer(keys, name="keys")
+
+
+def main() -> None:
+    """Run the command line."""
+    program()

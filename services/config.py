@@ -1,0 +1,59 @@
+"""Settings, from the environment and from secret files. `docs/reference/configuration.md` lists them."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRETS = Path("/run/secrets")
+
+
+class Settings(BaseSettings):
+    """Every setting of Tallystick. Raises pydantic.ValidationError naming those that do not fit."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TALLYSTICK_",
+        env_ignore_empty=True,
+        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
+        extra="ignore",
+    )
+
+    database_url: SecretStr | None = None
+    """A PostgreSQL 15+ to use; empty: the embedded one in `data_dir`."""
+
+    db_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "tallystick"
+    """The schema of the ledger; one ledger is one schema."""
+
+    data_dir: Path = Path(".tallystick")
+    """Where the embedded PostgreSQL and the first key are kept."""
+
+    host: str = "127.0.0.1"
+    """The address that the API listens on."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """The port that the API listens on."""
+
+    bootstrap_key: SecretStr | None = None
+    """A key with every scope, for first start."""
+
+    catalogue: Path | None = None
+    """A catalogue in TOML; empty: the packaged one."""
+
+    test_clocks: bool = False
+    """Whether test clocks can be made and moved. Never in production."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many API processes to run."""
+
+    log_format: Literal["text", "json"] = "text"
+    """How logs are written."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log line that is written."""
+
+    @cached_property
+    def url(self) -> str | None:
+        """The database URL in clear; None where the embedded PostgreSQL is to be used."""
+        return self.database_url.get_secret_value() if self.database_url else None

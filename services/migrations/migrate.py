@@ -1,0 +1,61 @@
+"""Bring a ledger's schema up to date, and say whether it is.
+
+One migrator at a time: an advisory lock makes a second one wait and then find nothing to do.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg import connect
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from services.sql import quote_schema
+
+_FOLDER = Path(__file__).parent
+
+
+def migrate(database_url: str, schema: str) -> list[str]:
+    """Apply what is missing, in one transaction; the revisions that were applied, oldest first."""
+    with _connection(database_url) as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {schema}"})
+        missing = _missing(connection, schema)
+        if missing:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quote_schema(schema)}"))
+            config = _config(schema)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        connection.commit()
+        return missing
+
+
+def missing_revisions(database_url: str, schema: str) -> list[str]:
+    """The revisions that `migrate` would apply; empty where the schema is up to date."""
+    with _connection(database_url) as connection:
+        return _missing(connection, schema)
+
+
+def _missing(connection: Connection, schema: str) -> list[str]:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+    scripts = ScriptDirectory.from_config(_config(schema))
+    applied = context.get_current_revision() or "base"
+    return [script.revision for script in scripts.iterate_revisions("head", applied)][::-1]
+
+
+def _config(schema: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["schema"] = schema
+    return config
+
+
+@contextmanager
+def _connection(database_url: str) -> Iterator[Connection]:
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()

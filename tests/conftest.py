@@ -1,0 +1,84 @@
+"""What tests with real parts share: a PostgreSQL per test process, a migrated database per test, a clock to set."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from services.catalogue import Catalogue, load_catalogue
+from services.catalogue.packaged import PACKAGED_SOURCE, packaged
+from services.embedded import EmbeddedPostgres
+from services.ledger.ledger import Ledger
+from services.migrations.migrate import migrate
+
+SCHEMA = "tallystick"
+TEMPLATE = "migrated"
+
+_numbers = count(1)
+
+
+class SettableClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        """Move on by so many `days`, `seconds`, `microseconds`, ..."""
+        self.now += timedelta(**duration)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL of this test process's own. Durability is tested where it matters, on servers of those tests."""
+    with tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder:
+        settings = {"fsync": "off", "max_connections": "200"}
+        with EmbeddedPostgres(Path(folder) / "postgres", settings=settings, scratch=True) as server:
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+            migrate(_url_of(server, TEMPLATE), SCHEMA)
+            yield server
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of the test's own, migrated and empty."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+    yield _url_of(postgres, name)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """The packaged catalogue."""
+    return load_catalogue(packaged(), PACKAGED_SOURCE)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """A clock that stands at noon of 15 January 2026."""
+    return SettableClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def ledger(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[Ledger]:
+    """An open ledger on the test's database and clock."""
+    with Ledger(database_url, SCHEMA, catalogue, clock=clock) as opened:
+        yield opened
+
+
+def _url_of(server: EmbeddedPostgres, database: str) -> str:
+    return server.url.replace("@/tallystick?", f"@/{database}?")
