@@ -2,17 +2,20 @@
 
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvicorn
 from psycopg_pool import ConnectionPool
 
-from services.catalogue import Catalogue, load_catalogue
+from services.catalogue import Catalogue, CatalogueError, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
 from services.database import reading_pool
-from services.embedded import EmbeddedPostgres, running_url
+from services.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_url
+from services.http.app import create_app
 from services.http.backend import Backend
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger, utc_now
@@ -27,6 +30,10 @@ class NoDatabase(RuntimeError):
 
 class NotMigrated(RuntimeError):
     """The ledger's schema is not up to date: run `tallystick migrate` first."""
+
+
+MENDABLE = (CatalogueError, NoDatabase, NotMigrated, EmbeddedPostgresError, OSError)
+"""What an operator can mend: said in one line, without a traceback."""
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
@@ -104,6 +111,15 @@ def backend(settings: Settings) -> Iterator[Backend]:
             clock=utc_now,
             test_clocks_enabled=settings.test_clocks,
         )
+
+
+def run_api(settings: Settings, listening: socket.socket) -> None:
+    """Answer HTTP on a socket until SIGTERM or SIGINT. Raises CatalogueError, NoDatabase, NotMigrated."""
+    with backend(settings) as opened:
+        config = uvicorn.Config(
+            create_app(opened), log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10
+        )
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 @contextmanager

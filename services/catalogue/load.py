@@ -87,7 +87,7 @@ def _plan(table: Table) -> Plan:
 def _money(table: Table) -> Money:
     table.only("amount", "currency")
     return Money(
-        amount=Decimal(table.text("amount", _AMOUNT, _AMOUNT_FORM)),
+        amount=table.text("amount", _AMOUNT, _AMOUNT_FORM),
         currency=table.text("currency", _CURRENCY, _CURRENCY_FORM),
     )
 

@@ -11,12 +11,9 @@ UpgradePolicy = Literal["deduct_used", "add_leftover", "fresh"]
 
 
 class Money(Struct, frozen=True):
-    """An amount of a currency, with the decimals that it was written with: `1.00` stays `1.00`.
+    """An amount of a currency: a decimal, kept as the string that it was written as, so that `1.00` stays `1.00`."""
 
-    msgspec writes the amount as the string `"1.00"`, unless the encoder was given `decimal_format="number"`.
-    """
-
-    amount: Decimal
+    amount: str
     currency: str
 
 

@@ -10,10 +10,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from services.bootstrap import NoDatabase, NotMigrated
-from services.catalogue import CatalogueError
+from services.bootstrap import MENDABLE
 from services.config import Settings
-from services.embedded import EmbeddedPostgresError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -38,7 +36,7 @@ def plain_errors() -> Iterator[None]:
     """Turn what an operator can mend into one line and exit status 1."""
     try:
         yield
-    except (CatalogueError, NoDatabase, NotMigrated, EmbeddedPostgresError, OSError) as error:
+    except MENDABLE as error:
         err.print(f"[red]{error}", markup=True)
         raise typer.Exit(FOUND_WRONG) from None
 

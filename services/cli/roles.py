@@ -9,12 +9,10 @@ from contextlib import suppress
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from services import bootstrap
 from services.cli.console import err, out, plain_errors, set_up_logs, settings
 from services.config import Settings
-from services.http.app import create_app
 from services.supervisor import Child, Supervisor, hold_lifeline
 
 LISTEN_FD = typer.Option("--listen-fd", hidden=True, help="A listening socket that was inherited.")
@@ -45,15 +43,7 @@ def api(listen_fd: Annotated[int | None, LISTEN_FD] = None) -> None:
             Supervisor(_api_children(configured, _listen(configured)), dict(os.environ)).run()
             return
         listening = socket.socket(fileno=listen_fd) if listen_fd is not None else _listen(configured)
-        with bootstrap.backend(configured) as backend:
-            config = uvicorn.Config(
-                create_app(backend),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=10,
-            )
-            uvicorn.Server(config).run(sockets=[listening])
+        bootstrap.run_api(configured, listening)
 
 
 def migrate() -> None:

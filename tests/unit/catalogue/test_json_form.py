@@ -53,7 +53,7 @@ def test_money_keeps_its_decimals_and_is_a_string() -> None:
     text = msgspec.json.encode(Money(Decimal("1.00"), "USD"))
 
     assert text == b'{"amount":"1.00","currency":"USD"}'
-    assert str(msgspec.json.decode(text, type=Money).amount) == "1.00"
+    assert msgspec.json.decode(text, type=Money).amount == "1.00"
 
 
 def test_the_json_of_a_plan_leaves_out_what_it_has_not() -> None:

@@ -61,4 +61,4 @@ def test_money_keeps_the_decimals_that_it_was_written_with() -> None:
     [plan] = load_catalogue(FORM, "sample.toml").plans
 
     assert plan.price is not None
-    assert str(plan.price.amount) == "1.00"
+    assert plan.price.amount == "1.00"
