@@ -29,7 +29,7 @@ def test_the_public_form_loads() -> None:
             monthly_credits=240_000,
             billing_period="yearly",
             asset_types=("voiceover", "image", "video", "music"),
-            price=Money(Decimal("1.00"), "USD"),
+            price=Money("1.00", "USD"),
             upgrade_policy="add_leftover",
         ),
     )
