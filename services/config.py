@@ -1,5 +1,6 @@
 """Settings, from the environment and from secret files. `docs/reference/configuration.md` lists them."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,18 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_SECRETS = Path("/run/secrets")
+SECRETS_DIR = "TALLYSTICK_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
     """Every setting of Tallystick. Raises pydantic.ValidationError naming those that do not fit."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="TALLYSTICK_",
-        env_ignore_empty=True,
-        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
-        extra="ignore",
-    )
+    model_config = SettingsConfigDict(env_prefix="TALLYSTICK_", env_ignore_empty=True, extra="ignore")
 
     database_url: SecretStr | None = None
     """A PostgreSQL 15+ to use; empty: the embedded one in `data_dir`."""
@@ -57,3 +53,13 @@ class Settings(BaseSettings):
     def url(self) -> str | None:
         """The database URL in clear; None where the embedded PostgreSQL is to be used."""
         return self.database_url.get_secret_value() if self.database_url else None
+
+
+def load_settings() -> Settings:
+    """The settings of this process. The environment comes before the secret files, which lie in `/run/secrets` (or in
+    `TALLYSTICK_SECRETS_DIR`), each named like its setting: `tallystick_database_url`, `tallystick_bootstrap_key`.
+
+    Raises pydantic.ValidationError.
+    """
+    secrets_dir = Path(os.environ.get(SECRETS_DIR, "/run/secrets"))
+    return Settings(_secrets_dir=secrets_dir if secrets_dir.is_dir() else None)

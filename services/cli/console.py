@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from services.bootstrap import MENDABLE
-from services.config import Settings
+from services.config import Settings, load_settings
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -23,7 +23,7 @@ FOUND_WRONG = 1
 def settings() -> Settings:
     """The settings of this process; a wrong one ends it with its name and the reason."""
     try:
-        return Settings()
+        return load_settings()
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
