@@ -378,6 +378,21 @@ def test_a_pid_that_is_another_process_by_now_is_no_server(data_dir: Path) -> No
         unrelated.kill()
 
 
+def test_a_pid_that_is_another_server_by_now_is_not_ours(place: Path, data_dir: Path) -> None:
+    ours = EmbeddedPostgres(data_dir)
+    write_note(ours.start(), "ours")
+    psutil.Process(ours.pid).kill()
+    ours.stop()
+    with EmbeddedPostgres(place / "other") as other:
+        write_note(other.url, "other")
+        pid_file = data_dir / "cluster" / "postmaster.pid"
+        _, rest = pid_file.read_text().split("\n", 1)
+        pid_file.write_text(f"{other.pid}\n{rest}")
+        assert notes(ours.start()) == "ours"
+        ours.stop()
+        assert notes(other.url) == "other"
+
+
 def test_a_half_made_cluster_is_made_anew(data_dir: Path) -> None:
     with owner_process(data_dir) as owner:
         _wait_until(lambda: any(data_dir.glob("initdb-*/PG_VERSION")))
