@@ -1,0 +1,28 @@
+"""Months counted in whole numbers: what the service's calendar and the model are compared with.
+
+Nothing but `calendar.monthrange`, which says how many days a month has; the service reckons with another library.
+"""
+
+from calendar import monthrange
+from datetime import UTC, datetime
+
+LAST_YEAR = 9999
+NEVER = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
+"""Stands for an instant that does not come: the service's calendar ends here."""
+
+
+def months_later(anchor_at: datetime, months: int) -> datetime:
+    """The anchor's day and time so many months later, or the month's last day where it is shorter; at most `NEVER`."""
+    ordinal = 12 * anchor_at.year + (anchor_at.month - 1) + months
+    year, month = ordinal // 12, ordinal % 12 + 1
+    if year > LAST_YEAR:
+        return NEVER
+    days_in_month = monthrange(year, month)[1]
+    later = anchor_at.replace(year=year, month=month, day=min(anchor_at.day, days_in_month))
+    return min(later, NEVER)
+
+
+def months_before(anchor_at: datetime, at: datetime) -> int:
+    """How many whole months after the anchor have passed at an instant; one that ends exactly then has passed."""
+    months = 12 * (at.year - anchor_at.year) + at.month - anchor_at.month
+    return months if months_later(anchor_at, months) <= at else months - 1
