@@ -1,0 +1,138 @@
+"""Servers to test with: their owners, what is left of them, and notes kept in them."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+import psycopg
+from psycopg.rows import scalar_row
+
+CHECKOUT = Path(__file__).parents[3]
+
+OWNER = """
+import sys
+import tempfile
+from pathlib import Path
+from services.embedded import EmbeddedPostgres
+with EmbeddedPostgres(Path(sys.argv[1])) as server:
+    print(server.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def own_place() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="embedded-"))
+    try:
+        yield path
+    finally:
+        for process in processes_below(path):
+            process.kill()
+        wait_until(lambda: not processes_below(path))
+        shutil.rmtree(path)
+
+
+def processes_below(path: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cwd", "status"]):
+        running = process.info["status"] != psutil.STATUS_ZOMBIE
+        if running and (process.info["cwd"] or "").startswith(f"{path}/"):
+            found.append(process)
+    return found
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    while not done():
+        time.sleep(0.005)
+
+
+@contextmanager
+def owner_process(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs the server; it stops it when its standard input ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(data_dir)],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as owner:
+        try:
+            yield owner
+        finally:
+            owner.kill()
+
+
+def read_line(owner: subprocess.Popen[str]) -> str:
+    assert owner.stdout is not None
+    return owner.stdout.readline().strip()
+
+
+def abandoned_by_killed_owner(data_dir: Path) -> psutil.Process:
+    """A server that runs, holds the note "kept", and whose owner was killed with kill -9."""
+    with owner_process(data_dir) as owner:
+        url = read_line(owner)
+        write_note(url, "kept")
+        return psutil.Process(postmaster_pid(data_dir))
+
+
+@contextmanager
+def adopting_grandchildren() -> Iterator[None]:
+    """Processes whose parent dies become ours, and stay zombies when they end."""
+    set_child_subreaper = partial(ctypes.CDLL(None).prctl, 36)
+    assert set_child_subreaper(1) == 0
+    try:
+        yield
+    finally:
+        set_child_subreaper(0)
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+
+
+def in_a_fork(run: Callable[[], None]) -> None:
+    """Run it in a fork of this process, where nothing needs to be readable that is loaded already."""
+    if (fork := os.fork()) == 0:
+        try:
+            run()
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    _, status = os.waitpid(fork, 0)
+    assert status == 0, "see the captured output"
+
+
+def postmaster_pid(data_dir: Path) -> int:
+    return int((data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def ask(url: str, query: str) -> str:
+    """The one value that the query answers, as text."""
+    with psycopg.connect(url, autocommit=True, row_factory=scalar_row) as connection:
+        return str(connection.execute(query.encode()).fetchone())
+
+
+def write_note(url: str, text: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS note (text text)")
+        connection.execute("INSERT INTO note VALUES (%s)", [text])
+
+
+def notes(url: str) -> str:
+    return ask(url, "SELECT string_agg(text, ' ') FROM note")
+
+
+def socket_dir(url: str) -> Path:
+    return Path(parse_qs(urlsplit(url).query)["host"][0])
