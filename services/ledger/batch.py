@@ -38,7 +38,7 @@ from services.ledger.submission import (
 from services.ledger.writes import KeptAnswer, RefusalRow, Writes
 from services.sql import Queries
 from services.subscription.boundaries import due_events
-from services.subscription.commands import ChargeGeneration, StartSubscription
+from services.subscription.commands import ChargeGeneration, RecordDue, StartSubscription
 from services.subscription.decide import decide, is_same_charge
 from services.subscription.events import Event, GenerationCharged
 from services.subscription.refusals import Refusal, VersionMismatch
@@ -213,7 +213,8 @@ class Batch:
             return self._keep_answer(submission, Refused(decision))
         for event in decision:
             self._append(submission, event, now)
-        answer = self._carried_out(submission, len(decision), now)
+        happened = len(self._recorded) - first if isinstance(command, RecordDue) else len(decision)
+        answer = self._carried_out(submission, happened, now)
         if len(self._recorded) > first:
             self.attempts[place] = Attempt(self._recorded[first].stored, lambda position: answer(position - first))
         return answer

@@ -23,7 +23,10 @@ class Charged(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """The command was carried out, in `event_count` events (0: it was so already)."""
+    """The command was carried out, in `event_count` events (0: it was so already).
+
+    What was due beforehand is not counted, unless recording it was the command.
+    """
 
     subscription_id: UUID
     state: Subscription
