@@ -45,7 +45,7 @@ def catalogue_of(settings: Settings) -> Catalogue:
 
 def database_url_of(settings: Settings) -> str:
     """The configured database, or the embedded one that runs on the data directory. Raises NoDatabase."""
-    url = settings.url or running_url(settings.data_dir)
+    url = settings.url or running_url(settings.data_dir / "postgres")
     if url is None:
         raise NoDatabase(
             f"no TALLYSTICK_DATABASE_URL, and no embedded PostgreSQL is running in {settings.data_dir}: "

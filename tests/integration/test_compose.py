@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -64,7 +65,10 @@ def secrets_dir(tmp_path: Path) -> Iterator[Path]:
     """The secret files as Docker mounts them, for a server that listens on TCP with a password."""
     folder = tmp_path / "secrets"
     folder.mkdir()
-    with EmbeddedPostgres(tmp_path / "postgres", tcp_port=_free_port(), scratch=True) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="tallystick-test-") as data_dir,
+        EmbeddedPostgres(Path(data_dir) / "postgres", tcp_port=_free_port(), scratch=True) as server,
+    ):
         (folder / "tallystick_database_url").write_text(server.tcp_url)
         (folder / "tallystick_bootstrap_key").write_text("compose-test-key\n")
         yield folder
