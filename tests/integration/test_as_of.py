@@ -1,0 +1,210 @@
+"""The past, on a real PostgreSQL: what a read at an instant showed is what it shows for ever."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from projections.renewal.queries import RenewalQueries
+from services.catalogue import Catalogue, Settings
+from services.database import connect
+from services.ledger.as_of import AsOf, NotYetStarted, UnknownVersion
+from services.ledger.ledger import Ledger
+from services.ledger.records import Metadata, Recorded
+from services.ledger.submission import Charged, Done
+from services.sql import load_queries
+from services.subscription.boundaries import as_of
+from services.subscription.commands import ChargeGeneration, Command, RecordDue, StartSubscription, UpgradePlan
+from services.subscription.state import Subscription, fold
+from tests.conftest import SCHEMA, SettableClock
+
+BY = Metadata(key_id="test", request_id="request-1")
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection[tuple[object, ...]]]:
+    with connect(database_url, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def past(ledger: Ledger) -> AsOf:
+    return AsOf(ledger.application, SCHEMA)
+
+
+class Life:
+    """A subscription that is used at instants of the test's choosing, with what each read showed at the time."""
+
+    def __init__(self, ledger: Ledger, clock: SettableClock, connection: Connection[tuple[object, ...]]) -> None:
+        self.id = uuid4()
+        self.seen: dict[datetime, Subscription] = {}
+        self._ledger, self._clock, self._connection = ledger, clock, connection
+        self._reads = RenewalQueries(SCHEMA)
+        self.does(StartSubscription("account-1", "ai-suite-40000-yearly"))
+
+    def does(self, command: Command) -> None:
+        assert isinstance(self._ledger.execute(self.id, command, BY), Charged | Done)
+        self.reads()
+
+    def reads(self) -> None:
+        found = self._reads.find(self._connection, self.id)
+        assert found is not None
+        self.seen[self._clock.now] = as_of(found.state, self._clock.now)
+
+
+@pytest.fixture
+def life(ledger: Ledger, clock: SettableClock, connection: Connection[tuple[object, ...]]) -> Life:
+    return Life(ledger, clock, connection)
+
+
+def test_every_instant_shows_what_a_read_showed_then(
+    life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
+) -> None:
+    random = Random(1)
+    for number in range(120):
+        clock.advance(microseconds=random.choice([0, 1, 2, 1_000_000, 10**6 * 86_400 * random.randint(1, 50)]))
+        match random.randint(1, 10):
+            case 1 | 2:
+                life.reads()
+            case 3:
+                life.does(RecordDue())
+            case _:
+                life.does(ChargeGeneration(f"track-{number}", "lyria-3"))
+    life.does(UpgradePlan("max-pro-240000-monthly"))
+
+    for at, seen in life.seen.items():
+        found = past.at_instant(connection, life.id, at)
+        assert found is not None
+        assert (found.state, found.at) == (seen, at)
+
+
+def test_a_microsecond_makes_the_difference(
+    life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
+) -> None:
+    clock.advance(seconds=1)
+    life.does(ChargeGeneration("track-1", "lyria-3"))
+    life.does(ChargeGeneration("track-2", "lyria-3"))
+
+    before = past.at_instant(connection, life.id, clock.now - MICROSECOND)
+    then = past.at_instant(connection, life.id, clock.now)
+
+    assert before is not None
+    assert (before.state.balance_credits, before.last_event.originator_version) == (40_000, 2)
+    assert then is not None
+    assert (then.state.balance_credits, then.last_event.originator_version) == (39_700, 4)
+
+
+def test_a_reset_shows_from_its_instant_on_although_it_was_recorded_later(
+    life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
+) -> None:
+    life.does(ChargeGeneration("track-1", "lyria-3"))
+    reset_at = life.seen[clock.now].cycle.ends_at
+    clock.advance(days=45)
+    life.does(RecordDue())
+
+    before = past.at_instant(connection, life.id, reset_at - MICROSECOND)
+    then = past.at_instant(connection, life.id, reset_at)
+
+    assert before is not None
+    assert then is not None
+    assert (before.state.balance_credits, before.state.cycle.number) == (39_850, 1)
+    assert (then.state.balance_credits, then.state.cycle.number) == (40_000, 2)
+    assert then.last_event.topic == "GenerationCharged"
+
+
+def test_every_version_is_the_fold_of_the_events_up_to_it(
+    life: Life, clock: SettableClock, past: AsOf, ledger: Ledger, connection: Connection[tuple[object, ...]]
+) -> None:
+    for number in range(30):
+        clock.advance(days=3)
+        life.does(ChargeGeneration(f"voice-{number}", "lyria-3", Settings(count=2)))
+    recorded = [each for each in ledger.application.events.get(life.id) if isinstance(each, Recorded)]
+
+    for version, last in enumerate(recorded, start=1):
+        found = past.at_version(connection, life.id, version)
+        assert found is not None
+        assert found.state == fold(each.event for each in recorded[:version])
+        assert (found.at, found.last_event) == (last.stored.recorded_at, last.stored)
+
+
+def test_snapshots_change_nothing(
+    database_url: str, clock: SettableClock, catalogue: Catalogue, connection: Connection[tuple[object, ...]]
+) -> None:
+    with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=5) as ledger:
+        life = Life(ledger, clock, connection)
+        for number in range(23):
+            clock.advance(seconds=1)
+            life.does(ChargeGeneration(f"track-{number}", "lyria-3"))
+    with Ledger(database_url, SCHEMA, catalogue, clock=clock) as ledger:
+        past = AsOf(ledger.application, SCHEMA)
+        shown = {at: past.at_instant(connection, life.id, at) for at in life.seen}
+
+    assert connection.execute("SELECT count(*) FROM tallystick.ledger_snapshots").fetchone() == (5,)
+    assert {at: found.state for at, found in shown.items() if found} == life.seen
+
+
+def test_before_the_first_event_there_was_nothing(
+    life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
+) -> None:
+    with pytest.raises(NotYetStarted) as not_yet:
+        past.at_instant(connection, life.id, clock.now - MICROSECOND)
+
+    assert not_yet.value.started_at == clock.now
+
+
+@pytest.mark.parametrize("version", [0, -1, 3, 2**63 - 1])
+def test_a_version_that_there_is_not_names_the_newest(
+    life: Life, past: AsOf, connection: Connection[tuple[object, ...]], version: int
+) -> None:
+    with pytest.raises(UnknownVersion) as unknown:
+        past.at_version(connection, life.id, version)
+
+    assert unknown.value.newest == 2
+
+
+def test_of_a_stream_that_there_is_not_nothing_is_known(
+    past: AsOf, clock: SettableClock, connection: Connection[tuple[object, ...]]
+) -> None:
+    assert past.at_instant(connection, uuid4(), clock.now) is None
+    assert past.at_version(connection, uuid4(), 1) is None
+
+
+@pytest.mark.parametrize("events", [1, 2, 3, 1_000, 100_000])
+def test_an_instant_is_found_in_as_many_steps_as_the_number_of_events_has_bits(
+    connection: Connection[tuple[object, ...]], clock: SettableClock, events: int
+) -> None:
+    stream_id = _long_stream(connection, events, clock.now)
+    query = load_queries("services.ledger", "as_of.sql", schema=SCHEMA)["newest_version_at"]
+
+    for version in {1, 2, events // 3 + 1, events - 1, events} - {0}:
+        found = connection.execute(query, {"id": stream_id, "at": clock.now + version * MICROSECOND}).fetchone()
+        assert found == (min(version, events),)
+    plan = _plan_of(connection, query, {"id": stream_id, "at": clock.now + events // 2 * MICROSECOND})
+
+    assert "Seq Scan on ledger_events" not in plan
+    (steps,) = (line for line in plan.splitlines() if "Recursive Union" in line)
+    assert int(float(steps.partition("actual rows=")[2].partition(" ")[0])) <= events.bit_length() + 1
+
+
+def _long_stream(connection: Connection[tuple[object, ...]], events: int, start: datetime) -> UUID:
+    """A stream of so many events, the first a microsecond after `start` and each a microsecond after the one before."""
+    stream_id = uuid4()
+    connection.execute(
+        "INSERT INTO tallystick.ledger_events"
+        " (notification_id, originator_version, recorded_at, originator_id, topic, previous_hash, state)"
+        " SELECT version, version, %s + version * interval '1 microsecond', %s, 'GenerationCharged',"
+        " decode(repeat('00', 32), 'hex'), '' FROM generate_series(1, %s) AS version",
+        (start, stream_id, events),
+    )
+    return stream_id
+
+
+def _plan_of(connection: Connection[tuple[object, ...]], query: bytes, arguments: dict[str, object]) -> str:
+    with psycopg.ClientCursor(connection) as cursor:
+        cursor.execute(b"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) " + query, arguments)
+        return "\n".join(str(line) for (line,) in cursor)
