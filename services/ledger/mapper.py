@@ -88,17 +88,33 @@ def next_event(
 def read_event(stored: ChainedEvent) -> Recorded:
     """The event that was stored, in today's form. Raises UnreadableEvent naming it."""
     try:
-        decoder = _DECODERS[stored.topic]
-        body = _upcast(stored, decoder.type) if stored.topic in UPCASTERS else decoder.decode(stored.state)
-    except (KeyError, msgspec.MsgspecError) as error:
+        body = _read_body(stored.topic, stored.state)
+    except UnreadableEvent as error:
         where = f"{stored.topic} {stored.originator_id} version {stored.originator_version}"
         raise UnreadableEvent(f"{where}: {error}") from error
     return Recorded(stored, body.data, body.metadata)
 
 
-def _upcast(stored: ChainedEvent, form: Any) -> StoredBody[Any]:
-    raw = msgspec.json.decode(stored.state)
-    upcasters = UPCASTERS[stored.topic]
+def decode_event(topic: str, state: bytes) -> Event:
+    """The event alone, in today's form, for readers of the whole ledger. Raises UnreadableEvent."""
+    event: Event = _read_body(topic, state).data
+    return event
+
+
+def _read_body(topic: str, state: bytes) -> StoredBody[Any]:
+    try:
+        decoder = _DECODERS[topic]
+        upcasters = UPCASTERS.get(topic, ())
+        body: StoredBody[Any] = _upcast(state, upcasters, decoder.type) if upcasters else decoder.decode(state)
+    except (LookupError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+        raise UnreadableEvent(f"{type(error).__name__}: {error}") from error
+    if body.v > 1 + len(upcasters):
+        raise UnreadableEvent(f"its form is version {body.v}, newer than this program")
+    return body
+
+
+def _upcast(state: bytes, upcasters: tuple[Upcaster, ...], form: Any) -> StoredBody[Any]:
+    raw = msgspec.json.decode(state)
     for upcaster in upcasters[raw.get("v", 1) - 1 :]:
         raw["data"] = upcaster(raw["data"])
     body: StoredBody[Any] = msgspec.convert(raw, type=form)
