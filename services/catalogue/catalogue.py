@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 
 from services.catalogue.model import (
@@ -17,6 +18,8 @@ from services.catalogue.model import (
 from services.catalogue.pricing import price
 from services.catalogue.rate_card import PricedModel, RateCard
 
+REMEMBERED_QUOTES = 4_096
+
 
 class Catalogue:
     """The plans on offer and the prices of generations. Never changes; a new one takes its place.
@@ -24,7 +27,7 @@ class Catalogue:
     Expects what `load_catalogue` has checked: plan ids, card versions and `effective_from` each unique.
     """
 
-    __slots__ = ("_by_tier", "_cards", "_effective", "_models", "_plans", "_plans_by_id", "_upgrade_policy")
+    __slots__ = ("_by_tier", "_cards", "_effective", "_models", "_plans", "_plans_by_id", "_quote", "_upgrade_policy")
 
     def __init__(
         self,
@@ -41,6 +44,8 @@ class Catalogue:
             {model.model: model for model in card.models} for card in self._cards
         ]
         self._upgrade_policy: UpgradePolicy = upgrade_policy
+        # The same few settings are asked for again and again, and exact decimals are slow; durations seldom repeat.
+        self._quote = lru_cache(REMEMBERED_QUOTES)(self._price)
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -80,7 +85,10 @@ class Catalogue:
 
     def quote(self, model: str, settings: Settings, at: datetime) -> Quote | UnknownModel | InvalidSettings:
         """What a generation with these settings costs at that instant. Charges nothing."""
-        position = self._position_at(at)
+        quote = self._quote if settings.duration_seconds is None else self._price
+        return quote(self._position_at(at), model, settings)
+
+    def _price(self, position: int | None, model: str, settings: Settings) -> Quote | UnknownModel | InvalidSettings:
         priced = None if position is None else self._models[position].get(model)
         if position is None or priced is None:
             return UnknownModel(model)
