@@ -1,0 +1,78 @@
+"""Many subscriptions at once, and what is recorded of them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from queue import SimpleQueue
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import sql
+
+from services.ledger.ledger import Ledger
+from services.ledger.records import Metadata
+from services.ledger.submission import Answer, Done, Submission
+from services.subscription.commands import Command, StartSubscription
+
+BY = Metadata(key_id="test", request_id="request-1")
+MONTHLY = "ai-suite-40000-monthly"
+YEARLY = "ai-suite-40000-yearly"
+HIGHER = "max-pro-240000-yearly"
+
+
+def put(ledger: Ledger, commands: Iterable[tuple[UUID, Command]]) -> list[Answer]:
+    """Put all the commands at once and wait for the answers, which come in the same order."""
+    answers: SimpleQueue[tuple[Submission, Answer]] = SimpleQueue()
+    submissions = [
+        Submission(id, command, BY, lambda submission, answer: answers.put((submission, answer)))
+        for id, command in commands
+    ]
+    for submission in submissions:
+        ledger.lane.submit(submission)
+    answered = {id(submission): answer for submission, answer in (answers.get() for _ in submissions)}
+    return [answered[id(submission)] for submission in submissions]
+
+
+def start(ledger: Ledger, count: int, plan_id: str = MONTHLY, *, test_clock_id: str | None = None) -> list[UUID]:
+    """Start so many subscriptions now."""
+    ids = [uuid4() for _ in range(count)]
+    answers = put(ledger, ((id, StartSubscription("account", plan_id, test_clock_id)) for id in ids))
+    assert all(isinstance(answer, Done) for answer in answers)
+    return ids
+
+
+class Recorded:
+    """The events table, as a test reads it."""
+
+    def __init__(self, database_url: str, schema: str = "tallystick") -> None:
+        self._database_url = database_url
+        self._events = sql.Identifier(schema, "ledger_events")
+
+    def topics(self, subscription_id: UUID) -> list[str]:
+        """What happened to a subscription, in order."""
+        query = sql.SQL("SELECT topic FROM {} WHERE originator_id = %s ORDER BY originator_version")
+        return [topic for (topic,) in self._select(query, subscription_id)]
+
+    def instants(self, subscription_id: UUID, topic: str) -> list[datetime]:
+        """When a kind of event was recorded, in order."""
+        query = sql.SQL(
+            "SELECT recorded_at FROM {} WHERE originator_id = %s AND topic = %s ORDER BY originator_version"
+        )
+        return [at for (at,) in self._select(query, subscription_id, topic)]
+
+    def counts(self, topic: str) -> Counter[int]:
+        """How many subscriptions have how many events of a kind."""
+        query = sql.SQL("SELECT count(*) FILTER (WHERE topic = %s) FROM {} GROUP BY originator_id")
+        return Counter(count for (count,) in self._select(query, topic))
+
+    def by(self, subscription_id: UUID) -> list[str]:
+        """Who recorded each event of a subscription, in order."""
+        query = sql.SQL(
+            "SELECT convert_from(state, 'UTF8')::jsonb #>> '{{metadata,key_id}}' FROM {} "
+            "WHERE originator_id = %s ORDER BY originator_version"
+        )
+        return [key_id for (key_id,) in self._select(query, subscription_id)]
+
+    def _select(self, query: sql.SQL, *arguments: object) -> Sequence[tuple[object, ...]]:
+        with psycopg.connect(self._database_url) as connection:
+            return connection.execute(query.format(self._events), arguments).fetchall()

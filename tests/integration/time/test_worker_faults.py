@@ -1,0 +1,87 @@
+"""A renewal worker may lose its connection, its claims, or its mind over one subscription; the others renew."""
+
+import threading
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from services.database import connect
+from services.ledger.ledger import Ledger
+from services.renewals.claims import Claims, share_of_clock
+from services.renewals.recording import Tally
+from services.renewals.worker import Pass, RenewalWorker
+from services.test_clocks import Clocks
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.time.fleet import YEARLY, Recorded, start
+
+FIRST_RESET = datetime(2026, 2, 15, 12, tzinfo=UTC)
+STARTED_ON_CLOCK = datetime(2030, 1, 31, 10, tzinfo=UTC)
+
+
+def run_until(worker: RenewalWorker, is_enough: Counter[str], wanted: int) -> None:
+    """Run a worker until it has recorded so many events."""
+    stop = threading.Event()
+
+    def count(done: Pass) -> None:
+        is_enough["events"] += done.tally.events
+        if is_enough["events"] >= wanted:
+            stop.set()
+
+    worker.run(stop, count)
+
+
+def test_a_share_that_another_worker_is_at_is_left_to_it_until_it_is_given_back(
+    ledger: Ledger, clocks: Clocks, worker: RenewalWorker, database_url: str
+) -> None:
+    reading = clocks.create(STARTED_ON_CLOCK)
+    start(ledger, 1, YEARLY, test_clock_id=reading.test_clock_id)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE tallystick.test_clocks SET now = '2030-02-28 10:00Z'")
+
+    with closing(connect(database_url, autocommit=True)) as other:
+        claims = Claims(other, SCHEMA)
+        with claims.held():
+            claims.take(share_of_clock(reading.test_clock_id))
+            assert worker.record_some() == Pass(listed=1, claimed=0, tally=Tally())
+        assert worker.record_some() == Pass(listed=1, claimed=1, tally=Tally(subscriptions=1, events=1))
+
+
+def test_the_claims_of_a_worker_whose_connection_is_gone_are_free(
+    ledger: Ledger, worker: RenewalWorker, clock: SettableClock, database_url: str
+) -> None:
+    start(ledger, 50)
+    clock.now = FIRST_RESET
+    other = connect(database_url, autocommit=True)
+    claims = Claims(other, SCHEMA)
+    with pytest.raises(psycopg.OperationalError), claims.held():
+        for part in range(16):
+            claims.take(f"part {part}")
+        assert worker.record_some().claimed == 0
+        with psycopg.connect(database_url, autocommit=True) as server:
+            server.execute("SELECT pg_terminate_backend(%s)", [other.info.backend_pid])
+        while worker.record_some().claimed == 0:
+            pass
+        claims.keep()
+    other.close()
+
+    assert worker.catch_up() == Tally()
+
+
+def test_a_worker_goes_on_when_its_connections_were_cut(
+    ledger: Ledger, worker: RenewalWorker, clock: SettableClock, database_url: str, recorded: Recorded
+) -> None:
+    start(ledger, 50, YEARLY)
+    worker.record_some()
+    with psycopg.connect(database_url, autocommit=True) as server:
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    clock.now = FIRST_RESET
+
+    run_until(worker, Counter(), wanted=50)
+
+    assert recorded.counts("CycleReset") == Counter({1: 50})
