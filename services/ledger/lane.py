@@ -71,6 +71,11 @@ class WriterLane:
         """How many commands are queued."""
         return self._queue.qsize()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether commands are taken and there is a thread to answer them."""
+        return self._is_open and self._thread.is_alive()
+
     def _run(self) -> None:
         while batch := self._next_batch():
             try:

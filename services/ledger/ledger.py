@@ -104,7 +104,7 @@ class AsyncGate:
         self._lane = lane
         self._loop = loop
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._answers: deque[tuple[int, Answer]] = deque()
+        self._answers: deque[tuple[Submission, Answer]] = deque()
 
     async def execute(
         self,
@@ -124,16 +124,19 @@ class AsyncGate:
             del self._waiting[id(submission)]
 
     def _deliver(self, submission: Submission, answer: Answer) -> None:
-        """Called by the lane's thread: only the first answer since the last wake-up wakes the loop."""
-        is_first = not self._answers
-        self._answers.append((id(submission), answer))
-        if is_first:
+        """Called by the lane's thread: only the first answer since the last wake-up wakes the loop.
+
+        It looks after it has appended: a loop that empties the queue in between has seen this answer. The submission
+        itself is queued, so that its id is not given to another one before the answer is handed over.
+        """
+        self._answers.append((submission, answer))
+        if len(self._answers) == 1:
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         while self._answers:
-            key, answer = self._answers.popleft()
-            future = self._waiting.get(key)
+            submission, answer = self._answers.popleft()
+            future = self._waiting.get(id(submission))
             if future is not None and not future.done():
                 future.set_result(answer)
 
