@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from queue import SimpleQueue
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -17,6 +18,7 @@ from services.subscription.commands import Command, StartSubscription
 BY = Metadata(key_id="test", request_id="request-1")
 MONTHLY = "ai-suite-40000-monthly"
 YEARLY = "ai-suite-40000-yearly"
+LOWER = "ai-starter-7500-yearly"
 HIGHER = "max-pro-240000-yearly"
 
 
@@ -50,29 +52,27 @@ class Recorded:
 
     def topics(self, subscription_id: UUID) -> list[str]:
         """What happened to a subscription, in order."""
-        query = sql.SQL("SELECT topic FROM {} WHERE originator_id = %s ORDER BY originator_version")
+        query = "SELECT topic FROM {} WHERE originator_id = %s ORDER BY originator_version"
         return [topic for (topic,) in self._select(query, subscription_id)]
 
     def instants(self, subscription_id: UUID, topic: str) -> list[datetime]:
         """When a kind of event was recorded, in order."""
-        query = sql.SQL(
-            "SELECT recorded_at FROM {} WHERE originator_id = %s AND topic = %s ORDER BY originator_version"
-        )
+        query = "SELECT recorded_at FROM {} WHERE originator_id = %s AND topic = %s ORDER BY originator_version"
         return [at for (at,) in self._select(query, subscription_id, topic)]
 
     def counts(self, topic: str) -> Counter[int]:
         """How many subscriptions have how many events of a kind."""
-        query = sql.SQL("SELECT count(*) FILTER (WHERE topic = %s) FROM {} GROUP BY originator_id")
+        query = "SELECT count(*) FILTER (WHERE topic = %s) FROM {} GROUP BY originator_id"
         return Counter(count for (count,) in self._select(query, topic))
 
     def by(self, subscription_id: UUID) -> list[str]:
         """Who recorded each event of a subscription, in order."""
-        query = sql.SQL(
+        query = (
             "SELECT convert_from(state, 'UTF8')::jsonb #>> '{{metadata,key_id}}' FROM {} "
             "WHERE originator_id = %s ORDER BY originator_version"
         )
         return [key_id for (key_id,) in self._select(query, subscription_id)]
 
-    def _select(self, query: sql.SQL, *arguments: object) -> Sequence[tuple[object, ...]]:
+    def _select(self, query: LiteralString, *arguments: object) -> Sequence[tuple[Any, ...]]:
         with psycopg.connect(self._database_url) as connection:
-            return connection.execute(query.format(self._events), arguments).fetchall()
+            return connection.execute(sql.SQL(query).format(self._events), arguments).fetchall()

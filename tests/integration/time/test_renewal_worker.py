@@ -13,7 +13,7 @@ from services.renewals.worker import KEY_ID, RenewalWorker
 from services.subscription.commands import CancelSubscription, ChargeGeneration, ScheduleDowngrade
 from tests.conftest import SettableClock
 from tests.integration.time.conftest import OpenWorker
-from tests.integration.time.fleet import BY, MONTHLY, YEARLY, Recorded, start
+from tests.integration.time.fleet import BY, LOWER, MONTHLY, YEARLY, Recorded, start
 
 STARTED = datetime(2026, 1, 15, 12, tzinfo=UTC)
 FIRST_RESET = datetime(2026, 2, 15, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_a_reset_is_recorded_when_it_is_due(
         (YEARLY, CancelSubscription("now"), []),
         (
             MONTHLY,
-            ScheduleDowngrade("ai-starter-7500-yearly"),
+            ScheduleDowngrade(LOWER),
             ["CycleReset", "TermRenewed", "CycleReset", "CycleReset"],
         ),
     ],

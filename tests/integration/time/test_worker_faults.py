@@ -56,15 +56,18 @@ def test_the_claims_of_a_worker_whose_connection_is_gone_are_free(
     clock.now = FIRST_RESET
     other = connect(database_url, autocommit=True)
     claims = Claims(other, SCHEMA)
-    with pytest.raises(psycopg.OperationalError), claims.held():
-        for part in range(16):
-            claims.take(f"part {part}")
-        assert worker.record_some().claimed == 0
-        with psycopg.connect(database_url, autocommit=True) as server:
-            server.execute("SELECT pg_terminate_backend(%s)", [other.info.backend_pid])
-        while worker.record_some().claimed == 0:
-            pass
-        claims.keep()
+    held = claims.held()
+    held.__enter__()
+    for part in range(16):
+        claims.take(f"part {part}")
+    assert worker.record_some().claimed == 0
+
+    with psycopg.connect(database_url, autocommit=True) as server:
+        server.execute("SELECT pg_terminate_backend(%s)", [other.info.backend_pid])
+    while worker.record_some().claimed == 0:
+        pass
+    with pytest.raises(psycopg.OperationalError):
+        held.__exit__(None, None, None)
     other.close()
 
     assert worker.catch_up() == Tally()
