@@ -1,0 +1,137 @@
+"""Runs the projections that are not inline: each catches up with the ledger, a moment behind it.
+
+Up to 1,000 events a transaction, rows and position together, so that each event counts exactly once whatever happens.
+An event that a projection cannot take stops that projection there, by name, until the program is started again or the
+projection is rebuilt; the others go on, and writes never wait.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from projections.ledger_events import EventReader, LedgerEvent
+from projections.positions import Lag, Positions
+from services.database import Connect
+
+log = structlog.get_logger()
+
+EVENTS_A_TRANSACTION = 1_000
+POLL_SECONDS = 0.03
+_PAUSE_LIMIT_SECONDS = 5.0
+
+
+class CatchUp(Protocol):
+    """A projection that catches up: its name, the tables that are its own, and how it takes events."""
+
+    @property
+    def name(self) -> str:
+        """Names it on the command line, in metrics and in its tracking row."""
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """The tables that only it writes."""
+
+    def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
+        """Write what the events change, in the caller's transaction. Whatever it raises stops the projection."""
+
+
+class Engine:
+    """Catches projections up, round after round, on one connection in the caller's thread."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        reader: EventReader,
+        positions: Positions,
+        projections: Sequence[CatchUp],
+        on_round: Callable[[Sequence[Lag]], None] = lambda _lags: None,
+    ) -> None:
+        self._connect = connect
+        self._reader = reader
+        self._positions = positions
+        self._projections = {each.name: each for each in projections}
+        self._on_round = on_round
+        self._singles = dict.fromkeys(self._projections, 0)
+        """How many events each still takes one at a time, after a transaction of many failed."""
+
+    def run(self, stopping: threading.Event) -> None:
+        """Catch up until told to stop; a database that is away is waited for."""
+        pause_seconds = POLL_SECONDS
+        while not stopping.is_set():
+            try:
+                with self._connect() as connection:
+                    connection.autocommit = True
+                    self.begin(connection)
+                    pause_seconds = POLL_SECONDS
+                    while not stopping.is_set():
+                        if not self.round(connection):
+                            stopping.wait(POLL_SECONDS)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                log.warning("the projector lost the database and tries again", error=str(error))
+                stopping.wait(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, _PAUSE_LIMIT_SECONDS)
+
+    def begin(self, connection: Connection[Any]) -> None:
+        """Register the projections; one that was stopped gets another chance, since the program may be a new one."""
+        for name in self._projections:
+            with connection.transaction():
+                position, _ = self._positions.lock(connection, name)
+                self._positions.move(connection, name, position)
+
+    def round(self, connection: Connection[Any]) -> bool:
+        """Give every projection that is behind one transaction; whether one of them has more to do at once."""
+        lags = self._positions.lags(connection)
+        self._on_round([lag for lag in lags if lag.projection in self._projections])
+        behind = [lag for lag in lags if lag.projection in self._projections and lag.lag_events]
+        steps = [self._step(connection, lag) for lag in behind if lag.stopped_at_position is None]
+        return True in steps
+
+    def catch_up(self, connection: Connection[Any], *, patience_seconds: float) -> bool:
+        """Catch up with what is there now; False where a projection is stopped or the patience ran out."""
+        self.begin(connection)
+        target = self._reader.last_position(connection)
+        give_up_at = time.monotonic() + patience_seconds
+        while time.monotonic() < give_up_at:
+            self.round(connection)
+            lags = [lag for lag in self._positions.lags(connection) if lag.projection in self._projections]
+            if any(lag.stopped_at_position is not None for lag in lags):
+                return False
+            if all(lag.position >= target for lag in lags):
+                return True
+        return False
+
+    def _step(self, connection: Connection[Any], lag: Lag) -> bool:
+        """One transaction of one projection. After a failure, one event at a time, to find the one that it is."""
+        name, is_careful = lag.projection, self._singles[lag.projection] > 0
+        limit = 1 if is_careful else EVENTS_A_TRANSACTION
+        try:
+            taken = self._advance(connection, self._projections[name], limit)
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            raise
+        except Exception as defect:
+            if not is_careful:
+                self._singles[name] = EVENTS_A_TRANSACTION
+                return True
+            log.exception("a projection is stopped by an event", projection=name, position=lag.position + 1)
+            because = f"{type(defect).__name__}: {defect}"
+            self._positions.note_stop(connection, name, lag.position + 1, because)
+            return False
+        self._singles[name] = max(0, self._singles[name] - 1)
+        return taken == limit
+
+    def _advance(self, connection: Connection[Any], projection: CatchUp, limit: int) -> int:
+        """Take the next events, at most `limit`; how many."""
+        with connection.transaction():
+            position, stopped_at = self._positions.lock(connection, projection.name)
+            if stopped_at is not None:
+                return 0
+            rows = self._reader.rows(connection, after=position, limit=limit)
+            if rows:
+                projection.apply(connection, [self._reader.decode(row) for row in rows])
+                self._positions.move(connection, projection.name, rows[-1].position)
+            return len(rows)

@@ -1,0 +1,89 @@
+"""Believable ledgers for the tests of projections, checks and exports: every type of event, from one seed."""
+
+import random
+from collections.abc import Callable
+from uuid import UUID
+
+from services.ledger.ledger import Ledger
+from services.ledger.records import Metadata
+from services.ledger.submission import Charged, Failed
+from services.subscription.commands import (
+    CancelSubscription,
+    ChargeGeneration,
+    Command,
+    RecordDue,
+    ResumeSubscription,
+    ReverseCharge,
+    ScheduleDowngrade,
+    StartSubscription,
+    UpgradePlan,
+)
+from tests.conftest import SettableClock
+
+BY = Metadata(key_id="test", request_id="request-1")
+PLANS = ("ai-starter-7500-monthly", "ai-starter-16500-monthly", "ai-suite-40000-yearly", "max-pro-240000-monthly")
+
+
+class Lives:
+    """Subscriptions to which random things happen. The same seed on an empty ledger gives the same events."""
+
+    def __init__(self, ledger: Ledger, clock: SettableClock, seed: int = 1) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._random = random.Random(seed)
+        self._charges: dict[UUID, list[Charged]] = {}
+        self._generations = 0
+
+    @property
+    def subscription_ids(self) -> list[UUID]:
+        """Every subscription, in the order of their start."""
+        return list(self._charges)
+
+    def start(self, count: int) -> None:
+        """Start so many subscriptions."""
+        for _ in range(count):
+            id = UUID(int=self._random.getrandbits(128), version=4)
+            self._charges[id] = []
+            self._put(id, StartSubscription(f"account-{len(self._charges)}", self._random.choice(PLANS)))
+
+    def go_on(self, steps: int) -> None:
+        """Let so many things happen, some of which are refused."""
+        kinds: list[tuple[int, Callable[[UUID], object]]] = [
+            (60, self._charge),
+            (4, self._reverse),
+            (4, lambda id: self._put(id, UpgradePlan(self._random.choice(PLANS)))),
+            (3, lambda id: self._put(id, ScheduleDowngrade(self._random.choice(PLANS)))),
+            (2, lambda id: self._put(id, CancelSubscription("term_end"))),
+            (1, lambda id: self._put(id, CancelSubscription("now"))),
+            (3, lambda id: self._put(id, ResumeSubscription())),
+            (3, self._let_time_pass),
+        ]
+        weights, happenings = zip(*kinds, strict=True)
+        for _ in range(steps):
+            self._clock.advance(microseconds=self._random.randrange(1, 10_000_000))
+            id = self._random.choice(self.subscription_ids)
+            self._random.choices(happenings, weights)[0](id)
+
+    def _charge(self, id: UUID) -> None:
+        self._generations += 1
+        model = self._random.choice(("lyria-3", "lyria-3-pro"))
+        answer = self._put(id, ChargeGeneration(f"generation-{self._generations}", model))
+        if isinstance(answer, Charged):
+            self._charges[id].append(answer)
+
+    def _reverse(self, id: UUID) -> None:
+        if self._charges[id]:
+            charge = self._charges[id].pop(self._random.randrange(len(self._charges[id]))).charge
+            command = ReverseCharge(
+                charge.generation_id, "dispute-1", "current_cycle", charge.credits, charge.cycle_number
+            )
+            self._put(id, command)
+
+    def _let_time_pass(self, id: UUID) -> None:
+        self._clock.advance(days=self._random.randrange(1, 40))
+        self._put(id, RecordDue())
+
+    def _put(self, id: UUID, command: Command) -> object:
+        answer = self._ledger.execute(id, command, BY)
+        assert not isinstance(answer, Failed), answer
+        return answer

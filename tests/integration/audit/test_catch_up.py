@@ -1,0 +1,219 @@
+"""Catch-up projections: every event once, in order, whatever fails beside it."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from projections.engine import EVENTS_A_TRANSACTION, CatchUp, Engine
+from projections.ledger_events import EventReader, LedgerEvent
+from projections.positions import Lag, Positions
+from projections.usage.catch_up import Usage
+from services.database import connect
+from services.ledger.ledger import Ledger
+from services.ledger.mapper import decode_event
+from services.sql import load_queries
+from services.subscription.commands import ChargeGeneration, StartSubscription
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.audit.lives import BY, Lives
+
+EXPECTED_USAGE = """
+    SELECT c.originator_id, (c.recorded_at AT TIME ZONE 'UTC')::date, c.data->>'model', c.data->>'asset_type',
+           sum(c.charges), sum(c.charged), sum(c.given_back)
+    FROM (
+        SELECT originator_id, recorded_at, 1 AS charges, (convert_from(state, 'UTF8')::jsonb->'data') AS data,
+               (convert_from(state, 'UTF8')::jsonb->'data'->>'credits')::bigint AS charged, 0 AS given_back
+        FROM tallystick.ledger_events WHERE topic = 'GenerationCharged'
+        UNION ALL
+        SELECT r.originator_id, r.recorded_at, 0, (convert_from(c.state, 'UTF8')::jsonb->'data'), 0,
+               (convert_from(r.state, 'UTF8')::jsonb->'data'->>'credits')::bigint
+        FROM tallystick.ledger_events AS r
+        JOIN tallystick.ledger_events AS c ON c.originator_id = r.originator_id AND c.topic = 'GenerationCharged'
+            AND convert_from(c.state, 'UTF8')::jsonb->'data'->>'generation_id'
+              = convert_from(r.state, 'UTF8')::jsonb->'data'->>'generation_id'
+        WHERE r.topic = 'ChargeReversed'
+    ) AS c GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+STORED_USAGE = """
+    SELECT subscription_id, day, model, asset_type, charges, credits, reversed_credits
+    FROM tallystick.usage ORDER BY 1, 2, 3, 4
+"""
+
+
+class Counted:
+    """A projection of the test: it keeps the positions it has taken in a table, and fails where it is told to."""
+
+    name = "counted"
+    tables = ("counted",)
+
+    def __init__(self, fails_at: int = 0) -> None:
+        self.fails_at = fails_at
+
+    def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
+        for each in events:
+            connection.execute("INSERT INTO tallystick.counted (position) VALUES (%s)", [each.position])
+            if each.position == self.fails_at:
+                raise ValueError("a defect")
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection[Any]]:
+    with connect(database_url, autocommit=True) as opened:
+        opened.execute("CREATE TABLE tallystick.counted (place bigserial, position bigint NOT NULL)")
+        yield opened
+
+
+def usage() -> Usage:
+    return Usage(load_queries("projections.usage", "usage.sql", schema=SCHEMA), decode_event)
+
+
+def engine(database_url: str, *projections: CatchUp) -> Engine:
+    reader = EventReader(SCHEMA, decode_event)
+    return Engine(lambda: connect(database_url), reader, Positions(SCHEMA), projections)
+
+
+def lag_of(connection: Connection[Any], projection: str) -> Lag:
+    return next(lag for lag in Positions(SCHEMA).lags(connection) if lag.projection == projection)
+
+
+def counted_positions(connection: Connection[Any]) -> list[int]:
+    return [position for (position,) in connection.execute("SELECT position FROM tallystick.counted ORDER BY place")]
+
+
+def test_usage_adds_up_to_the_events(
+    ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]
+) -> None:
+    lives = Lives(ledger, clock)
+    lives.start(6)
+    lives.go_on(250)
+
+    assert engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+
+    stored = connection.execute(STORED_USAGE).fetchall()
+    assert stored == connection.execute(EXPECTED_USAGE).fetchall()
+    assert sum(row[6] for row in stored) > 0, "some charge was given back"
+    assert lag_of(connection, "usage").lag_events == 0
+
+
+def test_two_projectors_beside_eight_writers_take_every_event_once_in_order(
+    ledger: Ledger, database_url: str, connection: Connection[Any]
+) -> None:
+    stopping = threading.Event()
+    projectors = [
+        threading.Thread(target=engine(database_url, usage(), Counted()).run, args=(stopping,)) for _ in range(2)
+    ]
+    for projector in projectors:
+        projector.start()
+    ids = [UUID(int=number, version=4) for number in range(8)]
+
+    def write(id: UUID) -> None:
+        ledger.execute(id, StartSubscription("account", "max-pro-240000-monthly"), BY)
+        for number in range(100):
+            ledger.execute(id, ChargeGeneration(f"track-{number}", "lyria-3"), BY)
+
+    with ThreadPoolExecutor(len(ids)) as writers:
+        list(writers.map(write, ids))
+    assert engine(database_url, usage(), Counted()).catch_up(connection, patience_seconds=60)
+    stopping.set()
+    for projector in projectors:
+        projector.join()
+
+    assert counted_positions(connection) == list(range(1, 8 * 102 + 1))
+    assert connection.execute("SELECT sum(charges) FROM tallystick.usage").fetchone() == (800,)
+
+
+def test_a_bad_event_stops_its_projection_by_name_and_nothing_else(
+    ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]
+) -> None:
+    lives = Lives(ledger, clock)
+    lives.start(3)
+    lives.go_on(40)
+    last = EventReader(SCHEMA, decode_event).last_position(connection)
+
+    assert not engine(database_url, usage(), Counted(fails_at=17)).catch_up(connection, patience_seconds=60)
+
+    stopped = lag_of(connection, "counted")
+    assert (stopped.position, stopped.stopped_at_position) == (16, 17)
+    assert stopped.stopped_because == "ValueError: a defect"
+    assert counted_positions(connection) == list(range(1, 17)), "what came before it is kept, and nothing of it"
+    assert engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+    assert lag_of(connection, "usage").position == last
+    lives.go_on(10)
+
+    assert engine(database_url, Counted()).catch_up(connection, patience_seconds=60), "a mended program goes on"
+    assert counted_positions(connection) == list(range(1, lag_of(connection, "counted").position + 1))
+    assert lag_of(connection, "counted").stopped_at_position is None
+
+
+def test_an_event_that_cannot_be_read_is_named(
+    ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]
+) -> None:
+    Lives(ledger, clock).start(2)
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id = 3")
+
+    assert not engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+
+    stopped = lag_of(connection, "usage")
+    assert stopped.stopped_at_position == 3
+    assert stopped.stopped_because is not None
+    assert "UnreadableEvent" in stopped.stopped_because
+
+
+def test_a_gap_stops_every_projection_rather_than_being_skipped(
+    ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]
+) -> None:
+    Lives(ledger, clock).start(2)
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id = 2")
+
+    assert not engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+
+    assert lag_of(connection, "usage").position == 1
+    assert "no event 2" in (lag_of(connection, "usage").stopped_because or "")
+
+
+def test_the_projector_waits_for_a_database_that_is_away(database_url: str, connection: Connection[Any]) -> None:
+    attempts = 0
+    stopping = threading.Event()
+
+    def flaky() -> Connection[Any]:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise psycopg.OperationalError("away")
+        return connect(database_url)
+
+    seen: list[Sequence[Lag]] = []
+
+    def on_round(lags: Sequence[Lag]) -> None:
+        seen.append(lags)
+        stopping.set()
+
+    Engine(flaky, EventReader(SCHEMA, decode_event), Positions(SCHEMA), [usage()], on_round).run(stopping)
+
+    assert attempts == 3
+    assert [lag.projection for lag in seen[0]] == ["usage"]
+
+
+def test_long_histories_are_taken_in_several_transactions(
+    ledger: Ledger, database_url: str, connection: Connection[Any]
+) -> None:
+    id = UUID(int=1, version=4)
+    ledger.execute(id, StartSubscription("account", "max-pro-240000-monthly"), BY)
+    with ThreadPoolExecutor(32) as clients:
+        list(
+            clients.map(lambda number: ledger.execute(id, ChargeGeneration(f"t-{number}", "lyria-3"), BY), range(1_200))
+        )
+    running = engine(database_url, usage())
+    running.begin(connection)
+
+    assert running.round(connection), "there is more"
+    assert lag_of(connection, "usage").position == EVENTS_A_TRANSACTION
+    assert not running.round(connection)
+    assert lag_of(connection, "usage").lag_events == 0
