@@ -7,7 +7,7 @@ refusal. An empty list of events means that what was asked is already so.
 from datetime import datetime
 from typing import assert_never
 
-from services.catalogue import AssetType, Catalogue, InvalidSettings, Plan, UnknownModel
+from services.catalogue import AssetType, InvalidSettings, Plan, UnknownModel
 from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
 from services.subscription.commands import (
     CancelSubscription,
@@ -50,11 +50,12 @@ from services.subscription.refusals import (
     UnknownSubscription,
 )
 from services.subscription.state import ScheduledChange, Subscription
+from services.subscription.terms import Terms
 
 Decision = list[Event] | Refusal
 
 
-def decide(state: Subscription | None, command: Command, now: datetime, catalogue: Catalogue) -> Decision:
+def decide(state: Subscription | None, command: Command, now: datetime, catalogue: Terms) -> Decision:
     """The events that the command brings about now, or the refusal."""
     if isinstance(command, StartSubscription):
         return _start(state, command, now, catalogue)
@@ -108,7 +109,7 @@ def terms_of(plan: Plan) -> PlanTerms:
     )
 
 
-def _start(state: Subscription | None, command: StartSubscription, now: datetime, catalogue: Catalogue) -> Decision:
+def _start(state: Subscription | None, command: StartSubscription, now: datetime, catalogue: Terms) -> Decision:
     if state is not None:
         asked = (command.account_id, command.plan_id, command.test_clock_id)
         is_same = asked == (state.account_id, state.first_plan_id, state.test_clock_id)
@@ -123,7 +124,7 @@ def _start(state: Subscription | None, command: StartSubscription, now: datetime
     ]
 
 
-def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catalogue: Catalogue) -> Decision:
+def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catalogue: Terms) -> Decision:
     quote = catalogue.quote(command.model, command.settings, now)
     if isinstance(quote, UnknownModel):
         return UnknownModelRefused(quote.model)
@@ -153,7 +154,7 @@ def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catal
     ]
 
 
-def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue: Catalogue) -> Decision:
+def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue: Terms) -> Decision:
     plan = catalogue.plan(command.plan_id)
     if plan is None:
         return UnknownPlan(command.plan_id)
@@ -179,7 +180,7 @@ def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue
     ]
 
 
-def _downgrade(state: Subscription, command: ScheduleDowngrade, catalogue: Catalogue) -> Decision:
+def _downgrade(state: Subscription, command: ScheduleDowngrade, catalogue: Terms) -> Decision:
     plan = catalogue.plan(command.plan_id)
     if plan is None:
         return UnknownPlan(command.plan_id)
@@ -221,5 +222,5 @@ def _periods_from(anchor_at: datetime, plan: Plan, *, cycle_number: int, term_nu
     return cycle, term
 
 
-def _options(state: Subscription, catalogue: Catalogue, asset_type: AssetType) -> tuple[str, ...]:
+def _options(state: Subscription, catalogue: Terms, asset_type: AssetType) -> tuple[str, ...]:
     return catalogue.upgrade_options(above_tier=state.plan.tier, asset_type=asset_type)

@@ -30,6 +30,15 @@ class Answer(Struct, frozen=True):
     refusal: Refusal | None = None
 
 
+class KeptRefusal(Struct, frozen=True):
+    """A charge that was refused, the state that it was refused on, and when."""
+
+    command: ChargeGeneration
+    refusal: Refusal
+    state: Subscription
+    at: datetime
+
+
 class History:
     """The recorded events of one subscription, each with the instant of its recording, and the state they leave."""
 
@@ -38,6 +47,7 @@ class History:
         self.recorded: list[tuple[datetime, Event]] = []
         self.state: Subscription | None = None
         self.charges: dict[str, GenerationCharged] = {}
+        self.refused: list[KeptRefusal] = []
 
     def apply(self, command: Command, at: datetime) -> Answer:
         """Carry a command out at an instant, or refuse it."""
@@ -48,6 +58,8 @@ class History:
         self._record(due, at)
         decision = decide(self.state, command, at, self.catalogue)
         if isinstance(decision, Refusal):
+            if isinstance(command, ChargeGeneration) and self.state is not None:
+                self.refused.append(KeptRefusal(command, decision, self.state, at))
             return Answer(decision.code, tuple(due), decision)
         self._record(decision, at)
         return Answer("done" if decision else "unchanged", (*due, *decision))

@@ -1,0 +1,255 @@
+"""What would have been: recorded history played again, with a change, through the rules that made it.
+
+Every recorded command is decided anew by `decide`, at its instant and on its terms, and so is every refusal that was
+kept. What then comes out otherwise than it was recorded is a difference. Without a change there is none.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import zip_longest
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.catalogue import recompute
+from services.catalogue.model import Quote, UpgradePolicy
+from services.subscription.boundaries import due_events
+from services.subscription.commands import ChargeGeneration, Command, RecordDue, ReverseCharge
+from services.subscription.decide import decide, is_same_charge
+from services.subscription.events import (
+    ChargeReversed,
+    Event,
+    GenerationCharged,
+)
+from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal, Step, TermsThen, steps_of
+from services.subscription.refusals import Refusal
+from services.subscription.state import Subscription, evolve
+from services.subscription.terms import Terms
+
+
+class InsertedCharge(Struct, frozen=True):
+    """A charge that nobody asked for; it comes after everything that was recorded at its instant."""
+
+    at: datetime
+    command: ChargeGeneration
+
+
+class Changes(Struct, frozen=True):
+    """What is to be otherwise.
+
+    `reprice` gives a model's credits per unit (track, second, image, 1,000 characters), in place of those that it was
+    charged at; `upgrade_policy` that of every upgrade. Inserted charges are priced by the card then in force.
+    """
+
+    without_generations: frozenset[str] = frozenset()
+    reprice: Mapping[str, Decimal] = {}
+    upgrade_policy: UpgradePolicy | None = None
+    insert_charges: tuple[InsertedCharge, ...] = ()
+
+
+class Refused(Struct, frozen=True):
+    """The charge was refused, or would be: by the rule of this code, on this balance."""
+
+    code: str
+    balance_credits: int
+    required_credits: int | None = None
+
+
+class Repeated(Struct, frozen=True):
+    """The generation would have been charged before, so that this request would charge nothing."""
+
+
+Outcome = Event | Refused | Repeated
+
+
+class Difference(Struct, frozen=True):
+    """Something that came, or would come, to different outcomes. None is no outcome at all: nobody asked.
+
+    `version` is that of the recorded event; of a refusal and of an inserted charge, the version that it came after.
+    `type` is the event's; of a refusal and of an inserted charge, that of the event that the charge would have been.
+    """
+
+    version: int
+    type: str
+    generation_id: str | None
+    actual: Outcome | None
+    replayed: Outcome | None
+
+
+class WhatIf(Struct, frozen=True):
+    """The states that the last events by the end left, as recorded and as replayed, and what differs on the way there.
+
+    As with every recorded state, `boundaries.as_of` applies what was due by the end and not recorded yet.
+    """
+
+    actual: Subscription
+    replayed: Subscription
+    differences: list[Difference]
+
+
+def what_if(
+    history: Sequence[RecordedEvent],
+    refusals: Sequence[RecordedRefusal],
+    changes: Changes,
+    until: datetime,
+    catalogue: Terms,
+) -> WhatIf:
+    """Play the history of one subscription again, up to and at `until`, by when it must have started.
+
+    The running balance that charges and reversals carry is no difference: every change moves all that follow.
+    """
+    history = [each for each in history if each.at <= until]
+    refusals = [each for each in refusals if each.at <= until]
+    inserted = [each for each in changes.insert_charges if each.at <= until]
+    steps = steps_of(history, refusals, catalogue, changes.upgrade_policy)
+    replay = _Replay(changes)
+    differences = [found for step in _with_inserted(steps, inserted, catalogue) for found in replay.play(step)]
+    differences += replay.differences_that_time_brought(until)
+    differences.sort(key=lambda found: (found.version, isinstance(found.actual, Refused | None)))
+    assert replay.actual is not None, "the history begins by the end that was asked for"
+    assert replay.replayed is not None, "no change keeps a subscription from being started"
+    return WhatIf(replay.actual, replay.replayed, differences)
+
+
+def _with_inserted(steps: Iterable[Step], inserted: Sequence[InsertedCharge], catalogue: Terms) -> Iterator[Step]:
+    waiting = deque(sorted(inserted, key=lambda each: each.at))
+    version = 0
+    for step in steps:
+        while waiting and waiting[0].at < step.at:
+            yield _insertion(waiting.popleft(), version, catalogue)
+        yield step
+        version = step.events[-1].version if step.events else version
+    while waiting:
+        yield _insertion(waiting.popleft(), version, catalogue)
+
+
+def _insertion(inserted: InsertedCharge, version: int, catalogue: Terms) -> Step:
+    return Step(version, inserted.at, inserted.command, TermsThen(catalogue))
+
+
+class _Replay:
+    """Two states side by side: as the steps left it, and as they would have left it."""
+
+    def __init__(self, changes: Changes) -> None:
+        self.actual: Subscription | None = None
+        self.replayed: Subscription | None = None
+        self._changes = changes
+        self._charges: dict[str, GenerationCharged] = {}
+        self._actual_boundaries: list[RecordedEvent] = []
+        self._replayed_boundaries: list[Event] = []
+
+    def play(self, step: Step) -> list[Difference]:
+        """Decide one step anew, and say where that comes out otherwise."""
+        if self.replayed is not None:
+            self._record_due(self.replayed, step.at)
+        if isinstance(step.command, RecordDue):
+            self._actual_boundaries += step.events
+            actual, replayed = [], []
+        else:
+            actual, replayed = _recorded_outcomes(step), self._decide(step)
+        for each in step.events:
+            self.actual = evolve(self.actual, each.event)
+        return [
+            _difference(step.version + ordinal, step.command, *outcomes)
+            for ordinal, outcomes in enumerate(zip_longest(actual, replayed))
+            if not _are_alike(*outcomes)
+        ]
+
+    def differences_that_time_brought(self, until: datetime) -> list[Difference]:
+        """The boundaries up to the end that came out otherwise.
+
+        No change here bears on plans, cycles or terms, so both sides have the same boundaries; but they need not be
+        recorded at the same step, since an inserted charge records what is due.
+        """
+        assert self.actual is not None
+        assert self.replayed is not None
+        version = self.actual.version
+        due = due_events(self.actual, until)
+        actual = self._actual_boundaries + [RecordedEvent(version + n, until, event) for n, event in enumerate(due, 1)]
+        replayed = self._replayed_boundaries + due_events(self.replayed, until)
+        return [
+            _difference(recorded.version, RecordDue(), recorded.event, event)
+            for recorded, event in zip(actual, replayed, strict=True)
+            if not _are_alike(recorded.event, event)
+        ]
+
+    def _record_due(self, state: Subscription, at: datetime) -> None:
+        for event in due_events(state, at):
+            self.replayed = evolve(self.replayed, event)
+            self._replayed_boundaries.append(event)
+
+    def _decide(self, step: Step) -> list[Outcome]:
+        """What the command of a step would have come to; nothing where it would not have been given."""
+        command, terms = step.command, step.terms
+        if isinstance(command, ChargeGeneration):
+            if (settled := self._settled(step, command)) is not None:
+                return settled
+            terms = self._repriced(step, command)
+        elif isinstance(command, ReverseCharge):
+            if (charge := self._charges.get(command.generation_id)) is None:
+                return []
+            command = replace(command, credits=charge.credits, charged_in_cycle=charge.cycle_number)
+        decision = decide(self.replayed, command, step.at, terms)
+        if isinstance(decision, Refusal):
+            return [self._refused(decision.code, getattr(decision, "required_credits", None))]
+        for event in decision:
+            self.replayed = evolve(self.replayed, event)
+            if isinstance(event, GenerationCharged):
+                self._charges[event.generation_id] = event
+        return list(decision)
+
+    def _settled(self, step: Step, command: ChargeGeneration) -> list[Outcome] | None:
+        """The outcome of a charge about which the rules need not be asked."""
+        if command.generation_id in self._changes.without_generations:
+            return []
+        if (before := self._charges.get(command.generation_id)) is not None:
+            return [Repeated() if is_same_charge(before, command) else self._refused("generation_id_conflict")]
+        if step.refusal is not None:
+            decision = decide(self.actual, command, step.at, step.terms)
+            if not isinstance(decision, Refusal) or decision.code != step.refusal.code:
+                # The catalogue of today cannot say why it was refused, so not whether it would be: the refusal stands.
+                return _recorded_outcomes(step)
+        return None
+
+    def _repriced(self, step: Step, command: ChargeGeneration) -> TermsThen:
+        credits_per_unit = self._changes.reprice.get(command.model)
+        quote = step.terms.quote(command.model, command.settings, step.at)
+        if credits_per_unit is None or not isinstance(quote, Quote):
+            return step.terms
+        price = replace(quote.price, credits_per_unit=credits_per_unit)
+        return replace(step.terms, quote_then=replace(quote, price=price, credits=recompute(price)))
+
+    def _refused(self, code: str, required_credits: int | None = None) -> Refused:
+        balance_credits = self.replayed.balance_credits if self.replayed is not None else 0
+        return Refused(code, balance_credits, required_credits)
+
+
+def _recorded_outcomes(step: Step) -> list[Outcome]:
+    if (refusal := step.refusal) is not None:
+        return [Refused(refusal.code, refusal.balance_credits, refusal.required_credits)]
+    return [each.event for each in step.events]
+
+
+def _are_alike(actual: Outcome | None, replayed: Outcome | None) -> bool:
+    if isinstance(actual, Refused) and isinstance(replayed, Refused):
+        return actual.code == replayed.code
+    return _without_balance(actual) == _without_balance(replayed)
+
+
+def _without_balance(outcome: Outcome | None) -> Outcome | None:
+    if isinstance(outcome, GenerationCharged | ChargeReversed):
+        return replace(outcome, balance_after=0)
+    return outcome
+
+
+def _difference(version: int, command: Command, actual: Outcome | None, replayed: Outcome | None) -> Difference:
+    events = [type(each).__name__ for each in (actual, replayed) if not isinstance(each, Refused | Repeated | None)]
+    return Difference(
+        version=version,
+        type=events[0] if events else GenerationCharged.__name__,
+        generation_id=command.generation_id if isinstance(command, ChargeGeneration | ReverseCharge) else None,
+        actual=actual,
+        replayed=replayed,
+    )
