@@ -3,7 +3,7 @@
 -- name: insert_charges
 -- The charges of a batch.
 INSERT INTO {schema}.charges (subscription_id, generation_id, version)
-SELECT * FROM unnest(%(ids)b::uuid[], %(generation_ids)s::text[], %(versions)b::bigint[])
+SELECT * FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[], %(versions)b::bigint[])
 
 -- name: reverse_charges
 -- Marks charges whose credits were given back.
@@ -15,10 +15,72 @@ WHERE c.subscription_id = r.id AND c.generation_id = r.generation_id
 -- Which of the asked generations were charged before, each with its event.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.generation_id, c.reversed_in_version IS NOT NULL
-FROM unnest(%(ids)b::uuid[], %(generation_ids)s::text[]) AS wanted (id, generation_id)
+FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS wanted (id, generation_id)
 CROSS JOIN LATERAL (
     SELECT * FROM {schema}.charges WHERE subscription_id = wanted.id AND generation_id = wanted.generation_id LIMIT 1
 ) AS c
 CROSS JOIN LATERAL (
     SELECT * FROM {schema}.ledger_events WHERE originator_id = wanted.id AND originator_version = c.version LIMIT 1
 ) AS e
+
+-- name: find_charge
+-- One charge with its event.
+SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
+       c.reversed_in_version IS NOT NULL
+FROM {schema}.charges AS c
+JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
+WHERE c.subscription_id = %(id)s AND c.generation_id = %(generation_id)s
+
+-- name: list_charges
+-- The charges of a subscription below a version, newest first. A filter that is null lets everything through. The
+-- page is cut before the join, so that a long stream is not joined as a whole.
+SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
+       c.reversed_in_version IS NOT NULL
+FROM (
+    SELECT e.*, charged.data ->> 'generation_id' AS generation_id
+    FROM {schema}.ledger_events AS e
+    CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS charged
+    WHERE e.originator_id = %(id)s AND e.originator_version < %(before)s AND e.topic = 'GenerationCharged'
+        AND (%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
+        AND (%(until)s::timestamptz IS NULL OR e.recorded_at < %(until)s)
+        AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
+        AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)
+        AND (%(cycle)s::bigint IS NULL OR (charged.data ->> 'cycle_number')::bigint = %(cycle)s)
+    ORDER BY e.originator_version DESC LIMIT %(limit)s
+) AS e
+JOIN {schema}.charges AS c ON c.subscription_id = e.originator_id AND c.generation_id = e.generation_id
+ORDER BY e.originator_version DESC
+
+-- name: list_all_charges
+-- The charges of all subscriptions below a position, newest first; filters as above.
+SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
+       c.reversed_in_version IS NOT NULL
+FROM (
+    SELECT e.*, charged.data ->> 'generation_id' AS generation_id
+    FROM {schema}.ledger_events AS e
+    CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS charged
+    WHERE e.notification_id < %(before)s AND e.topic = 'GenerationCharged'
+        AND (%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
+        AND (%(until)s::timestamptz IS NULL OR e.recorded_at < %(until)s)
+        AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
+        AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)
+        AND (%(cycle)s::bigint IS NULL OR (charged.data ->> 'cycle_number')::bigint = %(cycle)s)
+    ORDER BY e.notification_id DESC LIMIT %(limit)s
+) AS e
+JOIN {schema}.charges AS c ON c.subscription_id = e.originator_id AND c.generation_id = e.generation_id
+ORDER BY e.notification_id DESC
+
+-- name: list_charges_of_generation
+-- The charges that carry a generation id, whatever their subscription, below a position, newest first; filters as above.
+SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
+       c.reversed_in_version IS NOT NULL
+FROM {schema}.charges AS c
+JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
+CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS charged
+WHERE c.generation_id = %(generation_id)s AND e.notification_id < %(before)s
+    AND (%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR e.recorded_at < %(until)s)
+    AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
+    AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)
+    AND (%(cycle)s::bigint IS NULL OR (charged.data ->> 'cycle_number')::bigint = %(cycle)s)
+ORDER BY e.notification_id DESC LIMIT %(limit)s

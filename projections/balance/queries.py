@@ -1,0 +1,34 @@
+"""Reads the balance table."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from psycopg import Connection
+
+from projections.balance.project import BalanceRow
+from services.sql import load_queries
+
+
+class FoundBalance(Struct, frozen=True):
+    """A row, the position of its last event, and what its test clock says where it has one."""
+
+    row: BalanceRow
+    position: int
+    clock_now: datetime | None
+
+
+class BalanceQueries:
+    """The queries of one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self._queries = load_queries("projections.balance", "balance.sql", schema=schema)
+
+    def find(self, connection: Connection[Any], subscription_id: UUID) -> FoundBalance | None:
+        """The balance of a subscription as last recorded; None where there is no such subscription."""
+        found = connection.execute(self._queries["select_balance"], {"id": subscription_id}).fetchone()
+        if found is None:
+            return None
+        position, clock_now, *row = found
+        return FoundBalance(BalanceRow(*row), position, clock_now)

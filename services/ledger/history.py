@@ -1,0 +1,138 @@
+"""History as it is stored, for those who read it: events with their JSON and hashes, and the refusals beside them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+from psycopg import Connection
+
+from projections.charges.view import Charge, charge_view
+from services.ledger.mapper import read_event
+from services.ledger.recorder import chained_event
+from services.ledger.records import ChainedEvent
+from services.sql import load_queries
+from services.subscription.events import GenerationCharged
+
+JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+
+
+class StoredEvent(Struct, frozen=True):
+    """One recorded event. `data` and `metadata` are as they were stored, byte for byte; the hashes are hexadecimal.
+
+    `hash` is over the stored form, `{"data":…,"metadata":…}`, with the event's place; `services/ledger/hashing.py`
+    says how. `subscription_id` is the stream that `version` counts in, `position` counts over the ledger.
+    """
+
+    position: int
+    subscription_id: UUID
+    version: int
+    type: str
+    recorded_at: datetime
+    data: JsonObject
+    metadata: JsonObject
+    hash: str
+    previous_hash: str
+
+
+class StoredRefusal(Struct, frozen=True):
+    """A charge that was refused for want of credits, plan or subscription, and the state that it was refused on."""
+
+    generation_id: str
+    model: str
+    settings: JsonObject
+    code: str
+    required_credits: int | None
+    balance_credits: int
+    version: int
+    refused_at: datetime
+
+
+class RefusalPlace(Struct, frozen=True, array_like=True, tag=True):
+    """A place in the list of refusals, which goes from newest to oldest."""
+
+    refused_at: Annotated[datetime, Meta(tz=True)]
+    version: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    generation_id: Annotated[str, Meta(pattern=r"^[^\x00]*\Z")] = ""
+
+
+NEWEST = RefusalPlace(datetime.max.replace(tzinfo=UTC), 2**63 - 1)
+"""The place before the newest refusal."""
+
+
+class History:
+    """The history of one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self._queries = load_queries(__file__, "history.sql", schema=schema)
+
+    def of_stream(
+        self, connection: Connection[Any], stream_id: UUID, *, after_version: int, topic: str | None, limit: int
+    ) -> list[StoredEvent]:
+        """Events of a stream above a version, oldest first."""
+        arguments = {"id": stream_id, "after": after_version, "topic": topic, "limit": limit}
+        return self._events(connection, "list_stream_events", arguments)
+
+    def of_ledger(
+        self, connection: Connection[Any], *, after_position: int, topic: str | None, limit: int
+    ) -> list[StoredEvent]:
+        """Events of the ledger above a position, oldest first. Positions have no gaps and none is filled in later."""
+        arguments = {"after": after_position, "topic": topic, "limit": limit}
+        return self._events(connection, "list_ledger_events", arguments)
+
+    def refusals(
+        self, connection: Connection[Any], subscription_id: UUID, *, after: RefusalPlace, limit: int
+    ) -> list[StoredRefusal]:
+        """What was refused to a subscription, newest first, from behind a place on."""
+        arguments = {
+            "id": subscription_id,
+            "refused_at": after.refused_at,
+            "generation_id": after.generation_id,
+            "version": after.version,
+            "limit": limit,
+        }
+        rows = connection.execute(self._queries["list_refusals"], arguments)
+        return [StoredRefusal(gen, model, Raw(settings), *rest) for gen, model, settings, *rest in rows]
+
+    def _events(self, connection: Connection[Any], query: str, arguments: dict[str, Any]) -> list[StoredEvent]:
+        return [_as_stored(chained_event(row)) for row in connection.execute(self._queries[query], arguments)]
+
+
+def read_charge(event_row: Sequence[Any], is_reversed: bool) -> Charge:
+    """The charge that an event's columns, in the recorder's order, record. Raises UnreadableEvent."""
+    stored = chained_event(event_row)
+    event = read_event(stored).event
+    assert isinstance(event, GenerationCharged)
+    return charge_view(
+        stored.originator_id,
+        event,
+        charged_at=stored.recorded_at,
+        version=stored.originator_version,
+        position=stored.position or 0,
+        is_reversed=is_reversed,
+    )
+
+
+class _StoredBody(Struct):
+    data: Raw
+    metadata: Raw
+
+
+_BODY = msgspec.json.Decoder(_StoredBody)
+
+
+def _as_stored(event: ChainedEvent) -> StoredEvent:
+    body = _BODY.decode(event.state)
+    return StoredEvent(
+        position=event.position or 0,
+        subscription_id=event.originator_id,
+        version=event.originator_version,
+        type=event.topic,
+        recorded_at=event.recorded_at,
+        data=body.data,
+        metadata=body.metadata,
+        hash=event.hash.hex(),
+        previous_hash=event.previous_hash.hex(),
+    )
