@@ -1,0 +1,61 @@
+"""The HTTP API as one ASGI app."""
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import ASGIApp
+
+from services.http.backend import Backend
+from services.http.documentation_page import documentation_routes
+from services.http.edge import Edge
+from services.http.exchange import exchange_of
+from services.http.hot import HotPaths
+from services.http.problems import FieldError, InvalidRequest, MethodNotAllowed, NotFound, Problem, problem_of
+from services.http.routes import ROUTERS
+from services.http.service import Service
+from services.ledger.lane import LaneClosed, LaneFull
+
+
+def create_app(backend: Backend) -> ASGIApp:
+    """The API on an open backend. It opens and closes nothing itself."""
+    service = Service.on(backend)
+    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.state.service = service
+    for router in ROUTERS:
+        api.include_router(router)
+    api.router.routes.extend(documentation_routes(ROUTERS))
+    for kind in (Problem, HTTPException, RequestValidationError, psycopg.Error, LaneFull, LaneClosed, Exception):
+        api.add_exception_handler(kind, _answer_problem)
+    return Edge(HotPaths(service), api, service.metrics)
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    request_id = exchange_of(request.scope).request_id
+    problem = _of_framework(request, error) or problem_of(error, request_id)
+    return problem.reply(request_id).response()
+
+
+def _of_framework(request: Request, error: Exception) -> Problem | None:
+    """The problem for what Starlette and FastAPI refuse themselves."""
+    match error:
+        case HTTPException(status_code=404):
+            return Problem(NotFound())
+        case HTTPException(status_code=405):
+            return Problem(MethodNotAllowed(), headers={"allow": ", ".join(_allowed_methods(request))})
+        case RequestValidationError():
+            errors = (FieldError(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors())
+            return Problem(InvalidRequest(tuple(errors)))
+        case _:
+            return None
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    methods: set[str] = set()
+    for router in ROUTERS:
+        for route in router.routes:
+            if route.matches(request.scope)[0] is not Match.NONE:
+                methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)

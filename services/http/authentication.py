@@ -1,0 +1,26 @@
+"""Who calls, by `Authorization: Bearer <key>`, and whether the key's scopes allow it."""
+
+import asyncio
+
+from services.http.exchange import Exchange
+from services.http.problems import MissingScope, Problem, Unauthenticated
+from services.keys import Key, KeyRing
+
+
+class Authenticator:
+    """Looks keys up; those seen within the last seconds without leaving the event loop."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+
+    async def caller(self, exchange: Exchange, scope: str) -> Key:
+        """The key of the request. Raises Problem where there is none, or it lacks the scope; psycopg.Error."""
+        scheme, _, secret = exchange.authorization.partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise Problem(Unauthenticated())
+        key = self._keys.known(secret) or await asyncio.to_thread(self._keys.authenticate, secret)
+        if key is None:
+            raise Problem(Unauthenticated())
+        if scope not in key.scopes:
+            raise Problem(MissingScope(scope))
+        return key

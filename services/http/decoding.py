@@ -1,0 +1,104 @@
+"""Requests as structs: one way to read a body or a query, and one way to say what is wrong with it."""
+
+import re
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct, ValidationError
+from starlette.requests import Request
+
+from services.http.exchange import BODY_LIMIT_BYTES, Exchange, exchange_of
+from services.http.problems import MalformedRequest, Problem, invalid
+from services.subscription.refusals import InvalidSettingsRefused
+
+T = TypeVar("T", bound=Struct)
+
+_WHERE = re.compile(r"(?P<what>.*) - at `(?P<path>[^`]*)`", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
+_SHOWN_CHARACTERS = 80
+
+
+class JsonBody(Generic[T]):
+    """A FastAPI dependency: the body as a struct. `may_be_empty`: no body at all stands for `{}`."""
+
+    def __init__(self, model: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES, may_be_empty: bool = False) -> None:
+        self.model = model
+        self.may_be_empty = may_be_empty
+        self._limit_bytes = limit_bytes
+        self._decoder = msgspec.json.Decoder(model)
+
+    async def __call__(self, request: Request) -> T:
+        body = await exchange_of(request.scope).body(self._limit_bytes)
+        return self.decode(b"{}" if self.may_be_empty and not body else body)
+
+    def decode(self, body: bytes) -> T:
+        """The struct that the JSON describes; of two equal keys the last counts. Raises Problem."""
+        try:
+            return self._decoder.decode(body)
+        except ValidationError as error:
+            raise problem_with(error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(MalformedRequest(str(error))) from None
+
+
+class QueryOf(Generic[T]):
+    """A FastAPI dependency: the query parameters as a struct, each given once and none unknown."""
+
+    def __init__(self, model: type[T]) -> None:
+        self.model = model
+        self._whole_numbers = {
+            field.encode_name
+            for field in msgspec.inspect.type_info(model).fields  # type: ignore[attr-defined] # of a struct's info
+            if _takes_whole_numbers(field.type)
+        }
+
+    def __call__(self, request: Request) -> T:
+        return self.read(request.query_params.multi_items())
+
+    def read(self, parameters: list[tuple[str, str]]) -> T:
+        """The struct that the parameters describe. Raises Problem."""
+        read: dict[str, Any] = {}
+        for name, text in parameters:
+            if name in read:
+                raise invalid(name[:_SHOWN_CHARACTERS], "is given more than once")
+            is_number = name in self._whole_numbers and _WHOLE_NUMBER.fullmatch(text)
+            read[name] = int(text) if is_number else text
+        try:
+            return msgspec.convert(read, self.model)
+        except ValidationError as error:
+            raise problem_with(error) from None
+
+
+def refuse_query(exchange: Exchange) -> None:
+    """For a route that knows no query parameters. Raises Problem naming the first that came."""
+    if exchange.query:
+        name, _ = (parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True) or [("", "")])[0]
+        raise invalid(name[:_SHOWN_CHARACTERS], "is not known here")
+
+
+def problem_with(error: ValidationError) -> Problem:
+    """The problem that names the field at fault."""
+    found = _WHERE.fullmatch(str(error))
+    what, path = (found["what"], found["path"]) if found else (str(error), "$")
+    if unknown := _UNKNOWN_FIELD.fullmatch(what):
+        name = unknown["name"][:_SHOWN_CHARACTERS]
+        if path.endswith("settings"):
+            return Problem(InvalidSettingsRefused(name, "is not a setting of any model"))
+        return invalid(_field(path, name), "is not known here")
+    if missing := _MISSING_FIELD.fullmatch(what):
+        return invalid(_field(path, missing["name"]), "is required")
+    return invalid(_field(path), what.replace("`", "").replace(" | null", "").replace("\\Z", "$"))
+
+
+def _field(path: str, name: str = "") -> str:
+    """`$.settings.count` as `settings.count`; the whole body or query as `$`."""
+    below = ".".join(part for part in (path.removeprefix("$").removeprefix("."), name) if part)
+    return below or "$"
+
+
+def _takes_whole_numbers(kind: msgspec.inspect.Type) -> bool:
+    members = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return any(isinstance(member, msgspec.inspect.IntType) for member in members)

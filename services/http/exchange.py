@@ -1,0 +1,81 @@
+"""One request, as every layer needs it: its id, its credentials, its body within bounds."""
+
+import re
+import secrets
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+from services.http.problems import Problem, RequestTooLarge, invalid
+
+BODY_LIMIT_BYTES = 64 * 1024
+BATCH_BODY_LIMIT_BYTES = 4 * 1024 * 1024
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_EXCHANGE: Final = "tallystick.exchange"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Exchange:
+    """A request and the id of it: the client's `Request-Id`, if it has the form of one, or a new one."""
+
+    __slots__ = ("_content_length", "_idempotency_key", "_receive", "authorization", "path", "query", "request_id")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.authorization = ""
+        self._receive = receive
+        self._content_length = 0
+        self._idempotency_key: str | None = None
+        request_id = ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                self.authorization = value.decode("latin-1")
+            elif name == b"content-length" and value.isdigit():
+                self._content_length = int(value)
+            elif name == b"request-id":
+                request_id = value.decode("latin-1")
+            elif name == b"idempotency-key":
+                self._idempotency_key = value.decode("latin-1")
+        self.request_id = request_id if _REQUEST_ID.fullmatch(request_id) else secrets.token_urlsafe(12)
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The `Idempotency-Key`, if there is one. Raises Problem for one without the form of a key."""
+        key = self._idempotency_key
+        if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+            raise invalid(IDEMPOTENCY_KEY, "must be 1 to 255 visible ASCII characters")
+        return key
+
+    async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
+        """The whole body. Raises Problem once it is known to be too large; ClientDisconnect."""
+        parts = []
+        expected_bytes, read_bytes, is_complete = self._content_length, 0, False
+        while not is_complete:
+            if max(expected_bytes, read_bytes) > limit_bytes:
+                raise Problem(RequestTooLarge(limit_bytes))
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            part: bytes = message.get("body", b"")
+            parts.append(part)
+            read_bytes += len(part)
+            is_complete = not message.get("more_body", False)
+        if read_bytes > limit_bytes:
+            raise Problem(RequestTooLarge(limit_bytes))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def remember(scope: Scope, exchange: Exchange) -> None:
+    """Leave the exchange where the routes find it."""
+    scope[_EXCHANGE] = exchange
+
+
+def exchange_of(scope: Scope) -> Exchange:
+    """The exchange that a route is part of."""
+    exchange = scope[_EXCHANGE]
+    assert isinstance(exchange, Exchange)
+    return exchange

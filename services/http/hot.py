@@ -1,0 +1,61 @@
+"""The two hot paths, charge and balance, answered without a framework between the socket and the rules.
+
+They are ordinary routes as well (`routes/charges.py`, `routes/balances.py`), which documents them and shows the same
+steps; what is here only takes the short way to them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.types import Scope
+
+from services.http.decoding import JsonBody, refuse_query
+from services.http.exchange import Exchange
+from services.http.parameters import subscription_id_of
+from services.http.reply import Reply, encode
+from services.http.requests import ChargeRequest
+from services.http.service import Service
+
+_PREFIX = "/v1/subscriptions/"
+_CHARGE_BODY = JsonBody(ChargeRequest)
+
+
+class HotRoute(NamedTuple):
+    """A route template and what answers it, given the exchange and the subscription id as it was written."""
+
+    template: str
+    answer: Callable[[Exchange, str], Awaitable[Reply]]
+
+
+class HotPaths:
+    """Finds the requests that take the short way."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._routes = {
+            ("POST", "charges"): HotRoute("/v1/subscriptions/{subscription_id}/charges", self._charge),
+            ("GET", "balance"): HotRoute("/v1/subscriptions/{subscription_id}/balance", self._balance),
+        }
+
+    def find(self, scope: Scope) -> tuple[HotRoute, str] | None:
+        """The hot route of a request, and the subscription id in its path; None for any other request."""
+        path: str = scope["path"]
+        if not path.startswith(_PREFIX):
+            return None
+        subscription_id, _, resource = path[len(_PREFIX) :].partition("/")
+        route = self._routes.get((scope["method"], resource))
+        return None if route is None else (route, subscription_id)
+
+    async def _charge(self, exchange: Exchange, subscription_id: str) -> Reply:
+        key = await self._service.authenticator.caller(exchange, "charge")
+        refuse_query(exchange)
+        id = subscription_id_of(subscription_id)
+        wanted = _CHARGE_BODY.decode(await exchange.body())
+        return await self._service.charging.charge(id, wanted, exchange, key)
+
+    async def _balance(self, exchange: Exchange, subscription_id: str) -> Reply:
+        await self._service.authenticator.caller(exchange, "read")
+        refuse_query(exchange)
+        balance = await asyncio.to_thread(self._service.reads.balance, subscription_id_of(subscription_id))
+        return Reply(200, encode(balance))

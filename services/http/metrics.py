@@ -1,0 +1,40 @@
+"""What Prometheus is told: requests by route and status, their duration, and the queue of the writer lane."""
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from services.ledger.ledger import Ledger
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+UNMATCHED = "unmatched"
+_BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+
+class Metrics:
+    """The metrics of one process's HTTP layer."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "tallystick_http_request_seconds",
+            "Duration of requests by method, route and status; its count is the number of requests.",
+            ("method", "route", "status"),
+            buckets=_BUCKETS_SECONDS,
+            registry=self._registry,
+        )
+        self._by_labels: dict[tuple[str, str, int], Histogram] = {}
+        waiting = Gauge(
+            "tallystick_lane_waiting_commands", "Commands that wait for the writer lane.", registry=self._registry
+        )
+        waiting.set_function(lambda: ledger.lane.waiting)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request. `route` is a template such as `/v1/plans/{plan_id}`, never an address."""
+        labels = (method, route, status)
+        if (child := self._by_labels.get(labels)) is None:
+            child = self._by_labels[labels] = self._requests.labels(method, route, str(status))
+        child.observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Everything, in Prometheus's text format."""
+        return generate_latest(self._registry)

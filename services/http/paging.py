@@ -1,0 +1,83 @@
+"""Lists in pages: a cursor says where the next page begins, and means something only to the list that gave it."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.responses import Response
+
+from services.http.problems import invalid
+from services.http.reply import encode, json_response
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+LIMIT_DEFAULT = 100
+LIMIT_MAX = 1_000
+BIGGEST = 2**63 - 1
+
+Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many at most.")]
+Cursor = Annotated[str, Meta(max_length=1_000, description="`next_cursor` of the page before.")]
+Count = Annotated[int, Meta(ge=0, le=BIGGEST)]
+"""A version or a position; 0 comes before the first."""
+
+
+class AtVersion(Struct, frozen=True, array_like=True, tag=True):
+    """A place in a list that goes by version."""
+
+    version: Count
+
+
+class AtPosition(Struct, frozen=True, array_like=True, tag=True):
+    """A place in a list that goes by position."""
+
+    position: Count
+
+
+class AtSubscription(Struct, frozen=True, array_like=True, tag=True):
+    """A place in a list that goes by subscription id."""
+
+    subscription_id: UUID
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """Some of a list; `next_cursor` is null on the last page."""
+
+    data: Sequence[T]
+    next_cursor: str | None
+
+
+class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every list takes."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+    def place(self, kind: type[P], start: P) -> P:
+        """Where the page begins: at the cursor, or at the start. Raises Problem."""
+        if self.cursor is None:
+            return start
+        try:
+            text = base64.b64decode(self.cursor.encode("ascii"), altchars=b"-_", validate=True)
+            return msgspec.json.decode(text, type=kind)
+        except (binascii.Error, UnicodeError, msgspec.DecodeError):
+            raise invalid("cursor", "is not the next_cursor of a page of this list") from None
+
+    def page(self, found: Sequence[T], place_of: Callable[[T], Any]) -> Response:
+        """The page of what was found; one more than `limit` was asked for, to know whether there is a next page."""
+        data = found[: self.limit]
+        next_cursor = _cursor(place_of(data[-1])) if len(found) > self.limit else None
+        return json_response(Page(data, next_cursor))
+
+    @property
+    def one_more(self) -> int:
+        """How many to ask for."""
+        return self.limit + 1
+
+
+def _cursor(place: Any) -> str:
+    return base64.urlsafe_b64encode(encode(place)).decode()

@@ -1,0 +1,63 @@
+"""Parameters outside the body: ids in paths, time zones, versions in `If-Match`."""
+
+import re
+from functools import cache
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
+
+from fastapi import Depends, Path
+from starlette.requests import Request
+
+from services.http.problems import Problem, invalid
+from services.subscription.refusals import UnknownSubscription
+
+IF_MATCH = "If-Match"
+NO_VERSION = -1
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_VERSION_TAG = re.compile(r'"([0-9]{1,18})"')
+_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e]*"')
+
+
+def subscription_id_of(written: str) -> UUID:
+    """The id in a path. Raises Problem: what is no UUID is the id of no subscription."""
+    if not _UUID.fullmatch(written):
+        raise Problem(UnknownSubscription())
+    return UUID(written)
+
+
+async def _subscription_id(subscription_id: Annotated[str, Path()]) -> UUID:
+    return subscription_id_of(subscription_id)
+
+
+SubscriptionId = Annotated[UUID, Depends(_subscription_id)]
+
+
+async def expected_version(request: Request) -> int | None:
+    """The version that the client last saw; None for any. Raises Problem for what is no entity tag.
+
+    A tag that this service never gives out, and a weak one, match nothing.
+    """
+    tag = request.headers.get(IF_MATCH, "*").strip()
+    if tag == "*":
+        return None
+    if version := _VERSION_TAG.fullmatch(tag):
+        return int(version[1])
+    if _TAG.fullmatch(tag):
+        return NO_VERSION
+    raise invalid(IF_MATCH, 'must be one entity tag such as "7", or *')
+
+
+IfMatch = Annotated[int | None, Depends(expected_version)]
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """The zone of an IANA name. Raises Problem."""
+    if name not in _zone_names():
+        raise invalid("tz", "is not the name of an IANA time zone, such as Europe/Rome")
+    return ZoneInfo(name)
+
+
+@cache
+def _zone_names() -> set[str]:
+    return available_timezones()

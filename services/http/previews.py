@@ -1,0 +1,103 @@
+"""What would be, by the real rules, without recording anything: the price of a generation, the effect of an upgrade."""
+
+from datetime import datetime
+from typing import assert_never
+
+from msgspec import UNSET, Struct, UnsetType
+
+from projections.renewal.view import SubscribedPlan, subscribed_plan
+from services.catalogue import Catalogue, InvalidSettings, Price, Settings, UnknownModel, UpgradePolicy
+from services.catalogue import Quote as CatalogueQuote
+from services.http.problems import Problem
+from services.http.reads import CurrentSubscription
+from services.subscription.calendar import Period
+from services.subscription.commands import ChargeGeneration, UpgradePlan
+from services.subscription.decide import decide
+from services.subscription.events import GenerationCharged, PlanUpgraded
+from services.subscription.refusals import InvalidSettingsRefused, Refusal, UnknownModelRefused
+
+
+class Quote(Struct, frozen=True):
+    """What a generation costs now; with a subscription, whether it can pay, and what would be left if so."""
+
+    credits: int
+    price: Price
+    affordable: bool | UnsetType = UNSET
+    balance_after: int | UnsetType = UNSET
+
+
+class UpgradePreview(Struct, frozen=True):
+    """What an upgrade now would leave: `balance_after = granted_credits - used_credits + reversed_credits`."""
+
+    plan: SubscribedPlan
+    policy: UpgradePolicy
+    balance_before: int
+    balance_after: int
+    granted_credits: int
+    used_credits: int
+    reversed_credits: int
+    carried_credits: int
+    lapsing_credits: int
+    cycle: Period
+    term: Period
+
+
+def price_of(model: str, settings: Settings, at: datetime, catalogue: Catalogue) -> Quote:
+    """The price of a generation at an instant. Raises Problem."""
+    quoted = catalogue.quote(model, settings, at)
+    match quoted:
+        case UnknownModel():
+            raise Problem(UnknownModelRefused(quoted.model))
+        case InvalidSettings():
+            raise Problem(InvalidSettingsRefused(quoted.key, quoted.reason))
+        case CatalogueQuote():
+            return Quote(quoted.credits, quoted.price)
+        case _:
+            assert_never(quoted)
+
+
+def price_for(current: CurrentSubscription, model: str, settings: Settings, catalogue: Catalogue) -> Quote:
+    """The price of a generation now, and whether the subscription could pay it. Raises Problem."""
+    quote = price_of(model, settings, current.now, catalogue)
+    charge = ChargeGeneration("quote", model, settings)
+    match decide(current.state, charge, current.now, catalogue):
+        case [GenerationCharged(balance_after=balance_after)]:
+            return Quote(quote.credits, quote.price, affordable=True, balance_after=balance_after)
+        case _:
+            return Quote(quote.credits, quote.price, affordable=False)
+
+
+def preview_of(current: CurrentSubscription, plan_id: str, catalogue: Catalogue) -> UpgradePreview:
+    """The effect of an upgrade now. Raises Problem for the refusal that it would meet."""
+    decision = decide(current.state, UpgradePlan(plan_id), current.now, catalogue)
+    if isinstance(decision, Refusal):
+        raise Problem(decision)
+    (event,) = decision
+    assert isinstance(event, PlanUpgraded)
+    balance_after = event.granted_credits - event.used_credits + event.reversed_credits
+    return UpgradePreview(
+        plan=subscribed_plan(event.plan),
+        policy=event.policy,
+        balance_before=event.balance_before,
+        balance_after=balance_after,
+        granted_credits=event.granted_credits,
+        used_credits=event.used_credits,
+        reversed_credits=event.reversed_credits,
+        carried_credits=event.carried_credits,
+        lapsing_credits=_lapsing(event, balance_after),
+        cycle=event.cycle,
+        term=event.term,
+    )
+
+
+def _lapsing(event: PlanUpgraded, balance_after: int) -> int:
+    """What of the balance before is not part of the balance after."""
+    match event.policy:
+        case "deduct_used":
+            return max(0, event.balance_before - balance_after)
+        case "add_leftover":
+            return 0
+        case "fresh":
+            return event.balance_before
+        case _:
+            assert_never(event.policy)

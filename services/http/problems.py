@@ -1,0 +1,211 @@
+"""Refusals as RFC 9457 problems: one table gives each code its status, and the fields of a refusal are its members.
+
+Rules that the core knows nothing of, such as malformed JSON or a missing key, are refusals of the same kind.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import psycopg
+import structlog
+from msgspec import Struct
+from msgspec.structs import asdict
+from starlette.requests import ClientDisconnect
+
+from services.http.reply import Reply, encode
+from services.ledger.lane import LaneClosed, LaneFull
+from services.ledger.submission import Failed
+from services.subscription.refusals import InvalidSettingsRefused, Refusal
+
+log = structlog.get_logger()
+
+STATUS: Mapping[str, int] = {
+    "malformed_request": 400,
+    "unauthenticated": 401,
+    "insufficient_credits": 402,
+    "missing_scope": 403,
+    "not_in_plan": 403,
+    "not_found": 404,
+    "unknown_subscription": 404,
+    "unknown_charge": 404,
+    "test_clocks_disabled": 404,
+    "method_not_allowed": 405,
+    "generation_id_conflict": 409,
+    "subscription_exists": 409,
+    "subscription_ended": 409,
+    "not_an_upgrade": 409,
+    "not_a_downgrade": 409,
+    "nothing_scheduled": 409,
+    "cycle_closed": 409,
+    "version_mismatch": 412,
+    "request_too_large": 413,
+    "invalid_request": 422,
+    "unknown_model": 422,
+    "unknown_plan": 422,
+    "unknown_test_clock": 422,
+    "invalid_settings": 422,
+    "idempotency_key_reused": 422,
+    "internal_error": 500,
+    "unavailable": 503,
+}
+"""The HTTP status of each code. The title is the code in words."""
+
+
+class FieldError(Struct, frozen=True):
+    """What is wrong with one field, header or parameter; a field within another is named `settings.count`."""
+
+    field: str
+    reason: str
+
+
+class MalformedRequest(Refusal, frozen=True):
+    """The body is not JSON."""
+
+    code: ClassVar[str] = "malformed_request"
+    reason: str
+
+
+class InvalidRequest(Refusal, frozen=True):
+    """The request does not have the form that is asked for."""
+
+    code: ClassVar[str] = "invalid_request"
+    errors: tuple[FieldError, ...]
+
+
+class Unauthenticated(Refusal, frozen=True):
+    """A valid API key is needed: `Authorization: Bearer <key>`."""
+
+    code: ClassVar[str] = "unauthenticated"
+
+
+class MissingScope(Refusal, frozen=True):
+    """The API key may not do this."""
+
+    code: ClassVar[str] = "missing_scope"
+    scope: str
+
+
+class NotFound(Refusal, frozen=True):
+    """There is nothing at this address."""
+
+    code: ClassVar[str] = "not_found"
+
+
+class MethodNotAllowed(Refusal, frozen=True):
+    """This address does not know this method."""
+
+    code: ClassVar[str] = "method_not_allowed"
+
+
+class UnknownCharge(Refusal, frozen=True):
+    """This subscription has no charge for this generation."""
+
+    code: ClassVar[str] = "unknown_charge"
+    generation_id: str
+
+
+class ClocksDisabled(Refusal, frozen=True):
+    """Test clocks are not enabled here."""
+
+    code: ClassVar[str] = "test_clocks_disabled"
+
+
+class RequestTooLarge(Refusal, frozen=True):
+    """The body is larger than is taken here."""
+
+    code: ClassVar[str] = "request_too_large"
+    limit_bytes: int
+
+
+class Unavailable(Refusal, frozen=True):
+    """The service cannot answer now; ask again."""
+
+    code: ClassVar[str] = "unavailable"
+
+
+class OutcomeUnknown(Unavailable, frozen=True):
+    """The connection was lost while this was being recorded, and it may have happened; ask again to know."""
+
+
+class InternalError(Refusal, frozen=True):
+    """Something went wrong here; the request id helps to find it."""
+
+    code: ClassVar[str] = "internal_error"
+
+
+class Problem(Exception):
+    """A refusal on its way to the client, with the status of its code where no other is given."""
+
+    def __init__(
+        self, refusal: Refusal, *, status: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+        self.status = status or STATUS[refusal.code]
+        self.headers = {**_headers(refusal), **(headers or {})}
+
+    def reply(self, request_id: str) -> Reply:
+        """The problem as the client gets it."""
+        body = problem_body(self.refusal, self.status, request_id)
+        return Reply(self.status, encode(body), self.headers, "application/problem+json")
+
+
+def problem_body(refusal: Refusal, status: int, request_id: str) -> dict[str, Any]:
+    """The members of a problem."""
+    return {
+        "type": f"urn:tallystick:problem:{refusal.code}",
+        "title": refusal.code.replace("_", " ").capitalize(),
+        "status": status,
+        "code": refusal.code,
+        "detail": refusal.detail,
+        "request_id": request_id,
+        **members(refusal),
+    }
+
+
+def members(refusal: Refusal) -> dict[str, Any]:
+    """What a problem tells beyond the common members."""
+    if isinstance(refusal, InvalidSettingsRefused):
+        return {**asdict(refusal), "errors": [FieldError(f"settings.{refusal.key}", refusal.reason)]}
+    return asdict(refusal)
+
+
+def problem_of(error: BaseException, request_id: str) -> Problem:
+    """What to tell a client about an exception; one that nobody foresaw is logged, and says nothing of itself."""
+    match error:
+        case Problem():
+            return error
+        case ClientDisconnect():
+            return Problem(MalformedRequest("the client went away before the body was complete"))
+        case LaneFull() | LaneClosed() | psycopg.OperationalError() | psycopg.InterfaceError():
+            log.warning("a request could not be answered", request_id=request_id, error=repr(error))
+            return Problem(Unavailable())
+        case _:
+            log.error("a request met a defect", request_id=request_id, exc_info=error)
+            return Problem(InternalError())
+
+
+def problem_of_failure(failure: Failed, request_id: str) -> Problem:
+    """What to tell a client whose command got no answer from the ledger."""
+    if failure.may_have_happened:
+        log.warning("the outcome of a command is unknown", request_id=request_id, error=repr(failure.error))
+        return Problem(OutcomeUnknown())
+    if isinstance(failure.error, psycopg.Error):
+        log.warning("a command was given up", request_id=request_id, error=repr(failure.error))
+        return Problem(Unavailable())
+    return problem_of(failure.error, request_id)
+
+
+def invalid(field: str, reason: str) -> Problem:
+    """The problem that one field, header or parameter is wrong."""
+    return Problem(InvalidRequest((FieldError(field, reason),)))
+
+
+def _headers(refusal: Refusal) -> dict[str, str]:
+    match refusal:
+        case Unauthenticated():
+            return {"www-authenticate": "Bearer"}
+        case Unavailable():
+            return {"retry-after": "1"}
+        case _:
+            return {}

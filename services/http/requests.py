@@ -1,0 +1,144 @@
+"""The bodies that clients send, and the commands they stand for. Unknown fields are refused."""
+
+import re
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Raw, Struct, field
+
+from services.catalogue import Settings
+from services.catalogue.pricing import CHARACTERS_MAX, COUNT_MAX, DURATION_SECONDS_MAX
+from services.http.problems import invalid
+from services.subscription.commands import (
+    CancelSubscription,
+    ChargeGeneration,
+    ResumeSubscription,
+    ScheduleDowngrade,
+    StartSubscription,
+    UpgradePlan,
+)
+from services.subscription.events import CancelWhen
+
+GENERATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+\Z"
+_JSON_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]{0,63}")
+
+GenerationId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}\Z", description="Yours; charged once, for ever.")]
+AccountId = Annotated[
+    str,
+    Meta(pattern=_NO_CONTROLS, min_length=1, max_length=128, description="Yours: whose subscription it is."),
+]
+PlanId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64, description="Of the catalogue: `GET /v1/plans`.")]
+Model = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128, description="Of a rate card: `GET /v1/rate-cards`.")]
+TestClockId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
+Resolution = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64)]
+TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", examples=["Europe/Rome"])]
+BillingReference = Annotated[
+    str, Meta(pattern=_NO_CONTROLS, max_length=255, description="Yours: recorded with the upgrade.")
+]
+
+
+def _within(low: int, high: int) -> Meta:
+    """Bounds for the documentation; the model's rule keeps them, and answers `invalid_settings`."""
+    return Meta(extra_json_schema={"minimum": low, "maximum": high})
+
+
+class SettingsRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The settings of a generation that bear on its price. The model's rule says which it needs and knows."""
+
+    duration_seconds: Annotated[
+        Raw, Meta(extra_json_schema={"type": "number", "exclusiveMinimum": 0, "maximum": DURATION_SECONDS_MAX})
+    ] = field(default_factory=Raw)
+    count: Annotated[int, _within(1, COUNT_MAX)] | None = None
+    resolution: Resolution | None = None
+    characters: Annotated[int, _within(1, CHARACTERS_MAX)] | None = None
+
+    def settings(self) -> Settings:
+        """The settings, with the duration as the exact decimal that was written. Raises Problem."""
+        return Settings(
+            duration_seconds=_exact(bytes(self.duration_seconds)),
+            count=self.count,
+            resolution=self.resolution,
+            characters=self.characters,
+        )
+
+
+class ChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One generation to charge."""
+
+    generation_id: GenerationId
+    model: Model
+    settings: SettingsRequest = field(default_factory=SettingsRequest)
+
+    def command(self) -> ChargeGeneration:
+        """The command. Raises Problem for a duration that is no number."""
+        return ChargeGeneration(self.generation_id, self.model, self.settings.settings())
+
+
+class StartRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A subscription to start. Without an id, a new one is made up."""
+
+    account_id: AccountId
+    plan_id: PlanId
+    subscription_id: UUID | None = None
+    test_clock_id: TestClockId | None = None
+
+    def command(self) -> StartSubscription:
+        """The command."""
+        return StartSubscription(self.account_id, self.plan_id, self.test_clock_id)
+
+
+class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A generation to price; with a subscription, whether that could pay for it now."""
+
+    model: Model
+    settings: SettingsRequest = field(default_factory=SettingsRequest)
+    subscription_id: UUID | None = None
+
+
+class UpgradeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The plan of a higher tier to move to."""
+
+    plan_id: PlanId
+    billing_reference: BillingReference | None = None
+
+    def command(self) -> UpgradePlan:
+        """The command."""
+        return UpgradePlan(self.plan_id, self.billing_reference)
+
+
+class DowngradeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The plan of the same or a lower tier to move to."""
+
+    plan_id: PlanId
+
+    def command(self) -> ScheduleDowngrade:
+        """The command."""
+        return ScheduleDowngrade(self.plan_id)
+
+
+class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """When to end: with the term, or at once."""
+
+    when: CancelWhen
+
+    def command(self) -> CancelSubscription:
+        """The command."""
+        return CancelSubscription(self.when)
+
+
+class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to say."""
+
+    def command(self) -> ResumeSubscription:
+        """The command."""
+        return ResumeSubscription()
+
+
+def _exact(written: bytes) -> Decimal | None:
+    if written in {b"", b"null"}:
+        return None
+    if not _JSON_NUMBER.fullmatch(written):
+        raise invalid("settings.duration_seconds", "Expected a number of at most 64 characters")
+    return Decimal(written.decode())

@@ -1,0 +1,28 @@
+"""The typed routes, a module a feature."""
+
+from fastapi import APIRouter
+
+from services.http.routes import (
+    balances,
+    catalogue,
+    charges,
+    events,
+    operations,
+    plan_changes,
+    quotes,
+    refusals,
+    subscriptions,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    subscriptions.router,
+    balances.router,
+    charges.router,
+    quotes.router,
+    plan_changes.router,
+    catalogue.router,
+    events.router,
+    refusals.router,
+    operations.router,
+)
+"""In the order of the documentation."""

@@ -1,0 +1,38 @@
+"""Prices, without charging."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from services.http import examples
+from services.http.calls import Reader
+from services.http.decoding import JsonBody
+from services.http.documentation import Shown, documented
+from services.http.previews import Quote, price_for, price_of
+from services.http.reply import json_response
+from services.http.requests import QuoteRequest
+from services.subscription.refusals import InvalidSettingsRefused, UnknownModelRefused, UnknownSubscription
+
+router = APIRouter(tags=["Charges"])
+
+
+@router.post(
+    "/v1/quotes",
+    openapi_extra=documented(
+        {200: Shown(Quote, examples.QUOTE)},
+        refusals=(UnknownSubscription, UnknownModelRefused, InvalidSettingsRefused),
+        request=examples.QUOTE_REQUEST,
+    ),
+)
+def quote(call: Reader, wanted: Annotated[QuoteRequest, Depends(JsonBody(QuoteRequest))]) -> Response:
+    """Price a generation by the rate card in force; charges nothing.
+
+    With `subscription_id` it also says whether that subscription could pay for it now, by balance, plan and status.
+    """
+    backend, settings = call.service.backend, wanted.settings.settings()
+    _ = call.exchange.idempotency_key  # nothing is recorded, so a key has nothing to guard; its form still counts
+    if wanted.subscription_id is None:
+        return json_response(price_of(wanted.model, settings, backend.clock(), backend.catalogue))
+    current = call.service.reads.subscription(wanted.subscription_id)
+    return json_response(price_for(current, wanted.model, settings, backend.catalogue))
