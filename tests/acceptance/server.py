@@ -1,0 +1,142 @@
+"""The service as its clients meet it: a real server on a real socket, and a client that says which rule it speaks of."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import uvicorn
+
+from services.catalogue import Catalogue
+from services.database import reading_pool
+from services.http.app import create_app
+from services.http.backend import Backend
+from services.keys import SCOPES, KeyRing
+from services.ledger.ledger import Ledger
+from tests.conftest import SCHEMA
+
+_generations = count(1)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running service: where it is, its keys, and the backend behind it."""
+
+    url: str
+    backend: Backend
+    secret: str
+
+    @contextmanager
+    def client(self, *scopes: str) -> Iterator[httpx.Client]:
+        """A client whose key has these scopes; every scope where none is named."""
+        secret = self.backend.keys.create("a test", scopes)[1] if scopes else self.secret
+        headers = {"Authorization": f"Bearer {secret}"}
+        with httpx.Client(base_url=self.url, headers=headers, timeout=30) as client:
+            yield client
+
+
+@contextmanager
+def running_server(
+    database_url: str, catalogue: Catalogue, clock: Callable[[], datetime], *, schema: str = SCHEMA
+) -> Iterator[Server]:
+    """Serve a migrated database in a thread, on a port of its own, at the time that the clock says."""
+    with (
+        reading_pool(database_url, size=8) as reads,
+        Ledger(database_url, schema, catalogue, clock=clock) as ledger,
+    ):
+        keys = KeyRing(reads, schema)
+        backend = Backend(
+            ledger=ledger,
+            reads=reads,
+            schema=schema,
+            catalogue=catalogue,
+            keys=keys,
+            clock=clock,
+            test_clocks_enabled=False,
+        )
+        with _listening(backend) as url:
+            yield Server(url, backend, keys.create("every scope", SCOPES)[1])
+
+
+@contextmanager
+def _listening(backend: Backend) -> Iterator[str]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(backend), log_config=None, access_log=False, ws="none", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+@dataclass(frozen=True)
+class Customer:
+    """One subscription, through the API. Answers are checked for success; `.http` is for those that should fail."""
+
+    http: httpx.Client
+    subscription_id: str
+
+    @staticmethod
+    def with_plan(http: httpx.Client, plan_id: str, account_id: str = "account-1") -> "Customer":
+        """Start a subscription."""
+        body = {"subscription_id": str(uuid4()), "account_id": account_id, "plan_id": plan_id}
+        started = http.post("/v1/subscriptions", json=body)
+        assert started.status_code == 201, started.text
+        return Customer(http, body["subscription_id"])
+
+    @property
+    def path(self) -> str:
+        """Where the subscription is."""
+        return f"/v1/subscriptions/{self.subscription_id}"
+
+    def get(self, resource: str = "", **query: Any) -> Any:
+        """Read something of the subscription."""
+        answer = self.http.get(f"{self.path}{resource and '/'}{resource}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, resource: str, **body: Any) -> Any:
+        """Do something to the subscription."""
+        answer = self.http.post(f"{self.path}/{resource}", json=body)
+        assert answer.status_code in {200, 201}, answer.text
+        return answer.json()
+
+    def try_charge(self, model: str = "lyria-3", generation_id: str | None = None, **settings: Any) -> httpx.Response:
+        """Ask for a charge, whatever comes of it."""
+        body = {"generation_id": generation_id or f"gen-{next(_generations)}", "model": model, "settings": settings}
+        return self.http.post(f"{self.path}/charges", json=body)
+
+    def charge(self, model: str = "lyria-3", **settings: Any) -> Any:
+        """Charge a generation."""
+        answer = self.try_charge(model, **settings)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def use(self, credits: int) -> None:
+        """Spend so many credits; images of the packaged catalogue cost 20."""
+        assert credits % 20 == 0
+        while credits:
+            images = min(credits // 20, 1_000)
+            self.charge("example-image-1", count=images)
+            credits -= images * 20
+
+    @property
+    def balance(self) -> int:
+        """The credits that are left."""
+        balance_credits = self.get("balance")["balance_credits"]
+        assert isinstance(balance_credits, int)
+        return balance_credits
+
+    def events(self) -> Sequence[str]:
+        """The types of what was recorded."""
+        return [event["type"] for event in self.get("events", limit=1_000)["data"]]
