@@ -25,12 +25,13 @@ def serve() -> None:
     with plain_errors():
         bootstrap.catalogue_of(configured)
         listening = _listen(configured)
-        with bootstrap.database(configured, on_wait=lambda what: err.print(f"Waiting for {what}")) as database_url:
+        with bootstrap.database(configured, on_wait=lambda what: err.print(what[:1].upper() + what[1:])) as database_url:
             first_key = bootstrap.prepare(configured, database_url)
             environment = {**os.environ, "TALLYSTICK_DATABASE_URL": database_url}
             address = f"http://{configured.host}:{listening.getsockname()[1]}"
             ready = threading.Thread(target=_say_ready, args=(address, first_key, configured), daemon=True)
-            Supervisor(_api_children(configured, listening), environment).run(on_started=ready)
+            children = [*_api_children(configured, listening), Child("projector", ["projector", "--no-http"])]
+            Supervisor(children, environment).run(on_started=ready)
 
 
 def api(listen_fd: Annotated[int | None, LISTEN_FD] = None) -> None:
