@@ -1,0 +1,104 @@
+"""The rules of disputes: what a command does to a dispute and to the charge that it is about, or why it does nothing.
+
+R14: an unsatisfying result is no ground for a refund, so a dispute for that reason is rejected as it is opened. Every
+other is decided by a person. Upheld, it gives the charge back, once.
+"""
+
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDispute
+from services.dispute.events import DisputeEvent, DisputeOpened, DisputeResolved
+from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed, UnknownCharge, UnknownDispute
+from services.dispute.state import Dispute
+from services.subscription import decide as subscription_rules
+from services.subscription.commands import ReverseCharge
+from services.subscription.events import Event, GenerationCharged
+from services.subscription.refusals import Refusal
+from services.subscription.state import Subscription
+from services.subscription.terms import Terms
+
+R14 = "R14: an unsatisfying result is no ground for a refund."
+
+
+class DisputedCharge(Struct, frozen=True):
+    """The charge that a dispute is about, where it is recorded, and whether it was given back."""
+
+    subscription_id: UUID
+    event: GenerationCharged
+    version: int
+    is_reversed: bool
+
+
+class Decided(Struct, frozen=True):
+    """What happens, on each of the two streams."""
+
+    on_dispute: list[DisputeEvent]
+    on_subscription: list[Event]
+
+
+def decide(
+    dispute: Dispute | None,
+    command: DisputeCommand,
+    charge: DisputedCharge | None,
+    subscription: Subscription,
+    now: datetime,
+    catalogue: Terms,
+) -> Decided | Refusal:
+    """What the command brings about now, or the refusal; the subscription has every due boundary applied."""
+    match command:
+        case OpenDispute():
+            return _open(dispute, command, charge)
+        case ResolveDispute():
+            return _resolve(dispute, command, charge, subscription, now, catalogue)
+        case _:
+            assert_never(command)
+
+
+def _open(dispute: Dispute | None, command: OpenDispute, charge: DisputedCharge | None) -> Decided | Refusal:
+    assert dispute is None, "the id of a dispute is made up for it"
+    if charge is None:
+        return UnknownCharge(command.generation_id)
+    opened = DisputeOpened(
+        subscription_id=charge.subscription_id,
+        generation_id=command.generation_id,
+        charge_version=charge.version,
+        reason=command.reason,
+        note=command.note,
+    )
+    if command.reason == "unsatisfied":
+        return Decided([opened, DisputeResolved("rejected", R14, rule="R14")], [])
+    return Decided([opened], [])
+
+
+def _resolve(
+    dispute: Dispute | None,
+    command: ResolveDispute,
+    charge: DisputedCharge | None,
+    subscription: Subscription,
+    now: datetime,
+    catalogue: Terms,
+) -> Decided | Refusal:
+    if dispute is None:
+        return UnknownDispute()
+    if dispute.status != "open":
+        return DisputeClosed()
+    if command.outcome == "rejected":
+        return Decided([DisputeResolved("rejected", command.note)], [])
+    assert charge is not None, "a dispute is opened about a charge, and charges stay"
+    if charge.is_reversed:
+        return ChargeAlreadyReversed(charge.event.generation_id)
+    reversal = ReverseCharge(
+        generation_id=charge.event.generation_id,
+        dispute_id=str(command.dispute_id),
+        credit_to=command.credit_to,
+        credits=charge.event.credits,
+        charged_in_cycle=charge.event.cycle_number,
+    )
+    reversed_or_refused = subscription_rules.decide(subscription, reversal, now, catalogue)
+    if isinstance(reversed_or_refused, Refusal):
+        return reversed_or_refused
+    return Decided([DisputeResolved("upheld", command.note, command.credit_to)], reversed_or_refused)

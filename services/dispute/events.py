@@ -1,0 +1,36 @@
+"""What can happen to a dispute. The stored form of each class is its fields as JSON, for ever.
+
+The class name is the stored topic, as in `services/subscription/events.py`; the same rules of change hold.
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.subscription.events import CreditTo
+
+Reason = Literal["unsatisfied", "duplicate", "generation_failed", "not_requested", "wrong_price", "other"]
+Outcome = Literal["upheld", "rejected"]
+
+
+class DisputeOpened(Struct, frozen=True):
+    """Somebody disputed a charge, which is at `charge_version` of its subscription's stream."""
+
+    subscription_id: UUID
+    generation_id: str
+    charge_version: int
+    reason: Reason
+    note: str
+
+
+class DisputeResolved(Struct, frozen=True, omit_defaults=True):
+    """The dispute was decided: upheld, with where the credits went, or rejected, naming the rule where one decides it."""
+
+    outcome: Outcome
+    note: str
+    credit_to: CreditTo | None = None
+    rule: str | None = None
+
+
+DisputeEvent = DisputeOpened | DisputeResolved

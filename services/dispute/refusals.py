@@ -1,0 +1,31 @@
+"""Why a command on a dispute may be refused, beside what the subscription itself may refuse."""
+
+from typing import ClassVar
+
+from services.subscription.refusals import Refusal
+
+
+class UnknownDispute(Refusal, frozen=True):
+    """There is no dispute with this id."""
+
+    code: ClassVar[str] = "unknown_dispute"
+
+
+class UnknownCharge(Refusal, frozen=True):
+    """This subscription has no charge for this generation."""
+
+    code: ClassVar[str] = "unknown_charge"
+    generation_id: str
+
+
+class DisputeClosed(Refusal, frozen=True):
+    """The dispute has been decided, for good."""
+
+    code: ClassVar[str] = "dispute_closed"
+
+
+class ChargeAlreadyReversed(Refusal, frozen=True):
+    """The credits of this charge have been given back already, which happens once."""
+
+    code: ClassVar[str] = "charge_already_reversed"
+    generation_id: str
