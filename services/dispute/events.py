@@ -25,7 +25,7 @@ class DisputeOpened(Struct, frozen=True):
 
 
 class DisputeResolved(Struct, frozen=True, omit_defaults=True):
-    """The dispute was decided: upheld, with where the credits went, or rejected, naming the rule where one decides it."""
+    """The dispute was decided: upheld, with where the credits went, or rejected, with the rule where one decides it."""
 
     outcome: Outcome
     note: str
