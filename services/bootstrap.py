@@ -3,8 +3,9 @@
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -13,13 +14,15 @@ from psycopg_pool import ConnectionPool
 from services.catalogue import Catalogue, CatalogueError, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
-from services.database import reading_pool
+from services.database import connect, reading_pool
 from services.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_url
 from services.http.app import create_app
 from services.http.backend import Backend
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger, utc_now
 from services.migrations.migrate import migrate, missing_revisions
+from services.projector import Projector
+from services.status_page import status_page
 
 READING_CONNECTIONS = 8
 
@@ -120,6 +123,17 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
             create_app(opened), log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10
         )
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def run_projector(settings: Settings, stopping: threading.Event, *, has_status_page: bool) -> None:
+    """Catch projections up until told to stop. Raises NoDatabase, NotMigrated, OSError for a port that is taken."""
+    database_url = _migrated(settings)
+    projector = Projector(lambda: connect(database_url), settings.db_schema)
+    with ExitStack() as parts:
+        if has_status_page:
+            page = status_page(settings.host, settings.port, projector.registry, projector.find_trouble)
+            parts.enter_context(page)
+        projector.run(stopping)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import roles
+from services.cli import projector, roles
 from services.cli.keys import keys
 
 program = typer.Typer(
@@ -12,7 +12,7 @@ program = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (roles.serve, roles.api, roles.migrate):
+for command in (roles.serve, roles.api, projector.projector, roles.migrate):
     program.command()(command)
 program.add_typer(keys, name="keys")
 
