@@ -1,4 +1,4 @@
-"""The service as its clients meet it: a real server on a real socket, and a client that says which rule it speaks of."""
+"""The service as its clients meet it: a real server on a real socket, and a customer who uses it."""
 
 import socket
 import threading
@@ -122,13 +122,14 @@ class Customer:
         assert answer.status_code == 201, answer.text
         return answer.json()
 
-    def use(self, credits: int) -> None:
-        """Spend so many credits; images of the packaged catalogue cost 20."""
-        assert credits % 20 == 0
-        while credits:
-            images = min(credits // 20, 1_000)
-            self.charge("example-image-1", count=images)
-            credits -= images * 20
+    def use(self, used_credits: int) -> None:
+        """Spend so many credits, on images at 20 each."""
+        images, rest = divmod(used_credits, 20)
+        assert rest == 0
+        while images:
+            count_now = min(images, 1_000)
+            self.charge("example-image-1", count=count_now)
+            images -= count_now
 
     @property
     def balance(self) -> int:
