@@ -100,5 +100,12 @@ def _field(path: str, name: str = "") -> str:
 
 
 def _takes_whole_numbers(kind: msgspec.inspect.Type) -> bool:
-    members = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    return any(isinstance(member, msgspec.inspect.IntType) for member in members)
+    match kind:
+        case msgspec.inspect.IntType():
+            return True
+        case msgspec.inspect.Metadata(type=described):
+            return _takes_whole_numbers(described)
+        case msgspec.inspect.UnionType(types=members):
+            return any(map(_takes_whole_numbers, members))
+        case _:
+            return False
