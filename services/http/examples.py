@@ -20,6 +20,7 @@ from services.http.problems import (
     InvalidRequest,
     MalformedRequest,
     MissingScope,
+    NotStartedThen,
     RequestTooLarge,
     UnknownCharge,
 )
@@ -33,6 +34,7 @@ from services.http.requests import (
     StartRequest,
     UpgradeRequest,
 )
+from services.ledger.as_of import PastSubscription
 from services.ledger.history import StoredEvent, StoredRefusal
 from services.ledger.submission import GenerationIdConflict, UnknownTestClock
 from services.subscription.calendar import Period, months_after
@@ -187,6 +189,7 @@ EVENT = StoredEvent(
     hash="5d0b4b6f0f9a1a53b3b7d5f6f1d4c9b1e8a7c2d3e4f5061728394a5b6c7d8e9f",
     previous_hash="a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90",
 )
+PAST = PastSubscription(replace(SUBSCRIPTION, version=3), BALANCE, EVENT)
 REFUSAL = StoredRefusal(
     generation_id="track-9c1d",
     model="lyria-3-pro",
@@ -225,6 +228,7 @@ _REFUSALS: tuple[Refusal, ...] = (
     InvalidRequest((FieldError("settings.count", "Expected int, got str"),)),
     MissingScope("manage"),
     RequestTooLarge(65_536),
+    NotStartedThen(_START),
     UnknownCharge("track-7f3a"),
     UnknownModelRefused("lyria-9"),
     UnknownPlan("max-pro-1"),

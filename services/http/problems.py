@@ -4,6 +4,7 @@ Rules that the core knows nothing of, such as malformed JSON or a missing key, a
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 import psycopg
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from services.http.reply import Reply, encode
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.submission import Failed
-from services.subscription.refusals import InvalidSettingsRefused, Refusal
+from services.subscription.refusals import InvalidSettingsRefused, Refusal, UnknownSubscription
 
 log = structlog.get_logger()
 
@@ -95,6 +96,12 @@ class MethodNotAllowed(Refusal, frozen=True):
     """This address does not know this method."""
 
     code: ClassVar[str] = "method_not_allowed"
+
+
+class NotStartedThen(UnknownSubscription, frozen=True):
+    """There was no such subscription yet at that instant."""
+
+    started_at: datetime
 
 
 class UnknownCharge(Refusal, frozen=True):

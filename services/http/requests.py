@@ -1,6 +1,7 @@
 """The bodies that clients send, and the commands they stand for. Unknown fields are refused."""
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
@@ -34,6 +35,7 @@ Model = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128, description="O
 TestClockId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
 Resolution = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64)]
 TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", examples=["Europe/Rome"])]
+Instant = Annotated[datetime, Meta(tz=True, examples=["2026-01-15T12:00:00Z"])]
 BillingReference = Annotated[
     str, Meta(pattern=_NO_CONTROLS, max_length=255, description="Yours: recorded with the upgrade.")
 ]

@@ -8,6 +8,7 @@ from services.http.commands import Charging
 from services.http.metrics import Metrics
 from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
+from services.ledger.as_of import AsOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Service:
     charging: Charging
     metrics: Metrics
     readiness: ReadinessCheck
+    as_of: AsOf
 
     @staticmethod
     def on(backend: Backend) -> "Service":
@@ -31,4 +33,5 @@ class Service:
             charging=Charging(backend.ledger),
             metrics=Metrics(backend.ledger),
             readiness=ReadinessCheck(backend),
+            as_of=AsOf(backend.ledger.application, backend.schema, backend.clock),
         )

@@ -1,88 +1,128 @@
-"""A subscription as it was: at any version, or as a read at any instant would have shown it.
+"""A subscription as it was: at any version, or as a read at any instant up to now would have shown it.
 
 Both fold the recorded events with the fold that live state uses, from the nearest snapshot on. By instant, the
 boundaries that were due by then are applied as well, recorded or not, because a read at that instant had them applied.
 """
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import Connection
 
+from projections.balance.project import project as balance_row
+from projections.balance.view import Balance, balance_view
+from projections.renewal.queries import RenewalQueries
+from projections.renewal.view import Subscription, subscription_view
 from services.ledger.application import LedgerApplication
+from services.ledger.history import StoredEvent, as_stored
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
 from services.sql import load_queries
-from services.subscription.boundaries import as_of
-from services.subscription.state import Subscription
+from services.subscription import boundaries
+from services.subscription import state as core
+
+
+class PastSubscription(Struct, frozen=True):
+    """A subscription and its balance as they were, and the last event that had been recorded by then.
+
+    Their `version`, and the balance's `position`, are those of that event.
+    """
+
+    subscription: Subscription
+    balance: Balance
+    last_event: StoredEvent
 
 
 class PastState(Struct, frozen=True):
-    """A subscription as it was at `at`, and the last event that had been recorded by then."""
+    """A state as it was at `at`, and the last event that had been recorded by then."""
 
-    state: Subscription
+    state: core.Subscription
     at: datetime
     last_event: ChainedEvent
 
+    def view(self) -> PastSubscription:
+        """The public form."""
+        id, version, position = (
+            self.last_event.originator_id,
+            self.last_event.originator_version,
+            self.last_event.position,
+        )
+        balance = balance_view(id, balance_row(self.state), position or 0, self.at)
+        return PastSubscription(
+            subscription=subscription_view(id, self.state, version),
+            balance=replace(balance, version=version),
+            last_event=as_stored(self.last_event),
+        )
+
 
 class UnknownVersion(LookupError):
-    """The stream has no such version."""
+    """The subscription has no such version; `newest` is the last that it has."""
 
     def __init__(self, newest: int) -> None:
-        super().__init__(newest)
+        super().__init__(f"there is no such version: the versions are 1 to {newest}")
         self.newest = newest
 
 
 class NotYetStarted(LookupError):
-    """The stream had no event yet at that instant."""
+    """The subscription had not started at that instant."""
 
     def __init__(self, started_at: datetime) -> None:
-        super().__init__(started_at)
+        super().__init__(f"there was no such subscription then: it started at {started_at.isoformat()}")
         self.started_at = started_at
 
 
-class AsOf:
-    """The past of the streams of one schema."""
+class StillToCome(ValueError):
+    """The instant is after now, by the clock that the subscription lives by."""
 
-    def __init__(self, application: LedgerApplication, schema: str) -> None:
+    def __init__(self, now: datetime) -> None:
+        super().__init__(f"must not be after now, which is {now.isoformat()}")
+        self.now = now
+
+
+class AsOf:
+    """The past of the subscriptions of one schema, up to now."""
+
+    def __init__(self, application: LedgerApplication, schema: str, clock: Callable[[], datetime]) -> None:
         self._application = application
+        self._clock = clock
+        self._subscriptions = RenewalQueries(schema)
         self._queries = load_queries(__file__, "as_of.sql", schema=schema)
 
-    def at_instant(self, connection: Connection[Any], stream_id: UUID, at: datetime) -> PastState | None:
-        """The state that a read at `at` showed. None where there is no stream. Raises NotYetStarted."""
-        version = self._ask(connection, "newest_version_at", id=stream_id, at=at)
-        if version is not None:
-            last_event = self._find(connection, stream_id, version)
-            assert last_event is not None, "recorded events stay"
-            return PastState(as_of(self._at(last_event).state, at), at, last_event)
-        first = self._find(connection, stream_id, 1)
-        if first is not None:
-            raise NotYetStarted(first.recorded_at)
-        return None
+    def at_instant(self, connection: Connection[Any], id: UUID, at: datetime) -> PastState | None:
+        """What a read at `at` showed; None where there is no such subscription. Raises NotYetStarted, StillToCome."""
+        found = self._subscriptions.find(connection, id)
+        if found is None:
+            return None
+        row = connection.execute(self._queries["newest_version_at"], {"id": id, "at": at}).fetchone()
+        if row is None or row[0] is None:
+            raise NotYetStarted(self._event(connection, id, 1).recorded_at)
+        last_event = self._event(connection, id, row[0])
+        now = found.clock_now or self._clock()
+        # The newest event may have been recorded by a machine whose clock is a little ahead of ours.
+        if at > max(now, last_event.recorded_at) and last_event.originator_version == found.state.version:
+            raise StillToCome(now)
+        return PastState(boundaries.as_of(self._state(last_event), at), at.astimezone(UTC), last_event)
 
-    def at_version(self, connection: Connection[Any], stream_id: UUID, version: int) -> PastState | None:
-        """The state that the event of `version` left, at its instant. None: no stream. Raises UnknownVersion."""
-        last_event = self._find(connection, stream_id, version)
-        if last_event is not None:
-            return self._at(last_event)
-        newest = self._ask(connection, "newest_version", id=stream_id)
-        if newest is not None:
-            raise UnknownVersion(newest)
-        return None
+    def at_version(self, connection: Connection[Any], id: UUID, version: int) -> PastState | None:
+        """What the event of `version` left, at its instant; None: no such subscription. Raises UnknownVersion."""
+        found = self._subscriptions.find(connection, id)
+        if found is None:
+            return None
+        if not 1 <= version <= found.state.version:
+            raise UnknownVersion(found.state.version)
+        last_event = self._event(connection, id, version)
+        return PastState(self._state(last_event), last_event.recorded_at, last_event)
 
-    def _at(self, last_event: ChainedEvent) -> PastState:
+    def _state(self, last_event: ChainedEvent) -> core.Subscription:
         state = self._application.state(last_event.originator_id, last_event.originator_version)
         assert state is not None, "a stream that has this version has a state there"
-        return PastState(state, last_event.recorded_at, last_event)
+        return state
 
-    def _find(self, connection: Connection[Any], stream_id: UUID, version: int) -> ChainedEvent | None:
-        wanted = {"id": stream_id, "version": version}
-        row = connection.execute(self._application.recorder.queries["find_event"], wanted).fetchone()
-        return None if row is None else chained_event(row)
-
-    def _ask(self, connection: Connection[Any], query: str, **arguments: Any) -> int | None:
-        row = connection.execute(self._queries[query], arguments).fetchone()
-        version: int | None = row[0] if row is not None else None
-        return version
+    def _event(self, connection: Connection[Any], id: UUID, version: int) -> ChainedEvent:
+        row = connection.execute(self._queries["event_at"], {"id": id, "version": version}).fetchone()
+        assert row is not None, "recorded events stay"
+        return chained_event(row)

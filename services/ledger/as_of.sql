@@ -20,6 +20,7 @@ WITH RECURSIVE halving (low, high) AS (
 )
 SELECT nullif(high, 0) FROM halving WHERE low = high
 
--- name: newest_version
--- The newest version of a stream; null where there is none.
-SELECT max(originator_version) FROM {schema}.ledger_events WHERE originator_id = %(id)s
+-- name: event_at
+-- One event of a stream.
+SELECT originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id
+FROM {schema}.ledger_events WHERE originator_id = %(id)s AND originator_version = %(version)s

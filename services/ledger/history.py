@@ -97,7 +97,7 @@ class History:
         return [StoredRefusal(gen, model, Raw(settings), *rest) for gen, model, settings, *rest in rows]
 
     def _events(self, connection: Connection[Any], query: str, arguments: dict[str, Any]) -> list[StoredEvent]:
-        return [_as_stored(chained_event(row)) for row in connection.execute(self._queries[query], arguments)]
+        return [as_stored(chained_event(row)) for row in connection.execute(self._queries[query], arguments)]
 
 
 def read_charge(event_row: Sequence[Any], is_reversed: bool) -> Charge:
@@ -123,7 +123,8 @@ class _StoredBody(Struct):
 _BODY = msgspec.json.Decoder(_StoredBody)
 
 
-def _as_stored(event: ChainedEvent) -> StoredEvent:
+def as_stored(event: ChainedEvent) -> StoredEvent:
+    """The public form of an event."""
     body = _BODY.decode(event.state)
     return StoredEvent(
         position=event.position or 0,

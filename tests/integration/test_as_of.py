@@ -12,7 +12,7 @@ from psycopg import Connection
 from projections.renewal.queries import RenewalQueries
 from services.catalogue import Catalogue, Settings
 from services.database import connect
-from services.ledger.as_of import AsOf, NotYetStarted, UnknownVersion
+from services.ledger.as_of import AsOf, NotYetStarted, StillToCome, UnknownVersion
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata, Recorded
 from services.ledger.submission import Charged, Done
@@ -33,8 +33,8 @@ def connection(database_url: str) -> Iterator[Connection[tuple[object, ...]]]:
 
 
 @pytest.fixture
-def past(ledger: Ledger) -> AsOf:
-    return AsOf(ledger.application, SCHEMA)
+def past(ledger: Ledger, clock: SettableClock) -> AsOf:
+    return AsOf(ledger.application, SCHEMA, clock)
 
 
 class Life:
@@ -141,7 +141,7 @@ def test_snapshots_change_nothing(
             clock.advance(seconds=1)
             life.does(ChargeGeneration(f"track-{number}", "lyria-3"))
     with Ledger(database_url, SCHEMA, catalogue, clock=clock) as ledger:
-        past = AsOf(ledger.application, SCHEMA)
+        past = AsOf(ledger.application, SCHEMA, clock)
         shown = {at: past.at_instant(connection, life.id, at) for at in life.seen}
 
     assert connection.execute("SELECT count(*) FROM tallystick.ledger_snapshots").fetchone() == (5,)
@@ -155,6 +155,29 @@ def test_before_the_first_event_there_was_nothing(
         past.at_instant(connection, life.id, clock.now - MICROSECOND)
 
     assert not_yet.value.started_at == clock.now
+
+
+def test_what_is_to_come_is_not_shown(
+    life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
+) -> None:
+    with pytest.raises(StillToCome) as to_come:
+        past.at_instant(connection, life.id, clock.now + MICROSECOND)
+
+    assert to_come.value.now == clock.now
+
+
+def test_an_event_of_a_machine_whose_clock_is_ahead_can_be_shown_at_its_instant(
+    life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
+) -> None:
+    recorded_at = clock.now
+    clock.advance(seconds=-1)
+
+    found = past.at_instant(connection, life.id, recorded_at)
+
+    assert found is not None
+    assert found.state == life.seen[recorded_at]
+    with pytest.raises(StillToCome):
+        past.at_instant(connection, life.id, recorded_at + MICROSECOND)
 
 
 @pytest.mark.parametrize("version", [0, -1, 3, 2**63 - 1])

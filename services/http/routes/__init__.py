@@ -8,6 +8,7 @@ from services.http.routes import (
     charges,
     events,
     operations,
+    past,
     plan_changes,
     quotes,
     refusals,
@@ -23,6 +24,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     catalogue.router,
     events.router,
     refusals.router,
+    past.router,
     operations.router,
 )
 """In the order of the documentation."""

@@ -1,6 +1,5 @@
 """Charge generations and read what was charged. The socket's short way to a charge is `services/http/hot.py`."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -18,7 +17,7 @@ from services.http.paging import BIGGEST, AtPosition, AtVersion, Count, Page, Pa
 from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, UnknownCharge
 from services.http.reply import json_response
-from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, Model
+from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, Instant, Model
 from services.ledger.submission import GenerationIdConflict
 from services.subscription.refusals import (
     InsufficientCredits,
@@ -30,8 +29,6 @@ from services.subscription.refusals import (
 )
 
 router = APIRouter(tags=["Charges"])
-
-Instant = Annotated[datetime, Meta(tz=True, examples=["2026-01-15T12:00:00Z"])]
 
 
 class ChargesWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
