@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from services.catalogue import Catalogue, CatalogueError, load_catalogue
@@ -16,9 +18,11 @@ from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
 from services.database import connect, reading_pool
 from services.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_url
+from services.garbage import collect_garbage_seldom
 from services.http.app import create_app
 from services.http.backend import Backend
 from services.keys import KeyRing
+from services.ledger.as_of import AsOf
 from services.ledger.ledger import Ledger, utc_now
 from services.migrations.migrate import migrate, missing_revisions
 from services.projector import Projector
@@ -68,6 +72,11 @@ def database(settings: Settings, on_wait: Callable[[str], None]) -> Iterator[str
         yield server.url
 
 
+def upgrade_schema(settings: Settings) -> list[str]:
+    """Apply the revisions that are missing, and name them. Raises NoDatabase."""
+    return migrate(database_url_of(settings), settings.db_schema)
+
+
 def prepare(settings: Settings, database_url: str) -> str | None:
     """Migrate, and make sure that there is a first key; the key where this made one up, to be shown once."""
     migrate(database_url, settings.db_schema)
@@ -99,6 +108,13 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 @contextmanager
+def as_of(settings: Settings) -> Iterator[tuple[AsOf, Connection[Any]]]:
+    """The past of subscriptions, and a connection to read it on. Raises NoDatabase, NotMigrated."""
+    with ledger(settings) as opened, connect(database_url_of(settings), autocommit=True) as connection:
+        yield AsOf(opened.application, settings.db_schema, utc_now), connection
+
+
+@contextmanager
 def backend(settings: Settings) -> Iterator[Backend]:
     """What the HTTP layer works on. Raises CatalogueError, NoDatabase, NotMigrated."""
     catalogue = catalogue_of(settings)
@@ -122,6 +138,7 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
         config = uvicorn.Config(
             create_app(opened), log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10
         )
+        collect_garbage_seldom()
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -51,7 +51,7 @@ def migrate() -> None:
     """Bring the ledger's schema up to date."""
     configured = settings()
     with plain_errors():
-        applied = bootstrap.migrate(bootstrap.database_url_of(configured), configured.db_schema)
+        applied = bootstrap.upgrade_schema(configured)
         out.print(f"Applied {', '.join(applied)}." if applied else "Nothing to do: the schema is up to date.")
 
 
