@@ -25,7 +25,7 @@ def serve() -> None:
     with plain_errors():
         bootstrap.catalogue_of(configured)
         listening = _listen(configured)
-        with bootstrap.database(configured, on_wait=lambda what: err.print(what[:1].upper() + what[1:])) as database_url:
+        with bootstrap.database(configured, on_wait=_say_waiting) as database_url:
             first_key = bootstrap.prepare(configured, database_url)
             environment = {**os.environ, "TALLYSTICK_DATABASE_URL": database_url}
             address = f"http://{configured.host}:{listening.getsockname()[1]}"
@@ -71,6 +71,10 @@ def _listen(configured: Settings) -> socket.socket:
 def _api_children(configured: Settings, listening: socket.socket) -> list[Child]:
     fd = listening.fileno()
     return [Child("api", ["api", "--listen-fd", str(fd)], [fd]) for _ in range(configured.workers)]
+
+
+def _say_waiting(what: str) -> None:
+    err.print(what[:1].upper() + what[1:])
 
 
 def _say_ready(address: str, first_key: str | None, configured: Settings) -> None:
