@@ -3,6 +3,7 @@
 import typer
 
 from services.cli import projector, roles
+from services.cli.as_of import as_of
 from services.cli.keys import keys
 
 program = typer.Typer(
@@ -14,6 +15,7 @@ program = typer.Typer(
 )
 for command in (roles.serve, roles.api, projector.projector, roles.migrate):
     program.command()(command)
+program.command()(as_of)
 program.add_typer(keys, name="keys")
 
 
