@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.http.commands import RenderDone, carry_out, subscription_reply
+from services.http.decoding import refuse_query
 from services.http.exchange import Exchange, exchange_of
 from services.http.service import Service
+from services.http.signatures import takes_query
 from services.keys import Key
 from services.subscription.commands import Command
 
@@ -50,10 +52,13 @@ class Call:
 
 
 async def authenticated(request: Request, wanted: SecurityScopes) -> Call:
-    """The call, if its key has the scope. Raises Problem."""
+    """The call, if its key has the scope. Raises Problem; also for a query where the route knows none."""
     service, exchange = service_of(request), exchange_of(request.scope)
     (scope,) = wanted.scopes
-    return Call(service, exchange, await service.authenticator.caller(exchange, scope))
+    key = await service.authenticator.caller(exchange, scope)
+    if not takes_query(request.scope["endpoint"]):
+        refuse_query(exchange)
+    return Call(service, exchange, key)
 
 
 def service_of(request: Request) -> Service:

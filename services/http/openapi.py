@@ -7,11 +7,11 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from fastapi.params import Depends, Security
+from fastapi.params import Security
 from fastapi.routing import APIRoute
 
 from services.http.calls import authenticated
@@ -32,6 +32,7 @@ from services.http.problems import (
     problem_body,
 )
 from services.http.reply import encode
+from services.http.signatures import markers
 from services.ledger.submission import IdempotencyKeyReused
 from services.subscription.refusals import InvalidSettingsRefused, Refusal
 
@@ -84,7 +85,7 @@ class _Operation:
         self._body: JsonBody[Any] | None = None
         self._query: QueryOf[Any] | None = None
         self._takes_if_match = False
-        for marker in _markers(route):
+        for marker in markers(route.endpoint):
             match marker.dependency:
                 case JsonBody() as body:
                     self._body = body
@@ -178,12 +179,6 @@ class _Schemas:
     def __getitem__(self, kind: Any) -> dict[str, Any]:
         """The reference to a type's schema, or its schema where it has no name."""
         return self._references[kind]
-
-
-def _markers(route: APIRoute) -> Iterator[Depends]:
-    for name, hint in get_type_hints(route.endpoint, include_extras=True).items():
-        if name != "return":
-            yield from (each for each in get_args(hint)[1:] if isinstance(each, Depends))
 
 
 def _as_written(name: str, schema: Any) -> Any:
