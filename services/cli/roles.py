@@ -41,7 +41,8 @@ def api(listen_fd: Annotated[int | None, LISTEN_FD] = None) -> None:
     set_up_logs(configured)
     with plain_errors():
         if listen_fd is None and configured.workers > 1:
-            Supervisor(_api_children(configured, _listen(configured)), dict(os.environ)).run()
+            with _listen(configured) as shared:  # open as long as the processes that inherit it
+                Supervisor(_api_children(configured, shared), dict(os.environ)).run()
             return
         listening = socket.socket(fileno=listen_fd) if listen_fd is not None else _listen(configured)
         bootstrap.run_api(configured, listening)
