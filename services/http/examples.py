@@ -13,6 +13,7 @@ from projections.balance.view import Balance
 from projections.charges.view import Charge
 from projections.renewal.view import Renewal, ScheduledChange, SubscribedPlan, Subscription, UpcomingBoundary
 from services.catalogue import PerTrack, Plan, Price, RateCard, Settings
+from services.http.audit_requests import WhatIfRequest
 from services.http.paging import Page
 from services.http.previews import Quote, UpgradePreview
 from services.http.problems import (
@@ -37,6 +38,7 @@ from services.http.requests import (
 from services.ledger.as_of import PastSubscription
 from services.ledger.history import StoredEvent, StoredRefusal
 from services.ledger.submission import GenerationIdConflict, UnknownTestClock
+from services.ledger.what_if import Difference, WhatIfAnswer
 from services.subscription.calendar import Period, months_after
 from services.subscription.refusals import (
     InsufficientCredits,
@@ -190,6 +192,30 @@ EVENT = StoredEvent(
     previous_hash="a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90",
 )
 PAST = PastSubscription(replace(SUBSCRIPTION, version=3), BALANCE, EVENT)
+WHAT_IF_REQUEST = WhatIfRequest(without_generations=["track-7f3a"])
+WHAT_IF = WhatIfAnswer(
+    actual=BALANCE,
+    replayed=replace(BALANCE, balance_credits=40_000, used_credits=0, version=2),
+    differences=[
+        Difference(
+            version=3,
+            type="GenerationCharged",
+            generation_id="track-7f3a",
+            actual={
+                "outcome": "charged",
+                "generation_id": "track-7f3a",
+                "model": "lyria-3",
+                "asset_type": "music",
+                "settings": _MUSIC,
+                "credits": 150,
+                "price": _PRICE,
+                "balance_after": 39_850,
+                "cycle_number": 1,
+            },
+            replayed=None,
+        )
+    ],
+)
 REFUSAL = StoredRefusal(
     generation_id="track-9c1d",
     model="lyria-3-pro",

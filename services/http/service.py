@@ -9,6 +9,7 @@ from services.http.metrics import Metrics
 from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
 from services.ledger.as_of import AsOf
+from services.ledger.what_if import WhatIf
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,13 @@ class Service:
     metrics: Metrics
     readiness: ReadinessCheck
     as_of: AsOf
+    what_if: WhatIf
 
     @staticmethod
     def on(backend: Backend) -> "Service":
         """The service on a backend."""
+        application = backend.ledger.application
+        as_of = AsOf(application, backend.schema, backend.clock)
         return Service(
             backend=backend,
             reads=Reads(backend),
@@ -33,5 +37,6 @@ class Service:
             charging=Charging(backend.ledger),
             metrics=Metrics(backend.ledger),
             readiness=ReadinessCheck(backend),
-            as_of=AsOf(backend.ledger.application, backend.schema, backend.clock),
+            as_of=as_of,
+            what_if=WhatIf(application.recorder, as_of, backend.schema, backend.catalogue),
         )

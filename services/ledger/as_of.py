@@ -117,6 +117,14 @@ class AsOf:
         last_event = self._event(connection, id, version)
         return PastState(self._state(last_event), last_event.recorded_at, last_event)
 
+    def now(self, connection: Connection[Any], id: UUID) -> datetime | None:
+        """The last instant that can be shown; None where there is no such subscription."""
+        found = self._subscriptions.find(connection, id)
+        if found is None:
+            return None
+        newest = self._event(connection, id, found.state.version)
+        return max(found.clock_now or self._clock(), newest.recorded_at)
+
     def _state(self, last_event: ChainedEvent) -> core.Subscription:
         state = self._application.state(last_event.originator_id, last_event.originator_version)
         assert state is not None, "a stream that has this version has a state there"

@@ -9,8 +9,9 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from services.http import examples
+from services.http.audit_requests import WhatIfRequest
 from services.http.calls import Auditor, Call
-from services.http.decoding import QueryOf
+from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import Shown, documented
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
@@ -18,6 +19,7 @@ from services.http.problems import NotStartedThen, Problem, invalid
 from services.http.reply import json_response
 from services.http.requests import Instant
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion
+from services.ledger.what_if import WhatIfAnswer
 from services.subscription.refusals import UnknownSubscription
 
 router = APIRouter(tags=["Audit"])
@@ -69,3 +71,41 @@ def read_past(call: Call, subscription_id: UUID, at: datetime | None, version: i
     if past is None:
         raise Problem(UnknownSubscription())
     return past
+
+
+@router.post(
+    "/v1/subscriptions/{subscription_id}/what-if",
+    openapi_extra=documented(
+        {200: Shown(WhatIfAnswer, examples.WHAT_IF)},
+        refusals=(UnknownSubscription, NotStartedThen),
+        request=examples.WHAT_IF_REQUEST,
+    ),
+)
+def ask_what_if(
+    call: Auditor, subscription_id: SubscriptionId, wanted: Annotated[WhatIfRequest, Depends(JsonBody(WhatIfRequest))]
+) -> Response:
+    """Replay the recorded history with changes, through the real rules; records nothing.
+
+    Every recorded command, and every charge that was refused for want of credits, plan or subscription, is decided anew
+    at its instant, on the plans and prices that it was recorded with. Without a change nothing differs. A charge that
+    would then have been refused, and a refusal that would have been a charge, is among the `differences`; a running
+    balance alone is none. `reprice` gives credits per unit. An inserted charge is priced by the rate card then in
+    force, and comes after what was recorded at its instant.
+    """
+    _ = call.exchange.idempotency_key  # nothing is recorded, so a key has nothing to guard; its form still counts
+    with call.service.backend.reads.connection() as connection:
+        until = wanted.until or call.service.as_of.now(connection, subscription_id)
+        if until is None:
+            raise Problem(UnknownSubscription())
+        for number, each in enumerate(wanted.insert_charges):
+            if each.at > until:
+                raise invalid(f"insert_charges.{number}.at", "must not be after the end of the replay")
+        try:
+            answer = call.service.what_if.replay(connection, subscription_id, wanted.changes(), until)
+        except NotYetStarted as not_yet:
+            raise Problem(NotStartedThen(not_yet.started_at)) from None
+        except StillToCome as wrong:
+            raise invalid("until", str(wrong)) from None
+    if answer is None:
+        raise Problem(UnknownSubscription())
+    return json_response(answer)

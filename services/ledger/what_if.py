@@ -1,0 +1,144 @@
+"""What would have been, of a stored history: reads what was recorded and refused, and replays it. Writes nothing."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict, replace
+from psycopg import Connection
+
+from projections.balance.project import project as balance_row
+from projections.balance.view import Balance, balance_view
+from services.catalogue import Catalogue, Settings
+from services.ledger.as_of import AsOf, PastState
+from services.ledger.mapper import read_event
+from services.ledger.recorder import LedgerRecorder
+from services.sql import load_queries
+from services.subscription import what_if as core
+from services.subscription.boundaries import as_of
+from services.subscription.commands import ChargeGeneration
+from services.subscription.events import GenerationCharged
+from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal
+from services.subscription.state import Subscription
+
+OUTCOMES = Literal["charged", "recorded", "refused", "repeated"]
+
+Outcome = Annotated[
+    dict[str, Any],
+    Meta(
+        description="`outcome` says which: `charged` and `recorded` come with the fields of the event; `refused` with"
+        " `code`, `balance_credits` and `required_credits`; `repeated` is a request for what was charged before.",
+        extra_json_schema={"properties": {"outcome": {"enum": ["charged", "recorded", "refused", "repeated"]}}},
+    ),
+]
+
+
+class Difference(Struct, frozen=True):
+    """What came, or would come, to another outcome; null where nobody asked, or nobody would have.
+
+    `version` is that of the recorded event; of a refusal and of an inserted charge, the version that it came after.
+    Charges and what became of them carry their `generation_id`.
+    """
+
+    version: int
+    type: str
+    actual: Outcome | None
+    replayed: Outcome | None
+    generation_id: str | UnsetType = UNSET
+
+
+class WhatIfAnswer(Struct, frozen=True):
+    """Both balances at the end, and everything that differs on the way there, in the order of the history.
+
+    `version` and `position` of `actual` are those of the last event recorded by then; the replay's `version` counts its
+    own events.
+    """
+
+    actual: Balance
+    replayed: Balance
+    differences: list[Difference]
+
+
+class WhatIf:
+    """Replays the subscriptions of one schema."""
+
+    def __init__(self, recorder: LedgerRecorder, as_of: AsOf, schema: str, catalogue: Catalogue) -> None:
+        self._recorder = recorder
+        self._as_of = as_of
+        self._queries = load_queries(__file__, "what_if.sql", schema=schema)
+        self._catalogue = catalogue
+
+    def replay(
+        self, connection: Connection[Any], id: UUID, changes: core.Changes, until: datetime
+    ) -> WhatIfAnswer | None:
+        """What the history up to `until` would have been; None where there is no such subscription.
+
+        Raises NotYetStarted, StillToCome.
+        """
+        end = self._as_of.at_instant(connection, id, until)
+        if end is None:
+            return None
+        history = [
+            RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event)
+            for each in self._recorder.select_events(id, lte=end.last_event.originator_version)
+        ]
+        found = core.what_if(history, self._refusals(connection, end), changes, until, self._catalogue)
+        return WhatIfAnswer(
+            actual=_balance(end, found.actual),
+            replayed=_balance(end, found.replayed),
+            differences=[_shown(each) for each in found.differences],
+        )
+
+    def _refusals(self, connection: Connection[Any], end: PastState) -> list[RecordedRefusal]:
+        wanted = {"id": end.last_event.originator_id, "until": end.at, "version": end.last_event.originator_version}
+        return [
+            RecordedRefusal(
+                version,
+                refused_at,
+                ChargeGeneration(generation_id, model, msgspec.json.decode(settings, type=Settings)),
+                code,
+                required_credits,
+                balance_credits,
+            )
+            for version, refused_at, generation_id, model, settings, code, required_credits, balance_credits in (
+                connection.execute(self._queries["select_refusals"], wanted)
+            )
+        ]
+
+
+def _balance(end: PastState, state: Subscription) -> Balance:
+    row = balance_row(as_of(state, end.at))
+    balance = balance_view(end.last_event.originator_id, row, end.last_event.position or 0, end.at)
+    return replace(balance, version=state.version)
+
+
+def _shown(found: core.Difference) -> Difference:
+    generation_id = UNSET if found.generation_id is None else found.generation_id
+    return Difference(
+        version=found.version,
+        type=found.type,
+        actual=_told(found.actual, generation_id),
+        replayed=_told(found.replayed, generation_id),
+        generation_id=generation_id,
+    )
+
+
+def _told(outcome: core.Outcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    fields = asdict(outcome) if generation_id is UNSET else {"generation_id": generation_id, **asdict(outcome)}
+    return {"outcome": _name(outcome), **fields}
+
+
+def _name(outcome: core.Outcome) -> OUTCOMES:
+    match outcome:
+        case GenerationCharged():
+            return "charged"
+        case core.Refused():
+            return "refused"
+        case core.Repeated():
+            return "repeated"
+        case _:
+            return "recorded"
