@@ -5,7 +5,7 @@ It can be stopped, killed or run twice at any time: rows and position move in on
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -15,14 +15,14 @@ from projections.positions import Lag, Positions
 from projections.usage.catch_up import Usage
 from services.database import Connect
 from services.ledger.mapper import decode_event
-from services.sql import load_queries
+from services.sql import Queries, load_queries
 
 SILENCE_SECONDS = 300.0
 
 
-def catch_up_projections(schema: str) -> list[CatchUp]:
-    """Every projection that is not inline."""
-    return [Usage(load_queries("projections.usage", "usage.sql", schema=schema), decode_event)]
+def catch_up_projections(schema: str, adapt: Callable[[Queries], Queries] = lambda queries: queries) -> list[CatchUp]:
+    """Every projection that is not inline, over its statements as `adapt` changes them: a rebuild's go elsewhere."""
+    return [Usage(adapt(load_queries("projections.usage", "usage.sql", schema=schema)), decode_event)]
 
 
 class ProjectionMetrics:

@@ -38,9 +38,14 @@ def project(state: Subscription) -> RenewalRow:
     )
 
 
+def state_of(row_state: bytes) -> Subscription:
+    """The state that a row keeps, as it was when the row was written."""
+    return _DECODER.decode(row_state)
+
+
 def with_counters(row_state: bytes, *, version: int, used_credits: int, reversed_credits: int) -> Subscription:
     """The state now: the renewal row's, with the counters that the balance row has reached since."""
-    state = _DECODER.decode(row_state)
+    state = state_of(row_state)
     return replace(
         state,
         version=version,

@@ -1,0 +1,297 @@
+"""A rebuild makes read models anew from the events, while charges go on, and nobody notices but by what it mends."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from projections.compare import Difference
+from projections.engine import Engine
+from projections.ledger_events import EventReader
+from projections.positions import Positions
+from projections.rebuild import Progress, Rebuild, RebuildRuns, Rebuilt
+from services.database import connect
+from services.ledger.ledger import Ledger
+from services.ledger.mapper import decode_event
+from services.ledger.submission import Charged
+from services.projector import catch_up_projections
+from services.subscription.commands import ChargeGeneration, StartSubscription
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.audit.lives import BY, Lives
+
+ALL = ("balance", "renewal", "charges", "usage")
+
+Tables = Mapping[str, Sequence[Any]]
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection[Any]]:
+    with connect(database_url, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def lives(ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]) -> Lives:
+    """A ledger with every type of event, its usage caught up."""
+    lives = Lives(ledger, clock)
+    lives.start(8)
+    lives.go_on(300)
+    assert projector(database_url).catch_up(connection, patience_seconds=60)
+    return lives
+
+
+def projector(database_url: str) -> Engine:
+    reader = EventReader(SCHEMA, decode_event)
+    return Engine(lambda: connect(database_url), reader, Positions(SCHEMA), catch_up_projections(SCHEMA))
+
+
+def rebuild(
+    database_url: str,
+    names: Sequence[str] = ALL,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    processes: int | None = None,
+) -> Rebuilt:
+    make_catch_ups = partial(catch_up_projections, SCHEMA)
+    return Rebuild(database_url, SCHEMA, names, decode_event, make_catch_ups, on_progress, processes).run()
+
+
+def rows(connection: Connection[Any], tables: Sequence[str] = ALL) -> Tables:
+    """The rows of the read models. What renewal keeps may be written charges later than a rebuild would: left out."""
+    columns = {"renewal": "subscription_id, account_id, status, next_due_at, test_clock_id"}
+    return {
+        table: connection.execute(
+            f"SELECT {columns.get(table, '*')} FROM tallystick.{table} ORDER BY 1, 2, 3"
+        ).fetchall()
+        for table in tables
+    }
+
+
+def definitions(connection: Connection[Any]) -> Sequence[Any]:
+    """All that the catalogue knows of the read models' tables."""
+    return connection.execute("""
+        SELECT c.relname, c.reloptions, c.relacl,
+               (SELECT array_agg(row(attname, atttypid, attnotnull, attstorage)::text ORDER BY attnum)
+                FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0),
+               (SELECT array_agg(row(conname, pg_get_constraintdef(oid))::text ORDER BY conname)
+                FROM pg_constraint WHERE conrelid = c.oid),
+               (SELECT array_agg(pg_get_indexdef(indexrelid) ORDER BY indexrelid::regclass::text)
+                FROM pg_index WHERE indrelid = c.oid)
+        FROM pg_class AS c WHERE relnamespace = 'tallystick'::regnamespace AND relkind = 'r' ORDER BY relname
+    """).fetchall()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_right_stays_as_it_is(
+    lives: Lives, database_url: str, connection: Connection[Any], processes: int
+) -> None:
+    before, defined = rows(connection), definitions(connection)
+
+    rebuilt = rebuild(database_url, processes=processes)
+
+    assert rebuilt.differences == ()
+    assert rebuilt.uncompared == ()
+    assert rows(connection) == before
+    assert definitions(connection) == defined
+    assert lives.subscription_ids
+
+
+def test_what_is_wrong_is_mended_and_said(lives: Lives, database_url: str, connection: Connection[Any]) -> None:
+    before = rows(connection)
+    first, second, *_ = sorted(lives.subscription_ids)
+    connection.execute(
+        "UPDATE tallystick.balance SET used_credits = used_credits - 1 WHERE subscription_id = %s", [first]
+    )
+    connection.execute("DELETE FROM tallystick.renewal WHERE subscription_id = %s", [second])
+    connection.execute("INSERT INTO tallystick.charges VALUES (%s, 'never', 1)", [first])
+    connection.execute("UPDATE tallystick.usage SET credits = 0 WHERE subscription_id = %s", [first])
+
+    found = rebuild(database_url).differences
+
+    assert found[:3] == (
+        Difference("balance", "changed", 1, str(first)),
+        Difference("renewal", "missing", 1, str(second)),
+        Difference("charges", "surplus", 1, f"{first} never"),
+    )
+    assert [(each.table, each.kind) for each in found[3:]] == [("usage", "changed")]
+    assert rows(connection) == before
+    assert rebuild(database_url).differences == ()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_projection_alone_is_rebuilt(
+    lives: Lives, database_url: str, connection: Connection[Any], name: str
+) -> None:
+    before, defined = rows(connection), definitions(connection)
+    connection.execute(f"TRUNCATE tallystick.{name}")
+
+    (difference,) = rebuild(database_url, [name]).differences
+
+    assert (difference.table, difference.kind, difference.rows) == (name, "missing", len(before[name]))
+    assert rows(connection) == before
+    assert definitions(connection) == defined
+    assert lives.subscription_ids
+
+
+def test_a_state_that_means_something_else_is_found(
+    lives: Lives, database_url: str, connection: Connection[Any]
+) -> None:
+    id = lives.subscription_ids[0]
+    other = "convert_to(replace(convert_from(state, 'UTF8'), 'account-1', 'account-9'), 'UTF8')"
+    connection.execute(f"UPDATE tallystick.renewal SET state = {other} WHERE subscription_id = %s", [id])
+
+    assert rebuild(database_url, ["renewal"]).differences == (Difference("renewal", "changed", 1, str(id)),)
+    assert rebuild(database_url, ["renewal"]).differences == ()
+
+
+def test_charges_go_on_through_swaps_on_the_same_connections(
+    ledger: Ledger, database_url: str, connection: Connection[Any]
+) -> None:
+    ids = [UUID(int=number, version=4) for number in range(6)]
+    for id in ids:
+        ledger.execute(id, StartSubscription("account", "max-pro-240000-monthly"), BY)
+    of_the_lane = backends(connection)
+    stopping = threading.Event()
+    answers: dict[UUID, list[object]] = {id: [] for id in ids}
+    running = projector(database_url)
+
+    def charge(id: UUID) -> None:
+        for number in count():
+            if stopping.is_set():
+                return
+            answers[id].append(ledger.execute(id, ChargeGeneration(f"track-{number}", "lyria-3"), BY))
+
+    def read_and_compare() -> None:
+        """A read after a charge's answer sees it, before and after a swap, by the same prepared statement."""
+        with connect(database_url, autocommit=True) as reading:
+            while not stopping.is_set():
+                charged = answers[ids[0]][-1:]
+                (used,) = reading.execute(
+                    "SELECT used_credits FROM tallystick.balance WHERE subscription_id = %s", [ids[0]], prepare=True
+                ).fetchone() or (0,)
+                for answer in charged:
+                    assert isinstance(answer, Charged)
+                    assert used >= 240_000 - answer.charge.balance_after
+
+    writers = [threading.Thread(target=charge, args=(id,)) for id in ids]
+    others = [threading.Thread(target=read_and_compare), threading.Thread(target=running.run, args=(stopping,))]
+    failed: list[object] = []
+    threading.excepthook, kept = lambda arguments: failed.append(arguments), threading.excepthook
+    try:
+        for thread in writers + others:
+            thread.start()
+        for _ in range(4):
+            assert rebuild(database_url).differences == ()
+        charged_before = [len(done) for done in answers.values()]
+        while all(len(done) < before + 20 for done, before in zip(answers.values(), charged_before, strict=True)):
+            stopping.wait(0.01)
+        assert of_the_lane <= backends(connection), "the writer lane never lost its connection"
+    finally:
+        stopping.set()
+        for thread in writers + others:
+            thread.join()
+        threading.excepthook = kept
+
+    assert not failed
+    assert all(isinstance(answer, Charged) for done in answers.values() for answer in done)
+    assert running.catch_up(connection, patience_seconds=60)
+    assert rebuild(database_url).differences == ()
+    total = connection.execute("SELECT sum(charges) FROM tallystick.usage").fetchone()
+    assert total == (sum(len(done) for done in answers.values()),)
+
+
+def backends(connection: Connection[Any]) -> set[int]:
+    """The processes that serve the other connections to this database."""
+    others = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    return {pid for (pid,) in connection.execute(others)}
+
+
+def test_a_projection_that_was_stopped_goes_on_after_its_rebuild(
+    lives: Lives, ledger: Ledger, database_url: str, connection: Connection[Any]
+) -> None:
+    before = rows(connection)
+    Positions(SCHEMA).note_stop(connection, "usage", 1, "a defect")
+    connection.execute("UPDATE tallystick.projection_positions SET position = 0")
+
+    rebuild(database_url, ["usage"])
+
+    assert rows(connection) == before
+    (lag,) = Positions(SCHEMA).lags(connection)
+    assert (lag.lag_events, lag.stopped_at_position) == (0, None)
+    lives.go_on(20)
+    assert projector(database_url).catch_up(connection, patience_seconds=60)
+    assert rebuild(database_url, ["usage"]).differences == ()
+
+
+def test_a_long_reader_makes_the_swap_wait_and_no_writer_fail(
+    lives: Lives, ledger: Ledger, database_url: str, connection: Connection[Any]
+) -> None:
+    waiting, done = threading.Event(), threading.Event()
+
+    def note(progress: Progress) -> None:
+        if "waiting" in progress.stage:
+            waiting.set()
+
+    def run() -> None:
+        rebuild(database_url, on_progress=note)
+        done.set()
+
+    with connect(database_url) as reader:
+        reader.execute("SELECT count(*) FROM tallystick.charges")
+        rebuilding = threading.Thread(target=run)
+        rebuilding.start()
+        assert waiting.wait(60)
+        lives.go_on(20)
+        assert not done.is_set()
+    rebuilding.join()
+
+    assert done.is_set()
+    assert rebuild(database_url, ("balance", "renewal", "charges")).differences == ()
+    assert ledger.lane.waiting == 0
+
+
+def test_a_rebuild_that_fails_leaves_everything_as_it_was(
+    lives: Lives, database_url: str, connection: Connection[Any]
+) -> None:
+    before, defined = rows(connection), definitions(connection)
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id = 12")
+
+    with pytest.raises(ValueError, match="event 12 "):
+        rebuild(database_url)
+
+    assert rows(connection) == before
+    assert definitions(connection) == defined
+    assert lives.subscription_ids
+
+
+def test_a_second_rebuild_at_once_is_refused(lives: Lives, database_url: str) -> None:
+    refused: list[bool] = []
+
+    def try_another(_progress: Progress) -> None:
+        if not refused:
+            with pytest.raises(RebuildRuns):
+                rebuild(database_url)
+            refused.append(True)
+
+    rebuild(database_url, on_progress=try_another)
+
+    assert refused
+    assert lives.subscription_ids
+
+
+def test_only_what_there_is_can_be_rebuilt(database_url: str) -> None:
+    with pytest.raises(ValueError, match="no such projection: weather"):
+        rebuild(database_url, ["weather"])
+
+
+def test_an_empty_ledger_is_rebuilt(database_url: str, connection: Connection[Any]) -> None:
+    assert rebuild(database_url).events == 0
+    assert rows(connection) == {name: [] for name in ALL}
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        connection.execute("SELECT * FROM tallystick.balance_rebuilt")
