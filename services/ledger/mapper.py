@@ -14,8 +14,9 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, StoredEvent
 from msgspec import Struct
 
+from services.dispute.events import DisputeEvent
 from services.ledger.hashing import NO_HASH
-from services.ledger.records import ChainedEvent, Metadata, Recorded, StreamHead
+from services.ledger.records import ChainedEvent, DisputeHead, Metadata, Recorded, RecordedDispute, StreamHead
 from services.subscription.events import Event
 
 SNAPSHOT_TOPIC = "StreamHead"
@@ -40,10 +41,21 @@ class UnreadableEvent(ValueError):
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _HEAD_DECODER = msgspec.json.Decoder(StreamHead)
-_DECODERS: Mapping[str, msgspec.json.Decoder[StoredBody[Any]]] = {
-    kind.__name__: msgspec.json.Decoder(StoredBody[kind])  # type: ignore[valid-type] # the union's own members
-    for kind in get_args(Event)
-}
+
+Decoders = Mapping[str, msgspec.json.Decoder[StoredBody[Any]]]
+
+
+def _decoders(union: Any) -> Decoders:
+    """A decoder for each member, by topic."""
+    return {
+        kind.__name__: msgspec.json.Decoder(StoredBody[kind])  # type: ignore[valid-type] # the union's own members
+        for kind in get_args(union)
+    }
+
+
+_OF_SUBSCRIPTIONS = _decoders(Event)
+_OF_DISPUTES = _decoders(DisputeEvent)
+_OF_THE_LEDGER = {**_OF_SUBSCRIPTIONS, **_OF_DISPUTES}
 
 
 class EventMapper(Mapper[UUID]):
@@ -51,7 +63,7 @@ class EventMapper(Mapper[UUID]):
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """The stored form of an event or a head."""
-        if isinstance(domain_event, Recorded):
+        if isinstance(domain_event, Recorded | RecordedDispute):
             return domain_event.stored
         assert isinstance(domain_event, StreamHead)
         return StoredEvent(
@@ -66,15 +78,50 @@ class EventMapper(Mapper[UUID]):
         if stored_event.topic == SNAPSHOT_TOPIC:
             return _HEAD_DECODER.decode(stored_event.state)
         assert isinstance(stored_event, ChainedEvent)
-        return read_event(stored_event)
+        return (read_dispute_event if stored_event.topic in _OF_DISPUTES else read_event)(stored_event)
 
 
 def next_event(
     stream_id: UUID, head: StreamHead | None, event: Event, metadata: Metadata, recorded_at: datetime
 ) -> Recorded:
-    """The event as the next of its stream, chained to the one before."""
+    """The event as the next of its subscription's stream, chained to the one before."""
+    return Recorded(_chained(stream_id, head, event, metadata, recorded_at), event, metadata)
+
+
+def next_dispute_event(
+    stream_id: UUID, head: DisputeHead | None, event: DisputeEvent, metadata: Metadata, recorded_at: datetime
+) -> RecordedDispute:
+    """The event as the next of its dispute's stream, chained to the one before."""
+    return RecordedDispute(_chained(stream_id, head, event, metadata, recorded_at), event, metadata)
+
+
+def read_event(stored: ChainedEvent) -> Recorded:
+    """The event of a subscription that was stored, in today's form. Raises UnreadableEvent naming it."""
+    body = _read_stored(stored, _OF_SUBSCRIPTIONS)
+    return Recorded(stored, body.data, body.metadata)
+
+
+def read_dispute_event(stored: ChainedEvent) -> RecordedDispute:
+    """The event of a dispute that was stored, in today's form. Raises UnreadableEvent naming it."""
+    body = _read_stored(stored, _OF_DISPUTES)
+    return RecordedDispute(stored, body.data, body.metadata)
+
+
+def decode_event(topic: str, state: bytes) -> Event | DisputeEvent:
+    """The event alone, in today's form, for readers of the whole ledger. Raises UnreadableEvent."""
+    event: Event | DisputeEvent = _read_body(topic, state, _OF_THE_LEDGER).data
+    return event
+
+
+def _chained(
+    stream_id: UUID,
+    head: StreamHead | DisputeHead | None,
+    event: Event | DisputeEvent,
+    metadata: Metadata,
+    recorded_at: datetime,
+) -> ChainedEvent:
     topic = type(event).__name__
-    stored = ChainedEvent(
+    return ChainedEvent(
         originator_id=stream_id,
         originator_version=head.originator_version + 1 if head else 1,
         topic=topic,
@@ -82,28 +129,19 @@ def next_event(
         recorded_at=recorded_at,
         previous_hash=head.hash if head else NO_HASH,
     )
-    return Recorded(stored, event, metadata)
 
 
-def read_event(stored: ChainedEvent) -> Recorded:
-    """The event that was stored, in today's form. Raises UnreadableEvent naming it."""
+def _read_stored(stored: ChainedEvent, decoders: Decoders) -> StoredBody[Any]:
     try:
-        body = _read_body(stored.topic, stored.state)
+        return _read_body(stored.topic, stored.state, decoders)
     except UnreadableEvent as error:
         where = f"{stored.topic} {stored.originator_id} version {stored.originator_version}"
         raise UnreadableEvent(f"{where}: {error}") from error
-    return Recorded(stored, body.data, body.metadata)
 
 
-def decode_event(topic: str, state: bytes) -> Event:
-    """The event alone, in today's form, for readers of the whole ledger. Raises UnreadableEvent."""
-    event: Event = _read_body(topic, state).data
-    return event
-
-
-def _read_body(topic: str, state: bytes) -> StoredBody[Any]:
+def _read_body(topic: str, state: bytes, decoders: Decoders) -> StoredBody[Any]:
     try:
-        decoder = _DECODERS[topic]
+        decoder = decoders[topic]
         upcasters = UPCASTERS.get(topic, ())
         body: StoredBody[Any] = _upcast(state, upcasters, decoder.type) if upcasters else decoder.decode(state)
     except (LookupError, TypeError, AttributeError, msgspec.MsgspecError) as error:

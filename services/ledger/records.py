@@ -8,6 +8,9 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
 
+from services.dispute import state as dispute
+from services.dispute.events import DisputeEvent
+from services.dispute.state import Dispute
 from services.ledger.hashing import event_hash
 from services.subscription.events import Event
 from services.subscription.state import Subscription, evolve
@@ -42,12 +45,10 @@ class ChainedEvent(StoredEvent):
         )
 
 
-class Recorded(Struct, frozen=True):
+class _Recorded(Struct, frozen=True):
     """One event of a stream, as stored and as read. The two properties are the library's names."""
 
     stored: ChainedEvent
-    event: Event
-    metadata: Metadata
 
     @property
     def originator_id(self) -> UUID:
@@ -60,8 +61,22 @@ class Recorded(Struct, frozen=True):
         return self.stored.originator_version
 
 
+class Recorded(_Recorded, frozen=True):
+    """One event of a subscription's stream."""
+
+    event: Event
+    metadata: Metadata
+
+
+class RecordedDispute(_Recorded, frozen=True):
+    """One event of a dispute's stream."""
+
+    event: DisputeEvent
+    metadata: Metadata
+
+
 class StreamHead(Struct, frozen=True):
-    """The newest end of a stream: its state, the hash of its last event, and when that was recorded.
+    """The newest end of a subscription's stream: its state, the hash of its last event, and when that was recorded.
 
     Stored as it is, a head is the stream's snapshot at that version.
     """
@@ -87,6 +102,24 @@ class StreamHead(Struct, frozen=True):
         return self.state.version
 
 
+class DisputeHead(Struct, frozen=True):
+    """The newest end of a dispute's stream: its state, the hash of its last event, when it began and was last moved.
+
+    A dispute has two events at most, so its heads are folded anew each time and never stored.
+    """
+
+    originator_id: UUID
+    state: Dispute
+    hash: bytes
+    opened_at: datetime
+    recorded_at: datetime
+
+    @property
+    def originator_version(self) -> int:
+        """The version of the last event."""
+        return self.state.version
+
+
 def extend(head: StreamHead | None, events: Iterable[Recorded]) -> StreamHead | None:
     """The head after more events; None only where there was none and nothing came."""
     state = head.state if head else None
@@ -96,3 +129,17 @@ def extend(head: StreamHead | None, events: Iterable[Recorded]) -> StreamHead | 
     if last is None or state is None:
         return head
     return StreamHead(last.originator_id, state, last.stored.hash, last.stored.recorded_at)
+
+
+def extend_dispute(head: DisputeHead | None, events: Iterable[RecordedDispute]) -> DisputeHead | None:
+    """The head after more events; None only where there was none and nothing came."""
+    for each in events:
+        stored = each.stored
+        head = DisputeHead(
+            originator_id=stored.originator_id,
+            state=dispute.evolve(head.state if head else None, each.event),
+            hash=stored.hash,
+            opened_at=head.opened_at if head else stored.recorded_at,
+            recorded_at=stored.recorded_at,
+        )
+    return head
