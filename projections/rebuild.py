@@ -42,6 +42,10 @@ class RebuildRuns(RuntimeError):
     """Another rebuild of this ledger is running."""
 
 
+class UnknownProjection(LookupError):
+    """There is no projection of this name."""
+
+
 class Progress(Struct, frozen=True):
     """How far a rebuild is: the stage, in words, and events taken of all, where the stage counts them."""
 
@@ -63,7 +67,10 @@ class Rebuilt(Struct, frozen=True):
 
 
 class Rebuild:
-    """One rebuild of some projections of a schema. `run` is all of it."""
+    """One rebuild of projections of a schema: of all, where no names are given. `run` is all of it.
+
+    Raises UnknownProjection.
+    """
 
     def __init__(
         self,
@@ -85,9 +92,10 @@ class Rebuild:
         self._positions = Positions(schema)
         self._staging = Staging(schema)
         known = {each.name: each for each in make_catch_ups(lambda queries: queries)}
-        self._names = tuple(dict.fromkeys(names))
+        self._names = tuple(dict.fromkeys(names or (*INLINE, *known)))
         if unknown := [name for name in self._names if name not in INLINE and name not in known]:
-            raise ValueError(f"no such projection: {', '.join(unknown)}. There are: {', '.join((*INLINE, *known))}.")
+            there_are = ", ".join((*INLINE, *known))
+            raise UnknownProjection(f"no such projection: {', '.join(unknown)}; there are {there_are}")
         self._catch_ups = [known[name] for name in self._names if name in known]
         self._swapped = [name for name in INLINE if name in self._names]
         self._swapped += [table for each in self._catch_ups for table in each.tables]

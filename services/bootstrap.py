@@ -13,6 +13,9 @@ import uvicorn
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from projections.ledger_events import MissingEvent
+from projections.processes import FillFailed
+from projections.rebuild import RebuildRuns
 from services.catalogue import Catalogue, CatalogueError, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
@@ -24,6 +27,7 @@ from services.http.backend import Backend
 from services.keys import KeyRing
 from services.ledger.as_of import AsOf
 from services.ledger.ledger import Ledger, utc_now
+from services.ledger.mapper import UnreadableEvent
 from services.migrations.migrate import migrate, missing_revisions
 from services.projector import Projector
 from services.status_page import status_page
@@ -39,7 +43,17 @@ class NotMigrated(RuntimeError):
     """The ledger's schema is not up to date: run `tallystick migrate` first."""
 
 
-MENDABLE = (CatalogueError, NoDatabase, NotMigrated, EmbeddedPostgresError, OSError)
+MENDABLE = (
+    CatalogueError,
+    NoDatabase,
+    NotMigrated,
+    EmbeddedPostgresError,
+    UnreadableEvent,
+    MissingEvent,
+    RebuildRuns,
+    FillFailed,
+    OSError,
+)
 """What an operator can mend: said in one line, without a traceback."""
 
 
@@ -103,7 +117,7 @@ def key_ring(settings: Settings) -> Iterator[KeyRing]:
 @contextmanager
 def ledger(settings: Settings) -> Iterator[Ledger]:
     """The ledger, open for commands and history. Raises NoDatabase, NotMigrated."""
-    with Ledger(_migrated(settings), settings.db_schema, catalogue_of(settings)) as opened:
+    with Ledger(migrated_url(settings), settings.db_schema, catalogue_of(settings)) as opened:
         yield opened
 
 
@@ -118,7 +132,7 @@ def as_of(settings: Settings) -> Iterator[tuple[AsOf, Connection[Any]]]:
 def backend(settings: Settings) -> Iterator[Backend]:
     """What the HTTP layer works on. Raises CatalogueError, NoDatabase, NotMigrated."""
     catalogue = catalogue_of(settings)
-    with _reads(settings) as connections, Ledger(_migrated(settings), settings.db_schema, catalogue) as opened:
+    with _reads(settings) as connections, Ledger(migrated_url(settings), settings.db_schema, catalogue) as opened:
         if settings.bootstrap_key is not None:
             KeyRing(connections, settings.db_schema).ensure_bootstrap(settings.bootstrap_key.get_secret_value())
         yield Backend(
@@ -144,7 +158,7 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
 
 def run_projector(settings: Settings, stopping: threading.Event, *, has_status_page: bool) -> None:
     """Catch projections up until told to stop. Raises NoDatabase, NotMigrated, OSError for a port that is taken."""
-    database_url = _migrated(settings)
+    database_url = migrated_url(settings)
     projector = Projector(lambda: connect(database_url), settings.db_schema)
     with ExitStack() as parts:
         if has_status_page:
@@ -155,11 +169,12 @@ def run_projector(settings: Settings, stopping: threading.Event, *, has_status_p
 
 @contextmanager
 def _reads(settings: Settings) -> Iterator[ConnectionPool]:
-    with reading_pool(_migrated(settings), size=READING_CONNECTIONS) as connections:
+    with reading_pool(migrated_url(settings), size=READING_CONNECTIONS) as connections:
         yield connections
 
 
-def _migrated(settings: Settings) -> str:
+def migrated_url(settings: Settings) -> str:
+    """The database, whose schema is up to date. Raises NoDatabase, NotMigrated."""
     database_url = database_url_of(settings)
     if missing := missing_revisions(database_url, settings.db_schema):
         raise NotMigrated(f"revisions {', '.join(missing)} are missing: run `tallystick migrate` first")

@@ -5,6 +5,7 @@ import typer
 from services.cli import projector, roles
 from services.cli.as_of import as_of
 from services.cli.keys import keys
+from services.cli.rebuild import rebuild
 
 program = typer.Typer(
     name="tallystick",
@@ -16,6 +17,7 @@ program = typer.Typer(
 for command in (roles.serve, roles.api, projector.projector, roles.migrate):
     program.command()(command)
 program.command()(as_of)
+program.command()(rebuild)
 program.add_typer(keys, name="keys")
 
 

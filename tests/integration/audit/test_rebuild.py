@@ -15,7 +15,7 @@ from projections.compare import Difference
 from projections.engine import Engine
 from projections.ledger_events import EventReader
 from projections.positions import Positions
-from projections.rebuild import Progress, Rebuild, RebuildRuns, Rebuilt
+from projections.rebuild import Progress, Rebuild, RebuildRuns, Rebuilt, UnknownProjection
 from services.database import connect
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
@@ -286,7 +286,9 @@ def test_a_second_rebuild_at_once_is_refused(lives: Lives, database_url: str) ->
 
 
 def test_only_what_there_is_can_be_rebuilt(database_url: str) -> None:
-    with pytest.raises(ValueError, match="no such projection: weather"):
+    with pytest.raises(
+        UnknownProjection, match="no such projection: weather; there are balance, renewal, charges, usage"
+    ):
         rebuild(database_url, ["weather"])
 
 

@@ -1,0 +1,50 @@
+"""Read models made anew from the events."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from projections.rebuild import Rebuilt, UnknownProjection
+from services import bootstrap_audit
+from services.cli.console import WRONG_USE, err, out, plain_errors, settings
+from services.cli.progress import progress
+
+_MEANING = {
+    "missing": "had not been there",
+    "surplus": "had been there without an event",
+    "changed": "had been different",
+}
+
+
+def rebuild(
+    projection: Annotated[list[str] | None, typer.Argument(help="balance, renewal, charges, usage, ...")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every projection, in one go.")] = False,
+) -> None:
+    """Rebuild read models from the events while writes go on, and say what was wrong with the old ones."""
+    if bool(projection) == everything:
+        err.print("[red]Name projections, or say --all.")
+        raise typer.Exit(WRONG_USE)
+    began_at = time.monotonic()
+    with plain_errors(), progress() as show:
+        try:
+            rebuilt = bootstrap_audit.rebuild(
+                settings(), projection or (), lambda at: show(at.stage, at.done, at.total)
+            )
+        except UnknownProjection as error:
+            err.print(f"[red]{error}.")
+            raise typer.Exit(WRONG_USE) from None
+    _say(rebuilt, time.monotonic() - began_at)
+
+
+def _say(rebuilt: Rebuilt, seconds: float) -> None:
+    names = ", ".join(rebuilt.projections)
+    rate = rebuilt.events / seconds
+    out.print(f"Rebuilt {names} from {rebuilt.events:,} events in {seconds:.1f} s ({rate:,.0f} events/s).")
+    for each in rebuilt.differences:
+        rows = "1 row" if each.rows == 1 else f"{each.rows:,} rows"
+        out.print(f"[yellow]{each.table}: {rows} {_MEANING[each.kind]}, first {each.first_key}", soft_wrap=True)
+    for table in rebuilt.uncompared:
+        out.print(f"[yellow]{table}: was too far behind the events to be compared")
+    if not rebuilt.differences and not rebuilt.uncompared:
+        out.print("The tables in use had been right: no row differed.")
