@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from services.catalogue import UpgradePolicy
 from services.catalogue.load import CREDITS_PER_UNIT_MAX
@@ -28,7 +28,7 @@ class InsertedChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omi
     at: Instant
     generation_id: GenerationId
     model: Model
-    settings: SettingsRequest = SettingsRequest()
+    settings: SettingsRequest = field(default_factory=SettingsRequest)
 
 
 class WhatIfRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -25,13 +25,38 @@ GENERATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+\Z"
 _JSON_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]{0,63}")
 
-GenerationId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}\Z", description="Yours; charged once, for ever.")]
+GenerationId = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}\Z", description="Yours; charged once, for ever.", examples=["track-7f3a"]),
+]
 AccountId = Annotated[
     str,
-    Meta(pattern=_NO_CONTROLS, min_length=1, max_length=128, description="Yours: whose subscription it is."),
+    Meta(
+        pattern=_NO_CONTROLS,
+        min_length=1,
+        max_length=128,
+        description="Yours: whose subscription it is.",
+        examples=["account-42"],
+    ),
 ]
-PlanId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64, description="Of the catalogue: `GET /v1/plans`.")]
-Model = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128, description="Of a rate card: `GET /v1/rate-cards`.")]
+PlanId = Annotated[
+    str,
+    Meta(
+        pattern=_NO_CONTROLS,
+        max_length=64,
+        description="Of the catalogue: `GET /v1/plans`.",
+        examples=["max-pro-240000-yearly"],
+    ),
+]
+Model = Annotated[
+    str,
+    Meta(
+        pattern=_NO_CONTROLS,
+        max_length=128,
+        description="Of a rate card: `GET /v1/rate-cards`.",
+        examples=["lyria-3"],
+    ),
+]
 TestClockId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
 Resolution = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64)]
 TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", examples=["Europe/Rome"])]
@@ -47,7 +72,10 @@ def _within(low: int, high: int) -> Meta:
 
 
 class SettingsRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The settings of a generation that bear on its price. The model's rule says which it needs and knows."""
+    """The settings of a generation that bear on its price. The model's rule says which it needs and knows.
+
+    As a default it comes from a factory, since the documentation cannot write a `Raw`.
+    """
 
     duration_seconds: Annotated[
         Raw, Meta(extra_json_schema={"type": "number", "exclusiveMinimum": 0, "maximum": DURATION_SECONDS_MAX})

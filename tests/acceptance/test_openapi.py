@@ -1,0 +1,136 @@
+"""The OpenAPI document: complete, with examples that hold, and kept by the service in what it answers."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from tests.acceptance.server import Customer
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture
+def document(http: httpx.Client) -> dict[str, Any]:
+    found: dict[str, Any] = http.get("/openapi.json").json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method in METHODS:
+            if method in methods:
+                yield f"{method.upper()} {path}", methods[method]
+
+
+def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where an operation has a body: what for, and the media type object."""
+    if "requestBody" in operation:
+        yield "request", next(iter(operation["requestBody"]["content"].values()))
+    for status, response in operation["responses"].items():
+        for media_type in response["content"].values():
+            yield status, media_type
+
+
+def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for({**schema, "components": document["components"]}, validate_formats=True)
+
+
+def test_every_operation_shows_its_request_its_answer_and_its_problems(document: dict[str, Any]) -> None:
+    incomplete = []
+    for name, operation in operations(document):
+        shown = {what: "example" in media or bool(media.get("examples")) for what, media in contents(operation)}
+        has_body = name.startswith("POST") == ("request" in shown)
+        has_parameters = all(
+            "example" in each or "examples" in each["schema"] or "default" in each["schema"] or not each["required"]
+            for each in operation["parameters"]
+        )
+        succeeds = any(status.startswith("2") for status in shown)
+        if not (all(shown.values()) and has_body and has_parameters and succeeds and operation["summary"]):
+            incomplete.append((name, shown))
+
+    assert incomplete == []
+
+
+def test_every_example_holds_to_its_schema(document: dict[str, Any]) -> None:
+    wrong = []
+    for name, operation in operations(document):
+        for what, media in contents(operation):
+            examples = [each["value"] for each in media.get("examples", {}).values()] or [media["example"]]
+            checks = validator(document, media["schema"])
+            wrong += [f"{name} {what}: {error}" for each in examples for error in checks.iter_errors(each)]
+
+    assert wrong == []
+
+
+def test_every_operation_that_needs_a_key_says_which_scope(document: dict[str, Any]) -> None:
+    open_paths = {path for path, methods in document["paths"].items() if "security" not in next(iter(methods.values()))}
+
+    assert open_paths == {"/livez", "/readyz", "/metrics"}
+
+
+def test_what_is_answered_is_what_is_documented(http: httpx.Client, document: dict[str, Any]) -> None:
+    customer = Customer.with_plan(http, "ai-suite-40000-yearly")
+    customer.charge("lyria-3", duration_seconds=180.5)
+    customer.try_charge("example-image-1", count=1_000)
+    customer.try_charge("lyria-3", count=1_000)
+    at = "/v1/subscriptions/{subscription_id}"
+    charge = {"generation_id": "g-1", "model": "lyria-3"}
+    calls: list[tuple[str, str, Any]] = [
+        ("get", at, None),
+        ("get", f"{at}/balance", None),
+        ("get", f"{at}/renewal", None),
+        ("get", f"{at}/charges", None),
+        ("get", f"{at}/events", None),
+        ("get", f"{at}/refusals", None),
+        ("get", "/v1/charges", None),
+        ("get", "/v1/events", None),
+        ("get", "/v1/plans", None),
+        ("get", "/v1/rate-cards", None),
+        ("get", "/readyz", None),
+        ("post", "/v1/quotes", {"model": "lyria-3", "subscription_id": customer.subscription_id}),
+        ("post", f"{at}/charges", charge),
+        ("post", f"{at}/charges", charge),
+        ("post", f"{at}/charges", {**charge, "model": "lyria-3-pro"}),
+        ("post", f"{at}/charges", {**charge, "generation_id": "g-2", "settings": {"count": 1_000}}),
+        ("post", f"{at}/charges", {**charge, "generation_id": "g-3", "settings": {"foo": 1}}),
+        ("post", f"{at}/charges", {**charge, "more": 1}),
+        ("post", f"{at}/downgrade", {"plan_id": "ai-starter-16500-yearly"}),
+        ("post", f"{at}/resume", {}),
+        ("post", f"{at}/upgrade", {"plan_id": "max-pro-240000-yearly"}),
+        ("post", f"{at}/upgrade", {"plan_id": "max-pro-240000-yearly"}),
+        ("post", f"{at}/cancel", {"when": "now"}),
+        ("post", f"{at}/cancel", {"when": "now"}),
+    ]
+
+    wrong = []
+    for method, path, body in calls:
+        url = path.replace("{subscription_id}", customer.subscription_id)
+        answer = http.request(method, url, json=body)
+        documented = document["paths"][path][method]["responses"][str(answer.status_code)]
+        schema = documented["content"][answer.headers["content-type"]]["schema"]
+        errors = validator(document, schema).iter_errors(answer.json())
+        wrong += [f"{method} {path} {answer.status_code}: {error}" for error in errors]
+        missing = [name for name in documented["headers"] if name not in answer.headers]
+        wrong += [f"{method} {path} {answer.status_code}: no {name}" for name in missing]
+
+    assert wrong == []
+
+
+def test_the_page_works_without_the_internet(http: httpx.Client) -> None:
+    page = http.get("/docs")
+
+    assert page.status_code == 200
+    assert "://" not in page.text.replace("http://www.w3.org", "")
+    assert http.get("/docs/assets/swagger-ui-bundle.js").status_code == 200
+    assert http.get("/docs/assets/swagger-ui.css").status_code == 200
+
+
+def test_the_document_names_every_schema_that_it_refers_to(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    names = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
+
+    assert names <= set(document["components"]["schemas"])
