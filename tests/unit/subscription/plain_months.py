@@ -5,12 +5,14 @@ Nothing but `calendar.monthrange`, which says how many days a month has; the ser
 
 from calendar import monthrange
 from datetime import UTC, datetime
+from functools import lru_cache
 
 LAST_YEAR = 9999
 NEVER = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
 """Stands for an instant that does not come: the service's calendar ends here."""
 
 
+@lru_cache(maxsize=10_000)
 def months_later(anchor_at: datetime, months: int) -> datetime:
     """The anchor's day and time so many months later, or the month's last day where it is shorter; at most `NEVER`."""
     ordinal = 12 * anchor_at.year + (anchor_at.month - 1) + months
@@ -22,7 +24,12 @@ def months_later(anchor_at: datetime, months: int) -> datetime:
     return min(later, NEVER)
 
 
-def months_before(anchor_at: datetime, at: datetime) -> int:
-    """How many whole months after the anchor have passed at an instant; one that ends exactly then has passed."""
+def months_passed(anchor_at: datetime, at: datetime) -> int:
+    """How many whole months after the anchor have passed at an instant not before it.
+
+    One that ends exactly then has passed; one that ends at `NEVER` never does.
+    """
     months = 12 * (at.year - anchor_at.year) + at.month - anchor_at.month
-    return months if months_later(anchor_at, months) <= at else months - 1
+    while months > 0 and (months_later(anchor_at, months) > at or months_later(anchor_at, months) == NEVER):
+        months -= 1
+    return months

@@ -13,7 +13,7 @@ from services.subscription.events import CycleReset, TermRenewed
 from services.subscription.state import Subscription
 from tests.unit.subscription.catalogues import odd_catalogue
 from tests.unit.subscription.history import History
-from tests.unit.subscription.plain_months import NEVER, months_before, months_later
+from tests.unit.subscription.plain_months import NEVER, months_later, months_passed
 from tests.unit.subscription.scenario import instant
 
 CENTURY_MONTHS = 1200
@@ -129,5 +129,5 @@ def test_the_oracle_counts_the_months_that_have_passed() -> None:
     anchor_at = instant("2024-01-31 10:00")
     for months in range(1, 61):
         at = months_later(anchor_at, months)
-        assert months_before(anchor_at, at) == months
-        assert months_before(anchor_at, at - timedelta(microseconds=1)) == months - 1
+        assert months_passed(anchor_at, at) == months
+        assert months_passed(anchor_at, at - timedelta(microseconds=1)) == months - 1

@@ -2,8 +2,10 @@
 
 import pytest
 
-from services.subscription.commands import CancelSubscription
+from services.catalogue import Settings
+from services.subscription.commands import CancelSubscription, ChargeGeneration
 from services.subscription.events import SubscriptionCancelled, SubscriptionEnded
+from services.subscription.refusals import InsufficientCredits
 from tests.unit.subscription.scenario import instant, play
 
 
@@ -107,11 +109,15 @@ def test_with_nothing_scheduled_there_is_nothing_to_resume() -> None:
 
 
 def test_a_refused_charge_in_the_last_cycle_names_no_renewal() -> None:
-    play("""
+    history = play("""
         2024-01-31 | start ai-suite-40000-monthly | balance 40,000
                    | cancel                       | renews never
-                   | charge 40,001                | refused insufficient_credits  balance 40,000
     """)
+
+    too_much = ChargeGeneration("film", "video", Settings(characters=40_001))
+    refusal = history.apply(too_much, instant("2024-02-01")).refusal
+    assert isinstance(refusal, InsufficientCredits)
+    assert refusal.credits_renew_at is None
 
 
 @pytest.mark.parametrize("how", ["cancel", "cancel now"])

@@ -247,11 +247,14 @@ def test_the_same_request_is_the_same_however_it_is_written(again: ChargeGenerat
 
 def test_a_charge_is_asked_again_from_its_stored_form() -> None:
     history = play("""
-        2024-01-31 | start ai-suite-40000-monthly       | balance 40,000
-                   | generate withdrawn count=2 as pair | balance 39,960
+        2024-01-31 | start ai-suite-40000-monthly                            | balance 40,000
+                   | generate withdrawn count=2 resolution=2048x2048 as pair | balance 39,880
     """)
     stored = msgspec.json.Encoder(decimal_format="number").encode(history.charges["pair"])
     history.charges["pair"] = msgspec.json.decode(stored, type=GenerationCharged)
 
-    again = ChargeGeneration("pair", "withdrawn", Settings(count=2))
-    assert history.apply(again, instant("2025-02-01")).code == "replayed"
+    def again(settings: Settings) -> str:
+        return history.apply(ChargeGeneration("pair", "withdrawn", settings), instant("2025-02-01")).code
+
+    assert again(Settings(count=2, resolution="2048x2048")) == "replayed"
+    assert again(Settings(count=2)) == "generation_id_conflict"

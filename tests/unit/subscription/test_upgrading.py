@@ -189,6 +189,30 @@ def test_credits_given_back_since_the_last_reset_are_not_deducted() -> None:
     """)
 
 
+def test_credits_given_back_count_once_too_whatever_an_upgrade_between_left_of_them() -> None:
+    play(
+        """
+        2024-01-31 | start ai-suite-40000-monthly   | balance 40,000
+                   | charge 1,000 as bad            | balance 39,000
+                   | reverse bad                    | balance 40,000  used 1,000  reversed 1,000
+                   | charge 300                     | balance 39,700
+        2024-02-10 | upgrade max-pro-240000-monthly | balance 240,000 of 240,000  used 0  reversed 0
+        2024-02-11 | upgrade odd-top-monthly        | balance 499,700 of 500,000  used 1,300  reversed 1,000
+        """,
+        with_policies(max_pro_240000_monthly="fresh"),
+    )
+
+
+def test_credits_given_back_before_the_last_reset_no_longer_count() -> None:
+    play("""
+        2024-01-31 | start ai-suite-40000-monthly   | balance 40,000
+                   | charge 1,000 as bad            | balance 39,000
+                   | reverse bad                    | balance 40,000
+        2024-02-29 | charge 1,000                   | balance 39,000
+        2024-03-01 | upgrade max-pro-240000-monthly | balance 239,000 of 240,000  used 1,000  reversed 0
+    """)
+
+
 def test_r12_an_upgrade_restarts_the_subscription_at_its_instant() -> None:
     play("""
         2024-01-31 10:00           | start ai-suite-40000-monthly   | cycle 1  term 1

@@ -1,0 +1,231 @@
+"""A model of a subscription, written from the contract alone: what the service is compared with.
+
+Where the service keeps counters and moves them, the model keeps facts and reckons every answer anew (`model_life.py`).
+It shares with the service only the words of its commands, and the catalogue's plans and quotes, which have tests of
+their own.
+
+    ledger = ModelLedger(catalogue)
+    ledger.apply(subscription_id, StartSubscription("account", "max-pro-240000-yearly"), at)   -> Outcome("done")
+    ledger.balance(subscription_id, at)                                                        -> Balance
+    ledger.renewal(subscription_id, at)                                                        -> Renewal
+"""
+
+from collections.abc import Hashable, Mapping
+from datetime import datetime
+from typing import NamedTuple, assert_never
+
+from services.catalogue import AssetType, Catalogue, InvalidSettings, Plan, UnknownModel
+from services.subscription.commands import (
+    CancelSubscription,
+    ChargeGeneration,
+    Command,
+    RecordDue,
+    ResumeSubscription,
+    ReverseCharge,
+    ScheduleDowngrade,
+    StartSubscription,
+    UpgradePlan,
+)
+from tests.unit.subscription.model_life import (
+    Balance,
+    Change,
+    Charge,
+    EndedAtOnce,
+    Era,
+    Fact,
+    GivenBack,
+    Life,
+    Scheduled,
+)
+from tests.unit.subscription.plain_months import NEVER
+
+UPCOMING = 12
+
+
+class Outcome(NamedTuple):
+    """`done`, `unchanged`, `replayed`, or a refusal's code with the fields that the contract names for it."""
+
+    code: str
+    details: Mapping[str, object] = {}
+
+
+class Renewal(NamedTuple):
+    """What time alone will bring: `upcoming` holds `(at, cycle_reset | term_renewal | ends, credits)`."""
+
+    credits_renew_at: datetime | None
+    subscription_renews_at: datetime | None
+    credits_at_renewal: int
+    lapsing_credits: int
+    upcoming: tuple[tuple[datetime, str, int], ...]
+
+
+class ModelSubscription:
+    """One subscription, from before its start. Commands come in the order of their instants."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._life = Life()
+        self._started: StartSubscription | None = None
+        self.charges: dict[str, Charge] = {}
+        self.reversed: set[str] = set()
+        """Generation ids of the charges that were given back."""
+
+    def apply(self, command: Command, at: datetime, expected_version: int | None = None) -> Outcome:
+        """What a command comes to at an instant. A charge is reversed once at most, which the caller sees to."""
+        if isinstance(command, ChargeGeneration) and (before := self.charges.get(command.generation_id)):
+            return Outcome("replayed" if _is_same(command, before) else "generation_id_conflict")
+        if self._started is None:
+            return (
+                self._start(command, at) if isinstance(command, StartSubscription) else Outcome("unknown_subscription")
+            )
+        now = self.balance(at)
+        if expected_version not in (None, now.version):
+            return Outcome("version_mismatch", {"version": now.version})
+        if isinstance(command, StartSubscription):
+            return Outcome("unchanged" if command == self._started else "subscription_exists")
+        if isinstance(command, RecordDue):
+            return Outcome("unchanged")
+        if now.status == "ended":
+            return Outcome("subscription_ended")
+        return self._asked_of_a_living(command, at, now)
+
+    def balance(self, at: datetime) -> Balance:
+        """What was to be seen at an instant, also one of the past, but none before the start."""
+        return self._life.look(at)
+
+    def renewal(self, at: datetime) -> Renewal:
+        """What is to come if nothing is asked any more; for an instant not before the last command."""
+        now = look = self.balance(at)
+        upcoming: list[tuple[datetime, str, int]] = []
+        while len(upcoming) < UPCOMING and look.status != "ended" and look.cycle.ends_at != NEVER:
+            ends_at = look.cycle.ends_at
+            then = self.balance(ends_at)
+            renews = "term_renewal" if then.term.number > look.term.number else "cycle_reset"
+            upcoming.append((ends_at, "ends" if then.status == "ended" else renews, then.granted_credits))
+            look = then
+        return Renewal(
+            credits_renew_at=now.credits_renew_at,
+            subscription_renews_at=now.term.ends_at if now.status == "active" else None,
+            credits_at_renewal=upcoming[0][2] if upcoming else 0,
+            lapsing_credits=now.balance_credits,
+            upcoming=tuple(upcoming),
+        )
+
+    def _asked_of_a_living(
+        self,
+        command: ChargeGeneration
+        | UpgradePlan
+        | ScheduleDowngrade
+        | CancelSubscription
+        | ResumeSubscription
+        | ReverseCharge,
+        at: datetime,
+        now: Balance,
+    ) -> Outcome:
+        match command:
+            case ChargeGeneration():
+                return self._charge(command, at, now)
+            case UpgradePlan():
+                return self._upgrade(command, at)
+            case ScheduleDowngrade():
+                return self._downgrade(command, at, now)
+            case CancelSubscription():
+                if command.when == "now":
+                    return self._happened(EndedAtOnce(at))
+                return Outcome("unchanged") if now.status == "cancelling" else self._happened(Scheduled(at, "cancel"))
+            case ResumeSubscription():
+                is_scheduled = now.scheduled_change is not None
+                return self._happened(Scheduled(at, "nothing")) if is_scheduled else Outcome("nothing_scheduled")
+            case ReverseCharge():
+                return self._reverse(command, at, now)
+            case _:
+                assert_never(command)
+
+    def _happened(self, fact: Fact) -> Outcome:
+        self._life.happened(fact)
+        return Outcome("done")
+
+    def _start(self, command: StartSubscription, at: datetime) -> Outcome:
+        plan = self._catalogue.plan(command.plan_id)
+        if plan is None:
+            return Outcome("unknown_plan", {"plan_id": command.plan_id})
+        self._started = command
+        self._life.begin(Era(at, plan, policy=None))
+        return Outcome("done")
+
+    def _charge(self, command: ChargeGeneration, at: datetime, now: Balance) -> Outcome:
+        quote = self._catalogue.quote(command.model, command.settings, at)
+        if isinstance(quote, UnknownModel):
+            return Outcome("unknown_model", {"model": command.model})
+        if isinstance(quote, InvalidSettings):
+            return Outcome("invalid_settings", {"key": quote.key, "reason": quote.reason})
+        plan = self._life.plan(at)
+        options = {"upgrade_options": self._options(plan, quote.asset_type)}
+        if quote.asset_type not in plan.asset_types:
+            return Outcome("not_in_plan", {"asset_type": quote.asset_type, "plan_id": plan.plan_id, **options})
+        left = now.balance_credits - quote.credits
+        if left < 0:
+            seen = {"balance_credits": now.balance_credits, "credits_renew_at": now.credits_renew_at}
+            return Outcome("insufficient_credits", {"required_credits": quote.credits, **seen, **options})
+        id, number = command.generation_id, now.cycle.number
+        self.charges[id] = Charge(at, id, command.model, quote.settings, quote.credits, left, number)
+        return self._happened(self.charges[id])
+
+    def _upgrade(self, command: UpgradePlan, at: datetime) -> Outcome:
+        plan = self._catalogue.plan(command.plan_id)
+        if plan is None:
+            return Outcome("unknown_plan", {"plan_id": command.plan_id})
+        if plan.tier <= self._life.plan(at).tier:
+            return Outcome("not_an_upgrade", {"plan_id": command.plan_id})
+        self._life.begin(Era(at, plan, plan.upgrade_policy or self._catalogue.upgrade_policy))
+        return Outcome("done")
+
+    def _downgrade(self, command: ScheduleDowngrade, at: datetime, now: Balance) -> Outcome:
+        plan = self._catalogue.plan(command.plan_id)
+        if plan is None:
+            return Outcome("unknown_plan", {"plan_id": command.plan_id})
+        if plan.tier > self._life.plan(at).tier or plan.plan_id == now.plan_id:
+            return Outcome("not_a_downgrade", {"plan_id": command.plan_id})
+        if now.scheduled_change == Change("downgrade", plan.plan_id, now.term.ends_at):
+            return Outcome("unchanged")
+        return self._happened(Scheduled(at, "downgrade", plan))
+
+    def _reverse(self, command: ReverseCharge, at: datetime, now: Balance) -> Outcome:
+        charge = self.charges[command.generation_id]
+        if command.credit_to == "original_cycle" and charge.cycle_number != now.cycle.number:
+            return Outcome("cycle_closed")
+        self.reversed.add(charge.generation_id)
+        return self._happened(GivenBack(at, charge.credits))
+
+    def _options(self, plan: Plan, asset_type: AssetType) -> tuple[str, ...]:
+        higher = [each for each in self._catalogue.plans if each.tier > plan.tier and asset_type in each.asset_types]
+        return tuple(each.plan_id for each in sorted(higher, key=lambda each: each.tier))
+
+
+class ModelLedger:
+    """Many subscriptions, each by its id."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self.subscriptions: dict[Hashable, ModelSubscription] = {}
+
+    def apply(self, id: Hashable, command: Command, at: datetime, expected_version: int | None = None) -> Outcome:
+        """What the command comes to for that subscription."""
+        subscription = self.subscriptions.setdefault(id, ModelSubscription(self._catalogue))
+        return subscription.apply(command, at, expected_version)
+
+    def balance(self, id: Hashable, at: datetime) -> Balance:
+        """What was to be seen of that subscription at an instant. KeyError where nothing was asked of it."""
+        return self.subscriptions[id].balance(at)
+
+    def renewal(self, id: Hashable, at: datetime) -> Renewal:
+        """What is to come for that subscription. KeyError where nothing was asked of it."""
+        return self.subscriptions[id].renewal(at)
+
+
+def _is_same(command: ChargeGeneration, charge: Charge) -> bool:
+    """Whether a request is the one that was charged; a count left out is the one that was filled in."""
+    settings, charged = command.settings, charge.settings
+    count = 1 if settings.count is None and charged.count is not None else settings.count
+    asked = (command.model, settings.duration_seconds, count, settings.resolution, settings.characters)
+    return asked == (charge.model, charged.duration_seconds, charged.count, charged.resolution, charged.characters)

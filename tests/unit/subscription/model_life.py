@@ -1,0 +1,249 @@
+"""What happened to the model's subscription, and what that shows at any instant: facts first, every number reckoned.
+
+A life is a list of eras, one from the start and one from each upgrade. Within an era the anchor stands still, so cycles
+and terms follow from whole months; only what was scheduled in a term decides what comes after it. Nothing is counted as
+it happens: a look adds up the facts that lie in the interval asked about.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from services.catalogue import Plan, Settings, UpgradePolicy
+from tests.unit.subscription.plain_months import NEVER, months_later, months_passed
+
+
+class Span(NamedTuple):
+    """A cycle or a term: `[starts_at, ends_at)`."""
+
+    number: int
+    starts_at: datetime
+    ends_at: datetime
+
+
+class Change(NamedTuple):
+    """What is scheduled for the end of the term; a downgrade names its plan."""
+
+    kind: str
+    plan_id: str | None
+    effective_at: datetime
+
+
+class Balance(NamedTuple):
+    """All that can be seen of a subscription at an instant, with every boundary recorded that is due by then."""
+
+    plan_id: str
+    status: str
+    balance_credits: int
+    granted_credits: int
+    used_credits: int
+    reversed_credits: int
+    carried_credits: int
+    anchor_at: datetime
+    cycle: Span
+    term: Span
+    scheduled_change: Change | None
+    credits_renew_at: datetime | None
+    version: int
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A charge that was made, and what it left."""
+
+    at: datetime
+    generation_id: str
+    model: str
+    settings: Settings
+    credits: int
+    balance_after: int
+    cycle_number: int
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """A charge was reversed."""
+
+    at: datetime
+    credits: int
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A change was set for the end of the term, or (`nothing`) taken back."""
+
+    at: datetime
+    kind: Literal["cancel", "downgrade", "nothing"]
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True)
+class EndedAtOnce:
+    """The subscription was cancelled on the spot."""
+
+    at: datetime
+
+
+Fact = Charge | GivenBack | Scheduled | EndedAtOnce
+
+
+@dataclass(frozen=True)
+class Era:
+    """The time from the start, or from an upgrade, to the next upgrade. The first era has no policy."""
+
+    anchor_at: datetime
+    plan: Plan
+    policy: UpgradePolicy | None
+    facts: list[Fact] = field(default_factory=list)
+
+
+class Term(NamedTuple):
+    """A term of an era, and what was said last in it about its end; months count from the era's anchor."""
+
+    plan: Plan
+    end_month: int
+    starts_at: datetime
+    ends_at: datetime
+    scheduled: Scheduled | None
+
+    @property
+    def change(self) -> Change | None:
+        """What waits for the term's end."""
+        if self.scheduled is None or self.scheduled.kind == "nothing":
+            return None
+        plan_id = self.scheduled.plan.plan_id if self.scheduled.plan else None
+        return Change(self.scheduled.kind, plan_id, self.ends_at)
+
+
+class Moved(NamedTuple):
+    """Credits used, and credits given back."""
+
+    used: int
+    given_back: int
+
+
+class Counted(NamedTuple):
+    """The four numbers of a balance."""
+
+    granted: int
+    used: int
+    given_back: int
+    carried: int
+
+
+class Life:
+    """The eras of one subscription and the facts in them."""
+
+    def __init__(self) -> None:
+        self.eras: list[Era] = []
+        self._looks: dict[datetime, Balance] = {}  # since anything happened
+
+    def begin(self, era: Era) -> None:
+        """A new era begins, at its anchor."""
+        self.eras.append(era)
+        self._looks.clear()
+
+    def happened(self, fact: Fact) -> None:
+        """One more fact of the present era."""
+        self.eras[-1].facts.append(fact)
+        self._looks.clear()
+
+    def look(self, at: datetime) -> Balance:
+        """What was to be seen at an instant not before the start."""
+        if at not in self._looks:
+            number = max(number for number, era in enumerate(self.eras) if era.anchor_at <= at)
+            self._looks[at] = self._look(number, at)
+        return self._looks[at]
+
+    def plan(self, at: datetime) -> Plan:
+        """The plan at an instant of the present era."""
+        return _terms(self.eras[-1], at)[-1].plan
+
+    def _look(self, number: int, at: datetime) -> Balance:
+        """What an era that began by then shows at an instant."""
+        era = self.eras[number]
+        ended_at_once = next((fact for fact in era.facts if isinstance(fact, EndedAtOnce) and fact.at <= at), None)
+        until = ended_at_once.at if ended_at_once else at
+        terms = _terms(era, until)
+        term, change = terms[-1], terms[-1].change
+        is_cancelling = change is not None and change.kind == "cancel"
+        has_run_out = ended_at_once is None and is_cancelling and term.ends_at <= at and term.ends_at != NEVER
+        is_ended = has_run_out or ended_at_once is not None
+        month = term.end_month - 1 if has_run_out else months_passed(era.anchor_at, until)
+        starts_at, ends_at = (months_later(era.anchor_at, each) for each in (month, month + 1))
+        is_last = is_ended or ends_at == NEVER or (is_cancelling and ends_at == term.ends_at)
+        counted = Counted(0, 0, 0, 0) if is_ended else self._counted(number, month, term.plan, at)
+        cycles, lived_terms, events = self._lived_before(number)
+        facts = sum(2 if isinstance(fact, EndedAtOnce) else 1 for fact in era.facts if fact.at <= at)
+        return Balance(
+            plan_id=term.plan.plan_id,
+            status="ended" if is_ended else "cancelling" if is_cancelling else "active",
+            balance_credits=counted.granted - counted.used + counted.given_back,
+            granted_credits=counted.granted,
+            used_credits=counted.used,
+            reversed_credits=counted.given_back,
+            carried_credits=counted.carried,
+            anchor_at=era.anchor_at,
+            cycle=Span(cycles + month + 1, starts_at, ends_at),
+            term=Span(lived_terms + len(terms), term.starts_at, term.ends_at),
+            scheduled_change=None if is_ended else change,
+            credits_renew_at=None if is_last else ends_at,
+            version=events + facts + month + (len(terms) - 1) + has_run_out,
+        )
+
+    def _lived_before(self, number: int) -> tuple[int, int, int]:
+        """Cycles and terms that earlier eras began, and events up to and with the one that began this era."""
+        if number == 0:
+            return 0, 0, 2  # the start, and the first grant
+        before = self._look(number - 1, self.eras[number].anchor_at)
+        return before.cycle.number, before.term.number, before.version + 1
+
+    def _counted(self, number: int, month: int, plan: Plan, at: datetime) -> Counted:
+        """The numbers of a cycle, as of an instant in it; an era's first cycle opens as its upgrade's policy has it."""
+        era = self.eras[number]
+        now = _moved(era, months_later(era.anchor_at, month), at)
+        allowance = plan.monthly_credits
+        match era.policy if month == 0 else None:
+            case "add_leftover":
+                leftover = self._look(number - 1, era.anchor_at).balance_credits
+                return Counted(allowance + leftover, now.used, now.given_back, leftover)
+            case "deduct_used":
+                before = self._moved_since_reset(number - 1, era.anchor_at)
+                deducted = min(before.used, allowance + before.given_back)
+                return Counted(allowance, deducted + now.used, before.given_back + now.given_back, 0)
+            case "fresh" | None:
+                return Counted(allowance, now.used, now.given_back, 0)
+
+    def _moved_since_reset(self, number: int, at: datetime) -> Moved:
+        """Everything used and given back since the last reset, across the upgrades since."""
+        era = self.eras[number]
+        month = months_passed(era.anchor_at, at)
+        now = _moved(era, months_later(era.anchor_at, month), at)
+        if month > 0 or number == 0:
+            return now
+        before = self._moved_since_reset(number - 1, era.anchor_at)
+        return Moved(before.used + now.used, before.given_back + now.given_back)
+
+
+def _terms(era: Era, at: datetime) -> list[Term]:
+    """The terms of an era that began by an instant; the last is the one it lies in, or the one that all ended with."""
+    said = [fact for fact in era.facts if isinstance(fact, Scheduled) and fact.at <= at]
+    plan, month, terms = era.plan, 0, list[Term]()
+    while True:
+        end_month = month + (12 if plan.billing_period == "yearly" else 1)
+        starts_at, ends_at = months_later(era.anchor_at, month), months_later(era.anchor_at, end_month)
+        in_term = [fact for fact in said if starts_at <= fact.at and (fact.at < ends_at or ends_at == NEVER)]
+        scheduled = in_term[-1] if in_term else None
+        terms.append(Term(plan, end_month, starts_at, ends_at, scheduled))
+        if ends_at > at or ends_at == NEVER or (scheduled and scheduled.kind == "cancel"):
+            return terms
+        plan, month = (scheduled and scheduled.plan) or plan, end_month
+
+
+def _moved(era: Era, since: datetime, at: datetime) -> Moved:
+    """Credits used and given back in an era, from one instant up to and at another."""
+    between = [fact for fact in era.facts if since <= fact.at <= at]
+    return Moved(
+        used=sum(fact.credits for fact in between if isinstance(fact, Charge)),
+        given_back=sum(fact.credits for fact in between if isinstance(fact, GivenBack)),
+    )

@@ -1,0 +1,82 @@
+"""Random histories: whatever is asked, whenever, the service shows what the independent model reckons from facts.
+
+`TALLYSTICK_HISTORIES=1000000 pytest -m long -s tests/unit/subscription` plays a million and prints the seed; the same
+seed in `TALLYSTICK_SEED` plays the same histories again.
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from random import Random, SystemRandom
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.subscription.simulation import (
+    ASKS,
+    PLAN_IDS,
+    POLICIES,
+    STEPS_MAX,
+    WAITS,
+    Beginning,
+    Step,
+    play,
+    random_history,
+    shortest,
+)
+
+HISTORIES_A_TASK = 500
+
+beginnings = st.builds(
+    Beginning,
+    st.datetimes(datetime(2023, 1, 1), datetime(2025, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001 # plain bounds
+    st.sampled_from(PLAN_IDS),
+    st.sampled_from(POLICIES),
+)
+steps = st.lists(st.builds(Step, st.sampled_from(WAITS), st.sampled_from(ASKS)), max_size=STEPS_MAX)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(beginnings, steps)
+def test_every_history_shows_what_the_model_reckons(beginning: Beginning, steps: list[Step]) -> None:
+    play(beginning, steps)
+
+
+def test_a_thousand_histories_at_random() -> None:
+    seed = _seed()
+    failure = play_histories(seed, first=0, count=1_000)
+    assert failure is None, failure
+
+
+@pytest.mark.long
+def test_a_campaign_of_histories() -> None:
+    seed, count = _seed(), int(os.environ.get("TALLYSTICK_HISTORIES", "100000"))
+    print(f"\n{count:,} histories, TALLYSTICK_SEED={seed}")
+    tasks = [(first, min(HISTORIES_A_TASK, count - first)) for first in range(0, count, HISTORIES_A_TASK)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        playing = [pool.submit(play_histories, seed, *task) for task in tasks]
+        for number, task in enumerate(as_completed(playing), start=1):
+            if (failure := task.result()) is not None:
+                pool.shutdown(cancel_futures=True)
+                pytest.fail(failure)
+            if number % max(1, len(tasks) // 20) == 0:
+                print(f"{min(number * HISTORIES_A_TASK, count):,} hold", flush=True)
+
+
+def play_histories(seed: int, first: int, count: int) -> str | None:
+    """Play histories `first` to `first + count` of a seed; the first that fails, made short, as text."""
+    for number in range(first, first + count):
+        beginning, steps = random_history(Random(f"{seed}:{number}"))
+        try:
+            play(beginning, steps)
+        except Exception as failure:  # noqa: BLE001 # a crash of the core is as much a failure as a divergence
+            kept, left = shortest(beginning, steps)
+            told = "\n".join(f"    {step}" for step in kept)
+            return f"TALLYSTICK_SEED={seed}, history {number}: {failure!r}\n{beginning}\n{told}\n{left!r}"
+    return None
+
+
+def _seed() -> int:
+    return int(os.environ.get("TALLYSTICK_SEED") or SystemRandom().randrange(2**32))
