@@ -47,4 +47,4 @@ def _say(rebuilt: Rebuilt, seconds: float) -> None:
     for table in rebuilt.uncompared:
         out.print(f"[yellow]{table}: was too far behind the events to be compared")
     if not rebuilt.differences and not rebuilt.uncompared:
-        out.print("The tables in use had been right: no row differed.")
+        out.print("No row of the tables in use differed from what the events say.")

@@ -1,0 +1,19 @@
+"""Runs `tallystick` as a process against the database of a test."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def tallystick(database_url: str, folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """What a command printed and how it ended; `folder` is its data directory."""
+    environment = {
+        **os.environ,
+        "TALLYSTICK_DATABASE_URL": database_url,
+        "TALLYSTICK_DATA_DIR": str(folder),
+        "COLUMNS": "200",
+        **{f"TALLYSTICK_{name.upper()}": value for name, value in settings.items()},
+    }
+    command = [sys.executable, "-m", "services.cli", *arguments]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)

@@ -1,0 +1,38 @@
+"""`tallystick rebuild`: what it prints and how it ends."""
+
+from pathlib import Path
+
+import psycopg
+
+from services.ledger.ledger import Ledger
+from tests.conftest import SettableClock
+from tests.integration.audit.command_line import tallystick
+from tests.integration.audit.lives import Lives
+
+
+def test_it_says_what_it_did_and_what_had_been_wrong(
+    ledger: Ledger, clock: SettableClock, database_url: str, tmp_path: Path
+) -> None:
+    lives = Lives(ledger, clock)
+    lives.start(3)
+    lives.go_on(40)
+
+    done = tallystick(database_url, tmp_path, "rebuild", "--all")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Rebuilt balance, renewal, charges, usage from ")
+    assert done.stderr.startswith("Reading events ..."), "plain lines, since this is no terminal"
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM tallystick.balance WHERE subscription_id = %s", [lives.subscription_ids[0]])
+    mended = tallystick(database_url, tmp_path, "rebuild", "balance")
+    assert mended.returncode == 0, mended.stderr
+    assert f"balance: 1 row had not been there, first {lives.subscription_ids[0]}" in mended.stdout
+    again = tallystick(database_url, tmp_path, "rebuild", "balance", "renewal")
+    assert "No row of the tables in use differed" in again.stdout
+
+
+def test_wrong_use_ends_with_status_2(database_url: str, tmp_path: Path) -> None:
+    for arguments in ([], ["weather"], ["balance", "--all"]):
+        ended = tallystick(database_url, tmp_path, "rebuild", *arguments)
+        assert ended.returncode == 2, ended.stderr
+        assert "Traceback" not in ended.stderr
