@@ -10,7 +10,7 @@ import builtins
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -50,9 +50,16 @@ class KeyRecord(Struct, frozen=True):
 class KeyRing:
     """The keys of one ledger. Every method but `known` asks the database and may raise psycopg.Error."""
 
-    def __init__(self, connections: ConnectionPool[Connection[Any]], schema: str) -> None:
+    def __init__(
+        self,
+        connections: ConnectionPool[Connection[Any]],
+        schema: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._connections = connections
         self._queries = load_queries(__file__, "keys.sql", schema=schema)
+        self._monotonic = monotonic
         self._known: dict[bytes, tuple[float, Key]] = {}
         self._asking = threading.Lock()
         self._away_until = 0.0
@@ -60,7 +67,7 @@ class KeyRing:
     def known(self, secret: str) -> Key | None:
         """The key, if it was found within the last seconds. Never waits."""
         remembered = self._known.get(_hash(secret))
-        return remembered[1] if remembered is not None and remembered[0] > time.monotonic() else None
+        return remembered[1] if remembered is not None and remembered[0] > self._monotonic() else None
 
     def authenticate(self, secret: str) -> Key | None:
         """The key that a caller presents; None for one that there is not, or that was revoked."""
@@ -74,7 +81,7 @@ class KeyRing:
             if len(self._known) >= REMEMBERED_KEYS:
                 self._known.clear()
             key = Key(row[0], frozenset(row[1]))
-            self._known[_hash(secret)] = (time.monotonic() + REMEMBERED_SECONDS, key)
+            self._known[_hash(secret)] = (self._monotonic() + REMEMBERED_SECONDS, key)
             return key
 
     def create(self, name: str, scopes: Sequence[str]) -> tuple[str, str]:
@@ -105,12 +112,12 @@ class KeyRing:
 
     def _find(self, secret: str) -> Any:
         """The stored row; while the database is away, those who queue are told at once and do not wait in turn."""
-        if time.monotonic() < self._away_until:
+        if self._monotonic() < self._away_until:
             raise psycopg.OperationalError("the database could not be asked for a key a moment ago")
         try:
             return self._run("find_key", key_hash=_hash(secret)).fetchone()
         except psycopg.Error:
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            self._away_until = self._monotonic() + AWAY_SECONDS
             raise
 
     def _run(self, query: str, **arguments: Any) -> Any:

@@ -7,6 +7,7 @@ from services.ledger.ledger import Ledger
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 UNMATCHED = "unmatched"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -30,9 +31,9 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is a template such as `/v1/plans/{plan_id}`, never an address."""
-        labels = (method, route, status)
+        labels = (method if method in _METHODS else "OTHER", route, status)
         if (child := self._by_labels.get(labels)) is None:
-            child = self._by_labels[labels] = self._requests.labels(method, route, str(status))
+            child = self._by_labels[labels] = self._requests.labels(*map(str, labels))
         child.observe(seconds)
 
     def exposition(self) -> bytes:

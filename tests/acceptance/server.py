@@ -79,6 +79,17 @@ def _listening(backend: Backend) -> Iterator[str]:
         listening.close()
 
 
+def pages(http: httpx.Client, path: str, **query: Any) -> Iterator[list[Any]]:
+    """The pages of a list, followed by their cursors to the last one."""
+    cursor: dict[str, str] | None = {}
+    while cursor is not None:
+        answer = http.get(path, params={**query, **cursor})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        yield page["data"]
+        cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
+
+
 @dataclass(frozen=True)
 class Customer:
     """One subscription, through the API. Answers are checked for success; `.http` is for those that should fail."""

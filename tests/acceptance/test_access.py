@@ -1,0 +1,201 @@
+"""Who may do what, and what every response carries."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from services.http.metrics import CONTENT_TYPE
+from services.keys import SCOPES, KeyRing
+from tests.acceptance.server import Customer, Server
+
+SUBSCRIPTION = "/v1/subscriptions/0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer ts_aaaaaaaa_bbbb", "Basic dXNlcjpwYXNz", "Bearer \xff", "ts_a_b"],
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", f"{SUBSCRIPTION}/balance"), ("POST", f"{SUBSCRIPTION}/charges"), ("GET", "/v1/plans")]
+)
+def test_without_a_valid_key_nobody_is_let_in(
+    server: Server, method: str, path: str, authorization: str | None
+) -> None:
+    headers = [] if authorization is None else [(b"Authorization", authorization.encode("latin-1"))]
+
+    answer = httpx.request(method, server.url + path, headers=headers, content=b"{")
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "path"),
+    [
+        ("read", "GET", SUBSCRIPTION),
+        ("read", "GET", f"{SUBSCRIPTION}/balance"),
+        ("read", "GET", f"{SUBSCRIPTION}/renewal"),
+        ("read", "GET", f"{SUBSCRIPTION}/charges"),
+        ("read", "GET", f"{SUBSCRIPTION}/charges/g-1"),
+        ("read", "GET", f"{SUBSCRIPTION}/upgrade-preview?plan_id=p"),
+        ("read", "GET", "/v1/subscriptions?account_id=a"),
+        ("read", "POST", "/v1/quotes"),
+        ("read", "GET", "/v1/plans"),
+        ("read", "GET", "/v1/plans/p"),
+        ("read", "GET", "/v1/rate-cards"),
+        ("charge", "POST", f"{SUBSCRIPTION}/charges"),
+        ("manage", "POST", "/v1/subscriptions"),
+        ("manage", "POST", f"{SUBSCRIPTION}/upgrade"),
+        ("manage", "POST", f"{SUBSCRIPTION}/downgrade"),
+        ("manage", "POST", f"{SUBSCRIPTION}/cancel"),
+        ("manage", "POST", f"{SUBSCRIPTION}/resume"),
+        ("audit", "GET", f"{SUBSCRIPTION}/refusals"),
+        ("audit", "GET", f"{SUBSCRIPTION}/events"),
+        ("audit", "GET", "/v1/charges"),
+        ("audit", "GET", "/v1/events"),
+    ],
+)
+def test_each_operation_asks_for_its_own_scope(server: Server, scope: str, method: str, path: str) -> None:
+    others = [each for each in SCOPES if each != scope]
+
+    with server.client(*others) as without, server.client(scope) as with_it:
+        refused, let_in = (client.request(method, path, content=b"{}") for client in (without, with_it))
+
+    assert (refused.status_code, refused.json()["code"], refused.json()["scope"]) == (403, "missing_scope", scope)
+    assert let_in.status_code not in {401, 403}
+
+
+def test_a_revoked_key_stops_within_five_seconds(server: Server) -> None:
+    seconds = 100.0
+    ring = KeyRing(server.backend.reads, server.backend.schema, monotonic=lambda: seconds)
+    key_id, secret = ring.create("leaver", ["read"])
+    before = ring.authenticate(secret)
+
+    assert ring.revoke(key_id)
+    assert not ring.revoke(key_id)
+    seconds += 5
+
+    assert before is not None
+    assert (ring.known(secret), ring.authenticate(secret)) == (None, None)
+    answer = httpx.get(f"{server.url}/v1/plans", headers={"Authorization": f"Bearer {secret}"})
+    assert answer.status_code == 401
+
+
+def test_only_the_hash_of_a_key_is_stored(server: Server) -> None:
+    _, secret = server.backend.keys.create("a service", ["read"])
+
+    with server.backend.reads.connection() as connection:
+        stored = repr(connection.execute("SELECT * FROM tallystick.api_keys").fetchall())
+
+    assert secret.rpartition("_")[2] not in stored
+
+
+def test_the_bootstrap_key_has_every_scope_and_stays_revoked(server: Server) -> None:
+    ring = KeyRing(server.backend.reads, server.backend.schema)
+    ring.ensure_bootstrap("first secret")
+    ring.ensure_bootstrap("second secret")
+    replaced, current = ring.authenticate("first secret"), ring.authenticate("second secret")
+
+    assert replaced is None
+    assert current is not None
+    assert (current.key_id, current.scopes) == ("bootstrap", frozenset(SCOPES))
+    assert ring.revoke("bootstrap")
+    ring.ensure_bootstrap("second secret")
+    assert KeyRing(server.backend.reads, server.backend.schema).authenticate("second secret") is None
+
+
+def test_events_say_who_asked_and_in_which_request(server: Server) -> None:
+    key_id, secret = server.backend.keys.create("backend", ["read", "charge", "manage", "audit"])
+    headers = {"Authorization": f"Bearer {secret}", "Request-Id": "trace-1:abc"}
+    with httpx.Client(base_url=server.url, headers=headers) as client:
+        customer = Customer.with_plan(client, "ai-suite-40000-monthly")
+        customer.charge("lyria-3")
+        events = customer.get("events")["data"]
+
+    assert [event["metadata"] for event in events] == [{"key_id": key_id, "request_id": "trace-1:abc"}] * 3
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/plans", f"{SUBSCRIPTION}/balance", "/nowhere", "/openapi.json"])
+def test_every_response_carries_its_request_id(http: httpx.Client, path: str) -> None:
+    own = http.get(path, headers={"Request-Id": "trace-1:abc"})
+    made_up = [
+        http.get(path, headers=headers) for headers in ({}, {"Request-Id": "two words"}, {"Request-Id": "r" * 65})
+    ]
+
+    assert own.headers.get_list("Request-Id") == ["trace-1:abc"]
+    assert len({answer.headers["Request-Id"] for answer in made_up}) == 3
+
+
+def test_metrics_count_requests_by_template_and_status(http: httpx.Client) -> None:
+    customer = Customer.with_plan(http, "ai-starter-16500-monthly")
+    customer.charge("lyria-3")
+    customer.try_charge("lyria-3", count=1_000)
+    http.get("/nowhere")
+    http.request("PROPFIND", "/v1/plans")
+
+    answer = http.get("/metrics")
+
+    def counted(method: str, route: str, status: int) -> str:
+        labels = f'method="{method}",route="{route}",status="{status}"'
+        return f"tallystick_http_request_seconds_count{{{labels}}} 1.0"
+
+    charges = "/v1/subscriptions/{subscription_id}/charges"
+    assert answer.headers["content-type"] == CONTENT_TYPE
+    lines = answer.text.splitlines()
+    assert counted("POST", "/v1/subscriptions", 201) in lines
+    assert counted("POST", charges, 201) in lines
+    assert counted("POST", charges, 402) in lines
+    assert counted("GET", "unmatched", 404) in lines
+    assert counted("OTHER", "/v1/plans", 405) in lines
+    assert "tallystick_lane_waiting_commands 0.0" in lines
+
+
+def test_a_running_service_is_alive_and_ready(server: Server) -> None:
+    answers: list[Any] = [httpx.get(f"{server.url}/{probe}") for probe in ("livez", "readyz")]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[1].json() == {"status": "ready", "database": True, "migrations": True, "writer_lane": True}
+
+
+def test_without_its_writer_lane_a_service_is_not_ready_and_says_so(server: Server) -> None:
+    with server.client() as client:
+        customer = Customer.with_plan(client, "ai-starter-16500-monthly")
+        server.backend.ledger.lane.stop()
+        refused = [customer.try_charge(), client.post(f"{customer.path}/cancel", json={"when": "now"})]
+        readiness = client.get("/readyz")
+
+    assert [answer.status_code for answer in refused] == [503, 503]
+    assert {answer.json()["code"] for answer in refused} == {"unavailable"}
+    assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
+    assert (readiness.status_code, readiness.json()["writer_lane"]) == (503, False)
+
+
+def test_when_the_database_is_away_nobody_is_let_in_and_nothing_is_answered(server: Server) -> None:
+    _, unseen = server.backend.keys.create("not seen yet", ["read"])
+    with server.client() as client:
+        customer = Customer.with_plan(client, "ai-starter-16500-monthly")
+        server.backend.reads.close()
+        known = client.get(f"{customer.path}/balance")
+        unknown = httpx.get(f"{server.url}/v1/plans", headers={"Authorization": f"Bearer {unseen}"})
+        readiness = client.get("/readyz")
+
+    assert [answer.status_code for answer in (known, unknown, readiness)] == [503, 503, 503]
+    assert [answer.json()["code"] for answer in (known, unknown)] == ["unavailable", "unavailable"]
+    assert readiness.json()["database"] is False
+
+
+def test_a_defect_is_answered_without_its_secrets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("the secret of the defect")
+
+    with server.client() as client:
+        customer = Customer.with_plan(client, "ai-starter-16500-monthly")
+        monkeypatch.setattr("services.http.reads.as_of", broken)
+        monkeypatch.setattr("services.http.reads.balance_view", broken)
+        answers = [client.get(customer.path), client.get(f"{customer.path}/balance")]
+
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert answer.json()["request_id"] == answer.headers["Request-Id"]
+        assert "secret" not in answer.text
