@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from projections.disputes.catch_up import Disputes
 from projections.engine import CatchUp, Engine
 from projections.ledger_events import EventReader
 from projections.positions import Lag, Positions
@@ -22,7 +23,10 @@ SILENCE_SECONDS = 300.0
 
 def catch_up_projections(schema: str, adapt: Callable[[Queries], Queries] = lambda queries: queries) -> list[CatchUp]:
     """Every projection that is not inline, over its statements as `adapt` changes them: a rebuild's go elsewhere."""
-    return [Usage(adapt(load_queries("projections.usage", "usage.sql", schema=schema)), decode_event)]
+    return [
+        Usage(adapt(load_queries("projections.usage", "usage.sql", schema=schema)), decode_event),
+        Disputes(adapt(load_queries("projections.disputes", "disputes.sql", schema=schema))),
+    ]
 
 
 class ProjectionMetrics:
