@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from itertools import count
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -16,6 +17,15 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 _EXCHANGE: Final = "tallystick.exchange"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+_PROCESS = secrets.token_urlsafe(9)
+_numbers = count(1)
+
+
+def new_request_id() -> str:
+    """An id that no other request has: this process's random name and a number, without a system call."""
+    return f"{_PROCESS}-{next(_numbers):x}"
 
 
 class Exchange:
@@ -40,7 +50,7 @@ class Exchange:
                 request_id = value.decode("latin-1")
             elif name == b"idempotency-key":
                 self._idempotency_key = value.decode("latin-1")
-        self.request_id = request_id if _REQUEST_ID.fullmatch(request_id) else secrets.token_urlsafe(12)
+        self.request_id = request_id if _REQUEST_ID.fullmatch(request_id) else new_request_id()
 
     @property
     def idempotency_key(self) -> str | None:
