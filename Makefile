@@ -28,8 +28,8 @@ test: $(SETUP) ## run the whole test suite
 long: $(SETUP) ## run the tests that take minutes: faults, simulations, large ledgers
 	@.venv/bin/python -m pytest -q -m long $(ARGS)
 
-bench: $(SETUP) ## measure speed against a plain SQL ledger on this machine
-	@.venv/bin/python -m pytest -q -s -m bench $(ARGS)
+bench: $(SETUP) ## measure speed against a plain SQL ledger (ONLY=P1,P9; QUICK=1 for a look)
+	@ONLY="$(ONLY)" QUICK="$(QUICK)" WORKERS="$(BENCH_WORKERS)" .venv/bin/python -m tests.bench
 
 check: $(SETUP) ## lint, format, types and layout
 	@.venv/bin/ruff check

@@ -1,0 +1,78 @@
+"""One process that charges through the ledger without HTTP: `python -m tests.bench.in_process URL CHARGES`.
+
+With CHARGES 0 it only starts the benchmark's subscriptions.
+"""
+
+import json
+import random
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.catalogue import load_catalogue
+from services.interpreter import set_for_serving
+from services.ledger.ledger import Ledger
+from services.ledger.records import Metadata
+from services.ledger.submission import Answer, Charged, Done, Submission
+from services.subscription.commands import ChargeGeneration, Command, StartSubscription
+from tests.bench.load import SUBSCRIPTIONS, subscription_id
+from tests.bench.stand import CATALOGUE, SCHEMA
+
+WAITING = 1_536
+"""Commands on their way at any time; three full batches."""
+GROUP = 64
+
+BY = Metadata("bench", "aBcDeFgHiJkLmNoP")
+
+
+def main() -> None:
+    """Charge, and print what it took as JSON."""
+    database_url, charges = sys.argv[1], int(sys.argv[2])
+    with Ledger(database_url, SCHEMA, load_catalogue(CATALOGUE.read_text(), str(CATALOGUE))) as ledger:
+        ids = [subscription_id(number) for number in range(1, SUBSCRIPTIONS + 1)]
+        put(ledger, [(id, StartSubscription("bench", "endless")) for id in ids])
+        if not charges:
+            return
+        run = secrets.token_hex(4)
+        commands = [
+            (random.choice(ids), ChargeGeneration(f"{run}-{number:08x}", "lyria-3")) for number in range(charges)
+        ]
+        set_for_serving()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        started, cpu_started = time.perf_counter(), time.process_time()
+        put(ledger, commands)
+        spent = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started}
+        print(json.dumps(spent), flush=True)
+
+
+def put(ledger: Ledger, commands: Sequence[tuple[UUID, Command]]) -> None:
+    """Put the commands, never many more than `WAITING` at once, and wait for every answer. Raises RuntimeError."""
+    room, finished = threading.Semaphore(WAITING // GROUP), threading.Event()
+    answered = 0
+    failed: list[Answer] = []
+
+    def deliver(_submission: Submission, answer: Answer) -> None:
+        nonlocal answered  # the lane's thread alone calls this
+        answered += 1
+        if not isinstance(answer, Charged | Done):
+            failed.append(answer)
+        if answered % GROUP == 0:
+            room.release()
+        if answered == len(commands):
+            finished.set()
+
+    for place, (id, command) in enumerate(commands):
+        if place % GROUP == 0:
+            room.acquire()
+        ledger.lane.submit(Submission(id, command, BY, deliver))
+    finished.wait()
+    if failed:
+        raise RuntimeError(f"{len(failed)} commands were not carried out; the first: {failed[0]}")
+
+
+if __name__ == "__main__":
+    main()

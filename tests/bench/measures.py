@@ -1,0 +1,226 @@
+"""The measures of `make bench`, each by its name. Every round runs the two sides one right after the other."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import psycopg
+
+from tests.bench.figures import Finding, Goal
+from tests.bench.load import (
+    SUBSCRIPTIONS,
+    Run,
+    Unsound,
+    create_sql_ledger,
+    in_process,
+    pgbench,
+    start_subscriptions,
+    wrk,
+)
+from tests.bench.stand import SCHEMA, Service, Stand, running_noop, running_service
+
+PIECES = 100
+"""Charges of one batch request."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long and how often to measure."""
+
+    rounds: int
+    seconds: float
+    charges_in_process: int
+    charges_on_disk: int
+    grown_events: int
+
+
+QUICK = Pace(rounds=1, seconds=3, charges_in_process=40_000, charges_on_disk=40_000, grown_events=50_000)
+FULL = Pace(rounds=5, seconds=10, charges_in_process=200_000, charges_on_disk=200_000, grown_events=1_000_000)
+
+
+class Bench:
+    """Both sides on one server; what several measures need is made when the first asks for it."""
+
+    def __init__(self, stand: Stand, pace: Pace, parts: ExitStack) -> None:
+        self.stand = stand
+        self.pace = pace
+        self._parts = parts
+
+    @cached_property
+    def sql_ledger(self) -> str:
+        """URL of the SQL ledger's database."""
+        url = self.stand.database("sql_ledger")
+        create_sql_ledger(url)
+        return url
+
+    @cached_property
+    def ledger(self) -> str:
+        """URL of the service's database."""
+        return self.stand.database("service")
+
+    @cached_property
+    def service(self) -> Service:
+        """The service, with the benchmark's subscriptions."""
+        service = self._parts.enter_context(running_service(self.stand, self.ledger))
+        start_subscriptions(self.ledger)
+        return service
+
+    @cached_property
+    def noop(self) -> str:
+        """URL of the no-op app."""
+        return self._parts.enter_context(running_noop(self.stand))
+
+    def sql(self, script: str = "charge.pgbench", *, clients: int = 32, mode: str = "simple") -> Run:
+        """One run of the SQL ledger."""
+        return pgbench(
+            self.stand,
+            self.sql_ledger,
+            script,
+            seconds=self.pace.seconds,
+            clients=clients,
+            mode=mode,
+            with_median=clients == 1,
+        )
+
+    def http(self, what: str, *, connections: int, subscriptions: int = SUBSCRIPTIONS, batch_size: int = 1) -> Run:
+        """One run of the service. Every charge that was answered must be stored, once."""
+        service = self.service
+        before = self._stored_charges() if what != "balance" else 0
+        run = wrk(
+            self.stand,
+            service.url,
+            what,
+            connections=connections,
+            seconds=self.pace.seconds,
+            key=service.key,
+            service=service,
+            subscriptions=subscriptions,
+            batch_size=batch_size,
+        )
+        if what != "balance":
+            stored = self._stored_charges() - before
+            if stored < run.count:  # there are more than were counted: those on their way when the time was up
+                raise Unsound(f"{run.count} charges were answered, and {stored} are stored")
+        return run
+
+    def _stored_charges(self) -> int:
+        with psycopg.connect(self.ledger) as connection:
+            row = connection.execute(f'SELECT count(*) FROM "{SCHEMA}".charges').fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def pairs(self, ours: Callable[[], Run], theirs: Callable[[], Run]) -> tuple[list[Run], list[Run]]:
+        """So many rounds; every other round begins with the other side."""
+        mine, others = [], []
+        for number in range(self.pace.rounds):
+            if number % 2:
+                others.append(theirs())
+                mine.append(ours())
+            else:
+                mine.append(ours())
+                others.append(theirs())
+        return mine, others
+
+
+def charges_over_http(bench: Bench) -> Iterator[Finding]:
+    """Single charges, durable, with every read model; and the CPU time that each takes."""
+    bench.http("charge", connections=64)  # the first seconds of a process are not like the rest
+    for connections, bound in ((64, 1.0), (256, 1.25)):
+        ours, theirs = bench.pairs(partial(bench.http, "charge", connections=connections), bench.sql)
+        where = f"over HTTP, {connections} connections"
+        yield _faster("P1", f"charges {where}", Goal(bound, "at least"), ours, theirs)
+        cpu = [run.cpu_microseconds for run in ours], [run.cpu_microseconds for run in theirs]
+        yield Finding("P11", f"CPU of a charge {where}", Goal(2, "at most"), *cpu, unit="µs")
+
+
+def batches_over_http(bench: Bench) -> Iterator[Finding]:
+    """Charges in requests of a hundred."""
+    ours, theirs = bench.pairs(partial(bench.http, "batch", connections=16, batch_size=PIECES), bench.sql)
+    yield _faster("P2", f"charges over HTTP, {PIECES} a request", Goal(4, "at least"), ours, theirs)
+
+
+def charges_in_process(bench: Bench) -> Iterator[Finding]:
+    """Charges through the writer lanes of as many processes as the service has, without HTTP."""
+    _ = bench.service  # migrated, and the subscriptions are there
+    processes = bench.stand.processes
+    run = partial(in_process, bench.stand, bench.ledger, charges=bench.pace.charges_in_process, processes=processes)
+    ours, theirs = bench.pairs(run, bench.sql)
+    yield _faster("P3", f"charges in {processes} processes, no HTTP", Goal(5, "at least"), ours, theirs)
+
+
+def balance_reads(bench: Bench) -> Iterator[Finding]:
+    """Balances over HTTP, against a no-op route of the framework on the same app server."""
+    noop = partial(wrk, bench.stand, bench.noop, "noop", connections=64, seconds=bench.pace.seconds)
+    ours, theirs = bench.pairs(partial(bench.http, "balance", connections=64), noop)
+    yield _faster("P4", "balance reads over HTTP, 64 connections", Goal(0.8, "at least"), ours, theirs)
+
+
+def disk(bench: Bench) -> Iterator[Finding]:
+    """Bytes of every table and index of a charge, after VACUUM, in a ledger of its own."""
+    database_url = bench.stand.database("disk")
+    with running_service(bench.stand, database_url):
+        start_subscriptions(database_url)
+        before = _schema_bytes(database_url)
+        run = in_process(bench.stand, database_url, charges=bench.pace.charges_on_disk, processes=1)
+    after = _schema_bytes(database_url)
+    by_table = {name: (after[name] - before[name]) / run.count for name in after if after[name] > before[name]}
+    bench.stand.drop("disk")
+    each = sum(by_table.values())
+    yield Finding("P8", "disk of a charge", Goal(600, "at most", "bytes"), [each], unit="bytes", remarks=by_table)
+
+
+def latency(bench: Bench) -> Iterator[Finding]:
+    """The median latency of a charge on one connection, against that of a transaction of one row."""
+    ours, theirs = bench.pairs(
+        partial(bench.http, "charge", connections=1), partial(bench.sql, "one_row.pgbench", clients=1)
+    )
+    p50 = [run.p50_ms for run in ours], [run.p50_ms for run in theirs]
+    yield Finding("P9", "p50 of a charge, 1 connection", Goal(3, "at most"), *p50, unit="ms")
+
+
+def hot_subscription(bench: Bench) -> Iterator[Finding]:
+    """Every charge on one subscription, against charges spread over all of them."""
+    spread = partial(bench.http, "charge", connections=64)
+    ours, theirs = bench.pairs(partial(spread, subscriptions=1), spread)
+    yield _faster("P10", "charges of one subscription, 64 connections", Goal(0.8, "at least"), ours, theirs)
+
+
+MEASURES: Mapping[str, Callable[[Bench], Iterator[Finding]]] = {
+    "P1": charges_over_http,
+    "P2": batches_over_http,
+    "P3": charges_in_process,
+    "P4": balance_reads,
+    "P8": disk,
+    "P9": latency,
+    "P10": hot_subscription,
+    "P11": charges_over_http,
+}
+
+
+def _faster(measure: str, what: str, goal: Goal, ours: Sequence[Run], theirs: Sequence[Run]) -> Finding:
+    return Finding(
+        measure,
+        what,
+        goal,
+        [run.per_second for run in ours],
+        [run.per_second for run in theirs],
+        remarks={
+            "cpu_microseconds": [run.cpu_microseconds for run in ours],
+            "postgres_cpu_microseconds": [run.postgres_cpu_microseconds for run in ours],
+            "p50_ms": [run.p50_ms for run in ours],
+            "p99_ms": [run.p99_ms for run in ours],
+        },
+    )
+
+
+def _schema_bytes(database_url: str) -> dict[str, int]:
+    """Bytes of each table of the ledger with its indexes, after VACUUM."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        rows = connection.execute(
+            "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = %s::regnamespace",
+            [SCHEMA],
+        )
+        return {str(name): int(size) for name, size in rows}
