@@ -5,19 +5,17 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from prometheus_client import CollectorRegistry
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from projections.ledger_events import MissingEvent
 from projections.processes import FillFailed
 from projections.rebuild import RebuildRuns
-from projections.renewal.lag import LagCollector
 from services.catalogue import Catalogue, CatalogueError, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
@@ -33,9 +31,6 @@ from services.ledger.ledger import Ledger, utc_now
 from services.ledger.mapper import UnreadableEvent
 from services.migrations.migrate import migrate, missing_revisions
 from services.projector import Projector
-from services.renewals.recording import Tally
-from services.renewals.role import Progress, RenewalRole
-from services.renewals.worker import RenewalWorker
 from services.status_page import status_page
 
 READING_CONNECTIONS = 8
@@ -178,38 +173,6 @@ def run_projector(settings: Settings, stopping: threading.Event, *, has_status_p
             page = status_page(settings.host, settings.port, projector.registry, projector.find_trouble)
             parts.enter_context(page)
         projector.run(stopping)
-
-
-def run_renewals(
-    settings: Settings, stopping: threading.Event, progress: Progress, *, has_status_page: bool
-) -> None:
-    """Record what falls due until told to stop. Raises CatalogueError, NoDatabase, NotMigrated, OSError for the port."""
-    with _renewals(settings, progress) as role, ExitStack() as parts:
-        if has_status_page:
-            parts.enter_context(status_page(settings.host, settings.port, role.registry, role.find_trouble))
-        role.run(stopping)
-
-
-def record_due(settings: Settings, progress: Progress) -> Tally:
-    """Record what is due now. Raises CatalogueError, NoDatabase, NotMigrated, psycopg.Error."""
-    with _renewals(settings, progress) as role:
-        return role.record_all()
-
-
-@contextmanager
-def _renewals(settings: Settings, progress: Progress) -> Iterator[RenewalRole]:
-    database_url, schema = migrated_url(settings), settings.db_schema
-
-    def connected() -> Connection[Any]:
-        return connect(database_url, autocommit=True)
-
-    registry = CollectorRegistry()
-    registry.register(LagCollector(lambda: closing(connected()), schema, utc_now))
-    with (
-        Ledger(database_url, schema, catalogue_of(settings)) as opened,
-        RenewalWorker(opened.lane, connected, schema, utc_now) as worker,
-    ):
-        yield RenewalRole(worker, registry, progress)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import projector, roles
+from services.cli import projector, renewals, roles
 from services.cli.as_of import as_of
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
@@ -14,7 +14,7 @@ program = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (roles.serve, roles.api, projector.projector, roles.migrate):
+for command in (roles.serve, roles.api, renewals.renewals, projector.projector, roles.migrate):
     program.command()(command)
 program.command()(as_of)
 program.command()(rebuild)

@@ -30,8 +30,8 @@ def serve() -> None:
             environment = {**os.environ, "TALLYSTICK_DATABASE_URL": database_url}
             address = f"http://{configured.host}:{listening.getsockname()[1]}"
             ready = threading.Thread(target=_say_ready, args=(address, first_key, configured), daemon=True)
-            children = [*_api_children(configured, listening), Child("projector", ["projector", "--no-http"])]
-            Supervisor(children, environment).run(on_started=ready)
+            others = [Child(role, [role, "--no-http"]) for role in ("renewals", "projector")]
+            Supervisor([*_api_children(configured, listening), *others], environment).run(on_started=ready)
 
 
 def api(listen_fd: Annotated[int | None, LISTEN_FD] = None) -> None:
