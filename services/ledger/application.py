@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from eventsourcing.application import AggregateNotFoundError, Application
-from psycopg.conninfo import conninfo_to_dict
+from eventsourcing.persistence import InfrastructureFactory
+from eventsourcing.utils import Environment, EnvType
 
+from services.ledger.library import LedgerFactory
 from services.ledger.mapper import EventMapper
 from services.ledger.recorder import LedgerRecorder
 from services.ledger.records import StreamHead, extend
@@ -22,8 +24,24 @@ class LedgerApplication(Application[UUID]):
     recorder: LedgerRecorder
     mapper: EventMapper
 
-    def __init__(self, database_url: str, schema: str, *, pool_size: int = 1, max_overflow: int = 3) -> None:
-        super().__init__(_environment(database_url, schema, pool_size, max_overflow))
+    def __init__(self, database_url: str, schema: str) -> None:
+        self._database_url = database_url
+        self._schema = schema
+        super().__init__()
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """The library's settings: ours, and nothing that happens to be in the process's environment."""
+        return Environment(
+            name,
+            {
+                "MAPPER_TOPIC": "services.ledger.mapper:EventMapper",
+                "IS_SNAPSHOTTING_ENABLED": "y",
+            },
+        )
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
+        """What makes the recorders, for this ledger's schema."""
+        return LedgerFactory(env, self._database_url, self._schema)
 
     def head(self, stream_id: UUID, version: int | None = None) -> StreamHead | None:
         """The head of a stream, now or at a version, from the nearest snapshot on; None where there is no stream."""
@@ -44,22 +62,3 @@ def _project_head(head: StreamHead | None, items: Iterable[Any]) -> StreamHead |
     if found and isinstance(found[0], StreamHead):
         head = found.pop(0)
     return extend(head, found)
-
-
-def _environment(database_url: str, schema: str, pool_size: int, max_overflow: int) -> dict[str, str]:
-    target = conninfo_to_dict(database_url)
-    return {
-        "PERSISTENCE_MODULE": "eventsourcing.postgres",
-        "APPLICATION_RECORDER_TOPIC": "services.ledger.recorder:LedgerRecorder",
-        "MAPPER_TOPIC": "services.ledger.mapper:EventMapper",
-        "CREATE_TABLE": "n",
-        "POSTGRES_ENABLE_DB_FUNCTIONS": "n",
-        "POSTGRES_DBNAME": str(target.get("dbname") or "postgres"),
-        "POSTGRES_HOST": str(target.get("host") or "localhost"),
-        "POSTGRES_PORT": str(target.get("port") or 5432),
-        "POSTGRES_USER": str(target.get("user") or "postgres"),
-        "POSTGRES_PASSWORD": str(target.get("password") or ""),
-        "POSTGRES_SCHEMA": schema,
-        "POSTGRES_POOL_SIZE": str(pool_size),
-        "POSTGRES_MAX_OVERFLOW": str(max_overflow),
-    }

@@ -2,8 +2,8 @@
 
     lock the streams' rows -> look up replays -> load heads -> decide each -> append, project -> commit
 
-A command sees the effect of the ones before it. A refusal or a replay is an answer like any other; only an error of the
-database undoes the batch, and then the lane retries each command alone.
+A command sees the effect of the ones before it. A refusal, a replay or a defect is an answer like any other; only an
+error of the database, or a row that cannot be written, undoes the batch, and then the lane retries each command alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +15,14 @@ import psycopg
 import structlog
 from msgspec import Struct
 from psycopg import Connection
+from psycopg.generators import send
 
 from projections.charges.view import Charge, charge_view
 from services.catalogue import Catalogue
 from services.ledger.heads import Heads
-from services.ledger.mapper import next_event, read_event
-from services.ledger.recorder import LedgerRecorder, chained_event
+from services.ledger.lookups import Lookups, OriginalCharge
+from services.ledger.mapper import next_event
+from services.ledger.recorder import LedgerRecorder
 from services.ledger.records import Recorded, StreamHead, extend
 from services.ledger.submission import (
     Answer,
@@ -45,15 +47,12 @@ from services.subscription.refusals import Refusal, VersionMismatch
 
 log = structlog.get_logger()
 
+EVENT_LIMIT = 10_000
+"""A batch that has come to so many events decides no further command. A subscription whose clock moved on by centuries
+has thousands that are due; so one transaction stays within bounds of memory and time."""
+
 PendingAnswer = Callable[[int], Answer]
 """The answer, given the position before the batch's first event."""
-
-
-class OriginalCharge(Struct, frozen=True):
-    """A charge that was made before: stored, or earlier in this batch."""
-
-    event: GenerationCharged
-    view: Callable[[int], Charge]
 
 
 class Workplace(Struct, frozen=True):
@@ -78,6 +77,7 @@ class Batch:
         self._connection = connection
         self._submissions = submissions
         self._heads: dict[UUID, StreamHead] = {}
+        self._defects: dict[UUID, Exception] = {}
         self._originals: dict[tuple[UUID, str], OriginalCharge] = {}
         self._answered: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._clocks: dict[str, datetime] = {}
@@ -87,17 +87,25 @@ class Batch:
         self._kept_answers: list[KeptAnswer] = []
         self.attempts: dict[int, Attempt] = {}
         """By place in the batch: what is being committed, for the case that the outcome is lost."""
+        self.is_committing = False
+        """Whether COMMIT may have been sent. From then on an error does not tell that nothing happened."""
 
     def commit(self) -> list[Answer]:
-        """Carry the batch out and return its answers in order. Raises psycopg.Error; nothing is then known to hold."""
+        """Carry the batch out; the answers, in order, of all of it or of as many as fill a transaction.
+
+        Raises psycopg.Error, or what writing a row raises; then nothing happened unless `is_committing`.
+        """
         with self._connection.pipeline():
             self._lock_and_look_up()
-            pending = [self._decide(place, each) for place, each in enumerate(self._submissions)]
+            pending = self._decide_in_order()
             positions = self._at.writes.send(
                 self._connection, self._recorded, self._heads, self._refusals, self._kept_answers
             )
-            self._connection.commit()
-            base = positions.base() if positions else 0
+            self.is_committing = True
+            # Not `connection.commit()`: in a pipeline it waits for the answer without having sent more than fits the
+            # socket's buffers, for ever. Leaving the pipeline does send everything.
+            self._connection.execute("COMMIT", prepare=False)
+        base = positions.base() if positions else 0
         self._at.heads.keep(self._heads.values())
         self._at.take_snapshots(self._snapshots_due())
         return [answer(base) for answer in pending]
@@ -112,36 +120,12 @@ class Batch:
         ids = list({each.subscription_id for each in self._submissions})
         run(queries["begin_batch"])
         locked = run(queries["lock_streams"], {"ids": ids})
-        charges = self._find_charges()
-        answers = self._find_answers()
-        self._heads = self._at.heads.load(self._connection, dict(locked.fetchall()))
-        self._now = self._at.clock()
-        for *row, generation_id, is_reversed in charges or ():
-            original = _stored_charge(row, is_reversed)
-            self._originals[row[0], generation_id] = original
-        for key_id, key, request_hash, answer in answers or ():
-            self._answered[key_id, key] = (bytes(request_hash), bytes(answer))
+        self._found = Lookups(queries, self._at.charge_queries, self._connection, self._submissions)
+        loaded = self._at.heads.load(self._connection, dict(locked.fetchall()))
+        self._heads, self._defects = loaded.heads, loaded.defects
+        self._found.read()
         self._read_clocks()
-
-    def _find_charges(self) -> Any:
-        wanted = {
-            (each.subscription_id, each.command.generation_id)
-            for each in self._submissions
-            if isinstance(each.command, ChargeGeneration)
-        }
-        if not wanted:
-            return None
-        ids, generation_ids = zip(*wanted, strict=True)
-        arguments = {"ids": list(ids), "generation_ids": list(generation_ids)}
-        return self._connection.execute(self._at.charge_queries["find_charges"], arguments)
-
-    def _find_answers(self) -> Any:
-        keys = [(each.metadata.key_id, each.idempotency.key) for each in self._submissions if each.idempotency]
-        if not keys:
-            return None
-        key_ids, idempotency_keys = zip(*keys, strict=True)
-        arguments = {"key_ids": list(key_ids), "keys": list(idempotency_keys)}
-        return self._connection.execute(self._at.recorder.queries["find_answers"], arguments)
+        self._now = self._at.clock()
 
     def _read_clocks(self) -> None:
         ids = {head.state.test_clock_id for head in self._heads.values()} | {
@@ -151,49 +135,57 @@ class Batch:
             rows = self._connection.execute(self._at.recorder.queries["lock_clocks"], {"ids": wanted})
             self._clocks = dict(rows.fetchall())
 
+    def _decide_in_order(self) -> list[PendingAnswer]:
+        pending: list[PendingAnswer] = []
+        for place, submission in enumerate(self._submissions):
+            if len(self._recorded) >= EVENT_LIMIT:
+                break
+            pending.append(self._decide(place, submission))
+        return pending
+
     def _decide(self, place: int, submission: Submission) -> PendingAnswer:
-        """Decide one command; a defect that it meets is its own answer and leaves no event behind."""
-        head, mark = self._heads.get(submission.subscription_id), len(self._recorded)
+        """Decide one command; a defect that it meets is its own answer and leaves nothing of it behind."""
+        id = submission.subscription_id
+        head, recorded, refusals = self._heads.get(id), len(self._recorded), len(self._refusals)
         try:
             return self._happened_already(submission) or self._answer(place, submission)
         except psycopg.Error:
             raise
         except Exception as defect:
             log.exception("a command met a defect", command=type(submission.command).__name__)
-            del self._recorded[mark:]
+            del self._recorded[recorded:], self._refusals[refusals:]
             if head is not None:
-                self._heads[submission.subscription_id] = head
+                self._heads[id] = head
             else:
-                self._heads.pop(submission.subscription_id, None)
-            failure = Failed(defect)
+                self._heads.pop(id, None)
+            failure = Failed(defect, may_have_happened=bool(submission.lost))
             return lambda _base: failure
 
     def _happened_already(self, submission: Submission) -> PendingAnswer | None:
-        """The answer of an attempt whose outcome was lost, if its first event is stored after all."""
-        if (attempt := submission.uncertain) is not None:
-            wanted = {"id": attempt.event.originator_id, "version": attempt.event.originator_version}
-            row = self._connection.execute(self._at.recorder.queries["find_event"], wanted).fetchone()
-            if row is not None and (stored := chained_event(row)).hash == attempt.event.hash:
-                answer = attempt.answer((stored.position or 0) - 1)
-                return lambda _base: answer
-        return self._answered_before(submission)
-
-    def _answered_before(self, submission: Submission) -> PendingAnswer | None:
-        if (key := submission.idempotency) is None:
+        """The answer of an attempt whose outcome was lost, if it is stored after all; or the one kept under the key."""
+        if submission.lost and (answer := self._found.lost_answer(submission)) is not None:
+            return lambda _base: answer
+        if (key := submission.idempotency) is None or (before := self._answer_before(submission)) is None:
             return None
-        if (before := self._answered.get((submission.metadata.key_id, key.key))) is None:
-            return None
-        request_hash, answer = before
+        request_hash, written = before
         if request_hash != key.request_hash:
             return _refused(IdempotencyKeyReused())
-        repeated = Repeated(answer)
-        return (lambda _base: repeated) if answer else None
+        repeated = Repeated(written)
+        return (lambda _base: repeated) if written else None
+
+    def _answer_before(self, submission: Submission) -> tuple[bytes, bytes] | None:
+        assert submission.idempotency is not None
+        asked = submission.metadata.key_id, submission.idempotency.key
+        return self._answered.get(asked) or self._found.answer(*asked)
 
     def _answer(self, place: int, submission: Submission) -> PendingAnswer:
         id, command = submission.subscription_id, submission.command
-        head = self._heads.get(id)
-        if isinstance(command, ChargeGeneration) and (before := self._originals.get((id, command.generation_id))):
+        if isinstance(command, ChargeGeneration) and (before := self._original(id, command.generation_id)):
+            self._keep(submission, b"")
             return _replay(before, command)
+        if (defect := self._defects.get(id)) is not None:
+            raise defect
+        head = self._heads.get(id)
         clock_id = head.state.test_clock_id if head else getattr(command, "test_clock_id", None)
         if clock_id is not None and clock_id not in self._clocks:
             return self._keep_answer(submission, Refused(UnknownTestClock(clock_id)))
@@ -203,9 +195,9 @@ class Batch:
             now = max(now, head.recorded_at)
             for event in due_events(head.state, now):
                 self._append(submission, event, now)
+            head = self._heads[id]
             if submission.expected_version not in (None, head.version):
                 return self._keep_answer(submission, Refused(VersionMismatch(head.version)))
-        head = self._heads.get(id)
         decision = decide(head.state if head else None, command, now, self._at.catalogue)
         if isinstance(decision, Refusal):
             if isinstance(command, ChargeGeneration) and head is not None:
@@ -216,8 +208,11 @@ class Batch:
         happened = len(self._recorded) - first if isinstance(command, RecordDue) else len(decision)
         answer = self._carried_out(submission, happened, now)
         if len(self._recorded) > first:
-            self.attempts[place] = Attempt(self._recorded[first].stored, lambda position: answer(position - first))
+            self.attempts[place] = Attempt(self._recorded[first].stored, lambda own: answer(own - first - 1))
         return answer
+
+    def _original(self, id: UUID, generation_id: str) -> OriginalCharge | None:
+        return self._originals.get((id, generation_id)) or self._found.charge(id, generation_id)
 
     def _append(self, submission: Submission, event: Event, now: datetime) -> None:
         id = submission.subscription_id
@@ -234,8 +229,8 @@ class Batch:
             view = _charge_at(self._recorded[-1], ordinal=len(self._recorded))
             charged = self._recorded[-1].event
             assert isinstance(charged, GenerationCharged)
+            self._keep(submission, b"")
             self._originals[id, command.generation_id] = OriginalCharge(charged, view)
-            self._keep(submission, b"")  # its generation id makes a charge repeatable; the key only guards the body
             return lambda base: Charged(view(base))
         return self._keep_answer(submission, Done(id, self._heads[id].state, now, event_count))
 
@@ -245,10 +240,24 @@ class Batch:
         return lambda _base: answer
 
     def _keep(self, submission: Submission, written: bytes) -> None:
-        if (key := submission.idempotency) is not None:
-            key_id = submission.metadata.key_id
-            self._kept_answers.append(KeptAnswer(key_id, key.key, key.request_hash, written, self._now))
-            self._answered[key_id, key.key] = (key.request_hash, written)
+        """Keep what was answered under the command's key, if it has one.
+
+        For a charge that is nothing: its generation id makes it repeatable, and the key only guards the request.
+        """
+        if (key := submission.idempotency) is None or self._answer_before(submission) is not None:
+            return
+        key_id = submission.metadata.key_id
+        self._kept_answers.append(KeptAnswer(key_id, key.key, key.request_hash, written, self._now))
+        self._answered[key_id, key.key] = (key.request_hash, written)
+
+
+def _send_off(connection: Connection[Any]) -> None:
+    """Send all that is in the pipeline, before `commit` waits for its results.
+
+    psycopg stops sending once the last command is in libpq's buffer, and then only reads. Where the buffer holds more
+    than the socket took, the server would wait for the rest of a statement, and we for its answer, for ever.
+    """
+    connection.wait(send(connection.pgconn))
 
 
 def _refused(refusal: Refusal) -> PendingAnswer:
@@ -260,21 +269,6 @@ def _replay(before: OriginalCharge, command: ChargeGeneration) -> PendingAnswer:
     if is_same_charge(before.event, command):
         return lambda base: Charged(before.view(base), is_replay=True)
     return lambda base: Refused(GenerationIdConflict(before.view(base)))
-
-
-def _stored_charge(row: Sequence[Any], is_reversed: bool) -> OriginalCharge:
-    stored = chained_event(row)
-    event = read_event(stored).event
-    assert isinstance(event, GenerationCharged)
-    charge = charge_view(
-        stored.originator_id,
-        event,
-        charged_at=stored.recorded_at,
-        version=stored.originator_version,
-        position=stored.position or 0,
-        is_reversed=is_reversed,
-    )
-    return OriginalCharge(event, lambda _base: charge)
 
 
 def _charge_at(recorded: Recorded, ordinal: int) -> Callable[[int], Charge]:

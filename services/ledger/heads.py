@@ -10,13 +10,28 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import msgspec
+import structlog
 from eventsourcing.persistence import StoredEvent
 from psycopg import Connection
 
-from services.ledger.mapper import EventMapper, read_event
+from services.ledger.mapper import SNAPSHOT_TOPIC, EventMapper, read_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import StreamHead, extend
 from services.sql import Queries
+
+log = structlog.get_logger()
+
+
+class BrokenStream(RuntimeError):
+    """The stored events of a stream do not lead to the version that its balance row names."""
+
+
+class LoadedHeads(msgspec.Struct, frozen=True):
+    """The heads of a batch's streams; those that could not be loaded have a defect instead, which is theirs alone."""
+
+    heads: dict[UUID, StreamHead]
+    defects: dict[UUID, Exception]
 
 
 class Heads:
@@ -28,20 +43,24 @@ class Heads:
         self._capacity = capacity
         self._kept: OrderedDict[UUID, StreamHead] = OrderedDict()
 
-    def load(self, connection: Connection[Any], versions: Mapping[UUID, int]) -> dict[UUID, StreamHead]:
-        """The heads of the streams at the versions that their locked rows name."""
+    def load(self, connection: Connection[Any], versions: Mapping[UUID, int]) -> LoadedHeads:
+        """The heads of the streams at the versions that their locked rows name. Raises psycopg.Error."""
         heads = {
             id: head
             for id, version in versions.items()
             if (head := self._kept.get(id)) is not None and head.originator_version <= version
         }
-        missing = [id for id in versions if id not in heads]
-        if missing:
+        defects: dict[UUID, Exception] = {}
+        if missing := [id for id in versions if id not in heads]:
             heads.update(self._snapshots(connection, missing))
-        behind = [id for id, version in versions.items() if _version(heads.get(id)) < version]
-        if behind:
-            heads.update(self._tails(connection, {id: heads.get(id) for id in behind}))
-        return heads
+        if behind := [id for id, version in versions.items() if _version(heads.get(id)) < version]:
+            self._catch_up(connection, heads, behind, defects)
+        for id, version in versions.items():
+            if id not in defects and _version(heads.get(id)) != version:
+                defects[id] = BrokenStream(f"{id}: events to {_version(heads.get(id))}, balance at {version}")
+        for id in defects:
+            heads.pop(id, None)
+        return LoadedHeads(heads, defects)
 
     def keep(self, heads: Iterable[StreamHead]) -> None:
         """Keep the heads that a commit left."""
@@ -56,19 +75,39 @@ class Heads:
         for id in ids:
             self._kept.pop(id, None)
 
-    def _snapshots(self, connection: Connection[Any], ids: list[UUID]) -> dict[UUID, StreamHead]:
-        rows = connection.execute(self._queries["select_snapshots"], {"ids": ids})
-        return {id: self._mapper.to_domain_event(StoredEvent(id, *rest)) for id, *rest in rows}
+    def forget_all(self) -> None:
+        """Drop everything: another server, or an older state of the same one, may answer from now on."""
+        self._kept.clear()
 
-    def _tails(self, connection: Connection[Any], behind: Mapping[UUID, StreamHead | None]) -> dict[UUID, StreamHead]:
-        versions = [_version(head) for head in behind.values()]
-        rows = connection.execute(self._queries["select_tails"], {"ids": list(behind), "versions": versions})
-        caught_up = {}
+    def _snapshots(self, connection: Connection[Any], ids: list[UUID]) -> dict[UUID, StreamHead]:
+        """The newest snapshots; one that cannot be read is passed over, since its stream can always be folded."""
+        arguments = {"ids": ids, "topic": SNAPSHOT_TOPIC}
+        heads: dict[UUID, StreamHead] = {}
+        for id, *rest in connection.execute(self._queries["select_snapshots"], arguments):
+            try:
+                heads[id] = self._mapper.to_domain_event(StoredEvent(id, *rest))
+            except msgspec.MsgspecError as error:
+                log.warning("a snapshot cannot be read", stream=str(id), error=str(error))
+        return heads
+
+    def _catch_up(
+        self,
+        connection: Connection[Any],
+        heads: dict[UUID, StreamHead],
+        behind: list[UUID],
+        defects: dict[UUID, Exception],
+    ) -> None:
+        """Extend the heads by the events after them; where that fails, note the defect."""
+        versions = [_version(heads.get(id)) for id in behind]
+        rows = connection.execute(self._queries["select_tails"], {"ids": behind, "versions": versions})
         for id, tail in groupby(map(chained_event, rows), key=lambda stored: stored.originator_id):
-            head = extend(behind[id], map(read_event, tail))
-            assert head is not None
-            caught_up[id] = head
-        return caught_up
+            try:
+                head = extend(heads.get(id), map(read_event, tail))
+            except Exception as defect:  # noqa: BLE001 - told to whoever asks for this stream
+                defects[id] = defect
+            else:
+                assert head is not None
+                heads[id] = head
 
 
 def _version(head: StreamHead | None) -> int:

@@ -2,6 +2,12 @@
 
 There is no timer: a lone command is committed at once, and under load batches grow by themselves, so that thousands of
 durable commands share each disk flush.
+
+A batch that fails is put again: as it was where the connection broke, since nothing is wrong with it; else one command
+at a time, so that a command that cannot be carried out fails alone. All of it within two seconds of its submission.
+
+The session keeps nothing but prepared statements between transactions, so a pooler may stand before PostgreSQL in
+transaction mode: PgBouncer 1.22 or newer, which knows them (`max_prepared_statements` above 0).
 """
 
 import threading
@@ -13,6 +19,8 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
+from psycopg.pq import TransactionStatus
 
 from services.database import Connect
 from services.ledger.batch import Batch, Workplace
@@ -24,7 +32,10 @@ BATCH_LIMIT = 512
 QUEUE_LIMIT = 20_000
 PATIENCE_SECONDS = 2.0
 _PAUSES_SECONDS = (0.0, 0.01, 0.03, 0.1, 0.2)
-_WORTH_RETRYING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.IntegrityError)
+_WORTH_RETRYING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+# Two processes started the same stream or used the same key: the loser sees it when it tries again. If it still does
+# not, what is stored contradicts itself, and trying on would only hold up the lane.
+_RACE_ATTEMPTS = 3
 
 
 class LaneClosed(RuntimeError):
@@ -42,7 +53,9 @@ class WriterLane:
         self._workplace = workplace
         self._connect = connect
         self._connection: Connection[Any] | None = None
+        self._unreachable: psycopg.Error | None = None
         self._queue: SimpleQueue[Submission | None] = SimpleQueue()
+        self._door = threading.Lock()
         self._is_open = False
         self._thread = threading.Thread(target=self._run, name="writer-lane", daemon=True)
 
@@ -53,18 +66,20 @@ class WriterLane:
 
     def stop(self) -> None:
         """Take no more commands, answer those that wait, and close the connection."""
-        if self._is_open:
-            self._is_open = False
+        with self._door:
+            was_open, self._is_open = self._is_open, False
+        if was_open:
             self._queue.put(None)
             self._thread.join()
 
     def submit(self, submission: Submission) -> None:
-        """Queue a command; its `deliver` gets the answer. Raises LaneClosed or LaneFull."""
-        if not self._is_open:
-            raise LaneClosed
-        if self._queue.qsize() >= QUEUE_LIMIT:
-            raise LaneFull
-        self._queue.put(submission)
+        """Queue a command; its `deliver` gets the answer, always. Raises LaneClosed or LaneFull."""
+        with self._door:  # nothing gets in behind the end of the queue, where nobody would answer it
+            if not self._is_open:
+                raise LaneClosed
+            if self._queue.qsize() >= QUEUE_LIMIT:
+                raise LaneFull
+            self._queue.put(submission)
 
     @property
     def waiting(self) -> int:
@@ -78,14 +93,8 @@ class WriterLane:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            try:
-                answers = self._commit(batch)
-            except Exception as defect:
-                log.exception("a batch met a defect")
-                self._reset(batch)
-                answers = [Failed(defect, may_have_happened=True)] * len(batch)
-            for submission, answer in zip(batch, answers, strict=True):
-                submission.deliver(submission, answer)
+            for submission, answer in zip(batch, self._answers(batch), strict=True):
+                _deliver(submission, answer)
         self._disconnect()
 
     def _next_batch(self) -> list[Submission]:
@@ -104,50 +113,113 @@ class WriterLane:
             self._queue.put(None)  # the stop came behind these: answer them first
         return batch
 
-    def _commit(self, batch: list[Submission]) -> list[Answer]:
+    def _answers(self, batch: list[Submission]) -> list[Answer]:
+        """An answer for each command, whatever happens."""
+        answers: list[Answer] = []
         try:
-            return self._attempt(batch)
+            while rest := batch[len(answers) :]:
+                answers += self._together(rest)
+        except Exception as defect:
+            log.exception("the writer lane met a defect")
+            self._disconnect()
+            answers += [Failed(defect, may_have_happened=True)] * (len(batch) - len(answers))
+        return answers
+
+    def _together(self, batch: Sequence[Submission]) -> Sequence[Answer]:
+        """The answers of a batch, or of its first part."""
+        if self._unreachable is not None and (overdue := _overdue(batch)):
+            return [Failed(self._unreachable)] * overdue
+        result = self._attempt(batch)
+        if self._connection is None and self._unreachable is None:  # it broke; the commands may be sound
+            result = self._attempt(batch)
+        if not isinstance(result, Exception):
+            return result
+        log.warning("a batch is retried one by one", size=len(batch), error=repr(result))
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        return [self._alone(submission, result, give_up_at) for submission in batch]
+
+    def _alone(self, submission: Submission, error: Exception, give_up_at: float) -> Answer:
+        """The answer of one command of a batch that failed by `error`.
+
+        It is tried at least once where the server can be reached, before `give_up_at`; and while it makes sense, within
+        its own patience.
+        """
+        patient_until = submission.submitted_at + PATIENCE_SECONDS
+        attempts = 0
+        while time.monotonic() < (patient_until if attempts or self._connection is None else give_up_at):
+            time.sleep(_PAUSES_SECONDS[min(attempts, len(_PAUSES_SECONDS) - 1)])
+            attempts += 1
+            result = self._attempt([submission])
+            if not isinstance(result, Exception):
+                return result[0]
+            error = result
+            if not _is_worth_retrying(error, attempts):
+                break
+        is_defect = not isinstance(error, psycopg.Error)
+        log.error("a command was given up", attempts=attempts, error=repr(error), exc_info=error if is_defect else None)
+        return Failed(error, may_have_happened=bool(submission.lost))
+
+    def _attempt(self, submissions: Sequence[Submission]) -> list[Answer] | Exception:
+        """One transaction: its answers, or why it failed. Where its outcome is lost, note what was being committed."""
+        try:
+            connection = self._connected()
         except psycopg.Error as error:
-            log.warning("a batch is retried one by one", size=len(batch), error=str(error))
-            return [self._alone(submission, error) for submission in batch]
-
-    def _alone(self, submission: Submission, error: psycopg.Error) -> Answer:
-        """Retry one command until it is answered, or its patience or the pauses run out."""
-        give_up_at = submission.submitted_at + PATIENCE_SECONDS
-        attempt = 0
-        while isinstance(error, _WORTH_RETRYING) and time.monotonic() < give_up_at:
-            time.sleep(_PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS) - 1)])
-            attempt += 1
-            try:
-                return self._attempt([submission])[0]
-            except psycopg.Error as next_error:
-                error = next_error
-        return Failed(error, may_have_happened=submission.uncertain is not None)
-
-    def _attempt(self, submissions: Sequence[Submission]) -> list[Answer]:
-        """One transaction. Where the connection breaks, what was being committed is noted as uncertain."""
-        if self._connection is None:
-            self._connection = self._connect()
-        batch = Batch(self._workplace, self._connection, submissions)
+            return error
+        batch = Batch(self._workplace, connection, submissions)
         try:
             return batch.commit()
-        except psycopg.Error:
-            if self._connection.broken:
+        except Exception as error:  # noqa: BLE001 - it becomes an answer, in the end
+            is_undone = self._undo(connection, error)
+            self._workplace.heads.forget(each.subscription_id for each in submissions)
+            if batch.is_committing and not is_undone:
                 for place, attempt in batch.attempts.items():
-                    submissions[place].uncertain = attempt
-            self._reset(submissions)
-            raise
+                    submissions[place].lost += (attempt,)
+            return error
 
-    def _reset(self, submissions: Sequence[Submission]) -> None:
-        """Forget what the failed transaction may have left: kept heads, and the connection unless it rolls back."""
-        self._workplace.heads.forget(each.subscription_id for each in submissions)
+    def _undo(self, connection: Connection[Any], error: Exception) -> bool:
+        """Roll back, or disconnect; whether the server says that the transaction was open until now."""
+        was_open = connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
         try:
-            if self._connection is not None:
-                self._connection.rollback()
+            connection.rollback()
         except psycopg.Error:
+            was_open = False
+        # An internal error is one of the session (it became read-only, it timed out): another may do better.
+        if connection.info.transaction_status != TransactionStatus.IDLE or isinstance(error, psycopg.InternalError):
             self._disconnect()
+        return was_open
+
+    def _connected(self) -> Connection[Any]:
+        if self._connection is None:
+            try:
+                self._connection = self._connect()
+            except psycopg.Error as error:
+                self._unreachable = error
+                raise
+            self._unreachable = None
+        return self._connection
 
     def _disconnect(self) -> None:
+        """Close the connection. The next may lead to another server, so nothing is kept of what this one had."""
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            self._workplace.heads.forget_all()
+            connection.close()
+
+
+def _deliver(submission: Submission, answer: Answer) -> None:
+    """Hand the answer over; the lane does not stop for an asker that is gone."""
+    try:
+        submission.deliver(submission, answer)
+    except Exception:
+        log.exception("an answer could not be delivered")
+
+
+def _overdue(batch: Sequence[Submission]) -> int:
+    """How many commands, at the front of the batch, have waited too long to wait for the server."""
+    now = time.monotonic()
+    patient = (place for place, each in enumerate(batch) if now < each.submitted_at + PATIENCE_SECONDS)
+    return next(patient, len(batch))
+
+
+def _is_worth_retrying(error: Exception, attempts: int) -> bool:
+    return isinstance(error, _WORTH_RETRYING) or (isinstance(error, UniqueViolation) and attempts < _RACE_ATTEMPTS)

@@ -1,17 +1,14 @@
 """The ledger as the rest of the service sees it: put a command, get its answer; ask for history."""
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from queue import SimpleQueue
 from typing import Self
 from uuid import UUID
 
-import structlog
-from eventsourcing.persistence import PersistenceError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from services.catalogue import Catalogue
 from services.database import connect
@@ -19,13 +16,12 @@ from services.ledger.application import LedgerApplication
 from services.ledger.batch import Workplace
 from services.ledger.heads import Heads
 from services.ledger.lane import WriterLane
-from services.ledger.records import Metadata, StreamHead
+from services.ledger.records import Metadata
+from services.ledger.snapshots import SnapshotWriter
 from services.ledger.submission import Answer, IdempotencyKey, Submission
 from services.ledger.writes import Writes
 from services.sql import load_queries
 from services.subscription.commands import Command
-
-log = structlog.get_logger()
 
 KEPT_HEADS = 50_000
 SNAPSHOT_INTERVAL = 200
@@ -61,7 +57,8 @@ class Ledger:
             take_snapshots=self._snapshots.put,
             snapshot_interval=snapshot_interval,
         )
-        self.lane = WriterLane(workplace, lambda: connect(database_url))
+        watched_url = _watched(database_url)
+        self.lane = WriterLane(workplace, lambda: connect(watched_url))
 
     def __enter__(self) -> Self:
         self._snapshots.start()
@@ -103,8 +100,10 @@ class AsyncGate:
     def __init__(self, lane: WriterLane, loop: asyncio.AbstractEventLoop) -> None:
         self._lane = lane
         self._loop = loop
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        # Both hold the submission itself: by its id alone, a later one at the same address could get its answer.
+        self._waiting: dict[Submission, asyncio.Future[Answer]] = {}
         self._answers: deque[tuple[Submission, Answer]] = deque()
+        self._is_waking = False
 
     async def execute(
         self,
@@ -112,63 +111,49 @@ class AsyncGate:
         command: Command,
         metadata: Metadata,
         idempotency: IdempotencyKey | None = None,
+        *,
+        expected_version: int | None = None,
     ) -> Answer:
-        """Put a command and await its answer. Raises LaneClosed or LaneFull."""
-        submission = Submission(subscription_id, command, metadata, self._deliver, idempotency=idempotency)
+        """Put a command and await its answer. Raises LaneClosed or LaneFull.
+
+        Where the caller is cancelled, the command is carried out all the same.
+        """
+        submission = Submission(subscription_id, command, metadata, self._deliver, expected_version, idempotency)
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting[id(submission)] = future
+        self._waiting[submission] = future
         try:
             self._lane.submit(submission)
             return await future
         finally:
-            del self._waiting[id(submission)]
+            del self._waiting[submission]
 
     def _deliver(self, submission: Submission, answer: Answer) -> None:
         """Called by the lane's thread: only the first answer since the last wake-up wakes the loop.
 
-        It looks after it has appended: a loop that empties the queue in between has seen this answer. The submission
-        itself is queued, so that its id is not given to another one before the answer is handed over.
+        The answer is put down before the flag is read, and `_wake` clears the flag before it looks for answers; so an
+        answer that does not wake the loop is seen by the wake-up that is still to come.
         """
         self._answers.append((submission, answer))
-        if len(self._answers) == 1:
+        if not self._is_waking:
+            self._is_waking = True
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
+        self._is_waking = False
         while self._answers:
             submission, answer = self._answers.popleft()
-            future = self._waiting.get(id(submission))
+            future = self._waiting.get(submission)
             if future is not None and not future.done():
                 future.set_result(answer)
 
 
-class SnapshotWriter:
-    """Stores snapshots in its own thread; one that fails is only missed, since a stream can always be folded."""
-
-    def __init__(self, application: LedgerApplication) -> None:
-        self._application = application
-        self._queue: SimpleQueue[list[StreamHead] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
-
-    def start(self) -> None:
-        """Begin to store."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Store what waits and stop."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
-
-    def put(self, heads: list[StreamHead]) -> None:
-        """Queue heads to be stored as snapshots."""
-        if heads:
-            self._queue.put(heads)
-
-    def _run(self) -> None:
-        snapshots = self._application.snapshots
-        assert snapshots is not None
-        while (heads := self._queue.get()) is not None:
-            try:
-                snapshots.put(heads)
-            except PersistenceError as error:
-                log.warning("snapshots were not stored", count=len(heads), error=str(error))
+def _watched(database_url: str) -> str:
+    """The URL with keep-alives, unless it sets its own: the lane must notice within seconds that its server is gone."""
+    keep_alives = {
+        "keepalives_idle": 3,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 5000,
+    }
+    stated = conninfo_to_dict(database_url)
+    return make_conninfo(database_url, **{name: value for name, value in keep_alives.items() if name not in stated})

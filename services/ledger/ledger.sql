@@ -26,13 +26,33 @@ JOIN {schema}.ledger_events AS e ON e.originator_id = wanted.id AND e.originator
 ORDER BY e.originator_id, e.originator_version
 
 -- name: select_snapshots
--- The newest snapshot of each stream that has one.
+-- The newest snapshot, in today's form, of each stream that has one.
 SELECT wanted.id, s.originator_version, s.topic, s.state
 FROM unnest(%(ids)b::uuid[]) AS wanted (id)
 CROSS JOIN LATERAL (
     SELECT originator_version, topic, state FROM {schema}.ledger_snapshots
-    WHERE originator_id = wanted.id ORDER BY originator_version DESC LIMIT 1
+    WHERE originator_id = wanted.id AND topic = %(topic)s ORDER BY originator_version DESC LIMIT 1
 ) AS s
+
+-- name: list_snapshots_down
+-- The snapshots of one stream between two versions, newest first.
+SELECT originator_version, topic, state FROM {schema}.ledger_snapshots
+WHERE originator_id = %(id)s AND topic = %(topic)s
+    AND originator_version > %(above)s AND originator_version <= %(up_to)s
+ORDER BY originator_version DESC LIMIT %(limit)s
+
+-- name: list_snapshots_up
+-- The same, oldest first.
+SELECT originator_version, topic, state FROM {schema}.ledger_snapshots
+WHERE originator_id = %(id)s AND topic = %(topic)s
+    AND originator_version > %(above)s AND originator_version <= %(up_to)s
+ORDER BY originator_version LIMIT %(limit)s
+
+-- name: insert_snapshots
+-- Snapshots of streams, each once: another process may have taken the same.
+INSERT INTO {schema}.ledger_snapshots (originator_id, originator_version, topic, state)
+SELECT * FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[], %(topics)b::text[], %(states)b::bytea[])
+ON CONFLICT DO NOTHING
 
 -- name: lock_clocks
 -- What the test clocks say; locked so that none advances between the reading and the commit.
@@ -55,8 +75,14 @@ WITH head AS (
 )
 SELECT base FROM head
 
+-- name: find_events
+-- Events by stream and version: whether commits whose answers were lost took place.
+SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id
+FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) AS wanted (id, version)
+JOIN {schema}.ledger_events AS e ON e.originator_id = wanted.id AND e.originator_version = wanted.version
+
 -- name: find_event
--- One event by stream and version: whether a commit whose answer was lost took place.
+-- One event by stream and version.
 SELECT originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id
 FROM {schema}.ledger_events WHERE originator_id = %(id)s AND originator_version = %(version)s
 

@@ -97,8 +97,8 @@ class Submission(msgspec.Struct, eq=False):
     expected_version: int | None = None
     idempotency: IdempotencyKey | None = None
     submitted_at: float = msgspec.field(default_factory=time.monotonic)
-    uncertain: "Attempt | None" = None
-    """What was being committed when the connection broke: to be looked for before anything is done again."""
+    lost: "tuple[Attempt, ...]" = ()
+    """Every commit of it whose outcome was lost: to be looked for before anything is done again."""
 
 
 class Attempt(Struct, frozen=True):

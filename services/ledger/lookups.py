@@ -1,0 +1,100 @@
+"""What a batch looks up before it decides, each in one query: earlier charges, kept answers, commits that were lost."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from psycopg import Connection
+
+from projections.charges.view import Charge, charge_view
+from services.ledger.mapper import read_event
+from services.ledger.recorder import chained_event
+from services.ledger.submission import Answer, Submission
+from services.sql import Queries
+from services.subscription.commands import ChargeGeneration
+from services.subscription.events import GenerationCharged
+
+
+class OriginalCharge(Struct, frozen=True):
+    """A charge that was made before: stored, or earlier in this batch."""
+
+    event: GenerationCharged
+    view: Callable[[int], Charge]
+    """The charge, given the position before the batch's first event."""
+
+
+class Lookups:
+    """The queries of one batch, sent into its pipeline at once and read when the first result is waited for."""
+
+    def __init__(self, ledger: Queries, charges: Queries, connection: Connection[Any], batch: Sequence[Submission]):
+        self._connection = connection
+        self._sent_charges = self._find(charges["find_charges"], "ids", "generation_ids", _generations(batch))
+        self._sent_answers = self._find(ledger["find_answers"], "key_ids", "keys", _keys(batch))
+        self._sent_events = self._find(ledger["find_events"], "ids", "versions", _lost_events(batch))
+        self._charges: dict[tuple[UUID, str], Sequence[Any]] = {}
+        self._answers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+        self._positions: dict[bytes, int] = {}
+
+    def read(self) -> None:
+        """Take in what was found."""
+        for row in self._sent_charges or ():
+            self._charges[row[0], row[7]] = row
+        for key_id, key, request_hash, answer in self._sent_answers or ():
+            self._answers[key_id, key] = (bytes(request_hash), bytes(answer))
+        for row in self._sent_events or ():
+            stored = chained_event(row)
+            self._positions[stored.hash] = stored.position or 0
+
+    def charge(self, subscription_id: UUID, generation_id: str) -> OriginalCharge | None:
+        """The charge of a generation. Raises UnreadableEvent where it is stored but cannot be read."""
+        row = self._charges.get((subscription_id, generation_id))
+        return None if row is None else _stored_charge(row[:7], is_reversed=row[8])
+
+    def answer(self, key_id: str, key: str) -> tuple[bytes, bytes] | None:
+        """What was answered under a key: the hash of the request, and the answer as it was rendered."""
+        return self._answers.get((key_id, key))
+
+    def lost_answer(self, submission: Submission) -> Answer | None:
+        """The answer of the first attempt that was committed after all, though its outcome had been lost."""
+        for attempt in submission.lost:
+            if (position := self._positions.get(attempt.event.hash)) is not None:
+                return attempt.answer(position)
+        return None
+
+    def _find(self, query: bytes, first: str, second: str, wanted: set[tuple[Any, Any]]) -> Any:
+        if not wanted:
+            return None
+        firsts, seconds = zip(*wanted, strict=True)
+        return self._connection.execute(query, {first: list(firsts), second: list(seconds)})
+
+
+def _generations(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
+    return {
+        (each.subscription_id, each.command.generation_id)
+        for each in batch
+        if isinstance(each.command, ChargeGeneration)
+    }
+
+
+def _keys(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
+    return {(each.metadata.key_id, each.idempotency.key) for each in batch if each.idempotency is not None}
+
+
+def _lost_events(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
+    return {(attempt.event.originator_id, attempt.event.originator_version) for each in batch for attempt in each.lost}
+
+
+def _stored_charge(event_row: Sequence[Any], *, is_reversed: bool) -> OriginalCharge:
+    stored = chained_event(event_row)
+    event = read_event(stored).event
+    assert isinstance(event, GenerationCharged)
+    charge = charge_view(
+        stored.originator_id,
+        event,
+        charged_at=stored.recorded_at,
+        version=stored.originator_version,
+        position=stored.position or 0,
+        is_reversed=is_reversed,
+    )
+    return OriginalCharge(event, lambda _base: charge)
