@@ -10,7 +10,8 @@ from hashlib import sha256
 from struct import Struct as Layout
 from uuid import UUID
 
-NO_HASH = bytes(32)
+HASH_BYTES = 32
+NO_HASH = bytes(HASH_BYTES)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PREIMAGE_HEAD = Layout(">x16sQq32sH")
@@ -24,7 +25,9 @@ def microseconds_since_epoch(instant: datetime) -> int:
 def event_hash(
     stream_id: UUID, version: int, recorded_at: datetime, previous_hash: bytes, topic: str, state: bytes
 ) -> bytes:
-    """The 32-byte hash of one recorded event."""
+    """The 32-byte hash of one recorded event. Raises ValueError for a previous hash of another length."""
+    if len(previous_hash) != HASH_BYTES:  # packed into its place it would be cut or filled up, and look sound
+        raise ValueError(f"a previous hash of {len(previous_hash)} bytes")
     name = topic.encode()
     head = _PREIMAGE_HEAD.pack(
         stream_id.bytes, version, microseconds_since_epoch(recorded_at), previous_hash, len(name)

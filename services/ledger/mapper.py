@@ -20,6 +20,8 @@ from services.ledger.records import ChainedEvent, DisputeHead, Metadata, Recorde
 from services.subscription.events import Event
 
 SNAPSHOT_TOPIC = "StreamHead"
+"""The form that snapshots are in. Name it anew when `Subscription` or what its events mean to it changes: snapshots of
+another form are passed over, and streams folded from their beginning until there are new ones."""
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: Mapping[str, tuple[Upcaster, ...]] = {}
@@ -125,7 +127,7 @@ def _chained(
         originator_id=stream_id,
         originator_version=head.originator_version + 1 if head else 1,
         topic=topic,
-        state=_ENCODER.encode(StoredBody(event, metadata, 1 + len(UPCASTERS.get(topic, ())))),
+        state=_ENCODER.encode(StoredBody(event, metadata, _form_of(topic))),
         recorded_at=recorded_at,
         previous_hash=head.hash if head else NO_HASH,
     )

@@ -72,7 +72,8 @@ class Writes:
         if kept := [row for row in refusals if isinstance(row.refusal, KEPT_REFUSALS)]:
             connection.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(kept))
         if answers:
-            connection.execute(self._recorder.queries["insert_answers"], _answer_arrays(answers))
+            in_order = sorted(answers, key=lambda kept: (kept.key_id, kept.key))  # two batches never deadlock
+            connection.execute(self._recorder.queries["insert_answers"], _answer_arrays(in_order))
         if not recorded:
             return None
         self._send_charges(connection, recorded)
