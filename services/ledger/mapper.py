@@ -127,7 +127,7 @@ def _chained(
         originator_id=stream_id,
         originator_version=head.originator_version + 1 if head else 1,
         topic=topic,
-        state=_ENCODER.encode(StoredBody(event, metadata, _form_of(topic))),
+        state=_ENCODER.encode(StoredBody(event, metadata, 1 + len(UPCASTERS.get(topic, ())))),
         recorded_at=recorded_at,
         previous_hash=head.hash if head else NO_HASH,
     )
