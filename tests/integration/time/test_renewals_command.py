@@ -1,0 +1,84 @@
+"""`tallystick renewals` as processes: several at once, killed at any point, and what they show."""
+
+import signal
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from services.ledger.ledger import Ledger
+from services.subscription.calendar import months_after
+from tests.conftest import SettableClock
+from tests.integration.time.fleet import YEARLY, Recorded, start
+from tests.integration.time.processes import free_port, page, renewals
+
+
+@pytest.fixture
+def overdue(ledger: Ledger, clock: SettableClock) -> SettableClock:
+    """Sets the ledger's clock so that what starts now was due a minute ago, for the first time."""
+    clock.now = months_after(datetime.now(UTC) - timedelta(minutes=1), -1)
+    return clock
+
+
+@pytest.mark.usefixtures("overdue")
+def test_once_records_what_is_due_and_says_how_much(
+    ledger: Ledger, database_url: str, tmp_path: Path, recorded: Recorded
+) -> None:
+    start(ledger, 3)
+
+    with renewals(database_url, tmp_path, "--once") as process:
+        printed, _ = process.communicate()
+
+    assert (process.returncode, printed) == (0, "Recorded 6 events of 3 subscriptions.\n")
+    assert recorded.counts("TermRenewed") == Counter({1: 3})
+
+
+@pytest.mark.usefixtures("overdue")
+def test_a_long_catch_up_is_shown_in_plain_lines(ledger: Ledger, database_url: str, tmp_path: Path) -> None:
+    start(ledger, 5_000)
+
+    with renewals(database_url, tmp_path, "--once") as process:
+        printed, errors = process.communicate()
+
+    assert printed == "Recorded 10,000 events of 5,000 subscriptions.\n"
+    assert errors.startswith("Recording what is due ...\n")
+    assert "\x1b" not in errors
+
+
+@pytest.mark.usefixtures("overdue")
+def test_it_records_what_falls_due_shows_its_lag_and_stops_when_asked(
+    ledger: Ledger, database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    with renewals(database_url, tmp_path, port=port) as process:
+        assert page(port, "/livez") == "alive\n"
+        assert 'tallystick_renewals_due{clock="real"} 0.0' in page(port, "/metrics")
+        start(ledger, 3, YEARLY)
+        while "tallystick_renewals_recorded_events_total 3.0" not in (metrics := page(port, "/metrics")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        assert "tallystick_renewals_lag_seconds 0.0" in metrics
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+@pytest.mark.usefixtures("overdue")
+@pytest.mark.parametrize("kills", [1, pytest.param(40, marks=pytest.mark.long)])
+def test_workers_that_are_killed_at_work_leave_nothing_undone_and_nothing_done_twice(
+    ledger: Ledger, database_url: str, tmp_path: Path, recorded: Recorded, kills: int
+) -> None:
+    subscriptions = 2_000 * kills
+    start(ledger, subscriptions, YEARLY)
+
+    for _ in range(kills):
+        before = recorded.counts("CycleReset")[1]
+        with renewals(database_url, tmp_path, "--no-http"), renewals(database_url, tmp_path, "--no-http"):
+            while recorded.counts("CycleReset")[1] == before < subscriptions:
+                time.sleep(0.01)
+        # Both were killed with signal 9, as soon as anything more had been recorded.
+    with renewals(database_url, tmp_path, "--once") as last:
+        last.communicate()
+
+    assert recorded.counts("CycleReset") == Counter({1: subscriptions})
