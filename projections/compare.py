@@ -26,7 +26,7 @@ STALE_STREAMS_LIMIT = 50_000
 
 _FINGERPRINT = sql.SQL("""
     SELECT count(*), sum(hash_record_extended(ROW({columns}), 0)) FROM {table}
-    WHERE NOT subscription_id = ANY(%(stale)s)
+    WHERE NOT {stream} = ANY(%(stale)s)
 """)
 _COMPARE = sql.SQL("""
     SELECT kind, count(*), min(key) FROM (
@@ -72,7 +72,10 @@ def _have_one_fingerprint(
     """Whether both tables have as many rows with the same sum of hashes: much faster to find than a difference."""
     fingerprints = [
         connection.execute(
-            _FINGERPRINT.format(columns=_list(columns), table=sql.Identifier(schema, name)), {"stale": stale}
+            _FINGERPRINT.format(
+                columns=_list(columns), table=sql.Identifier(schema, name), stream=sql.Identifier(KEYS[table][0])
+            ),
+            {"stale": stale},
         ).fetchone()
         for name in (table, table + SUFFIX)
     ]
@@ -83,8 +86,8 @@ def _differing_rows(
     connection: Connection[Any], schema: str, table: str, columns: Sequence[str], stale: Sequence[Any]
 ) -> list[Difference]:
     statement = _COMPARE.format(
-        keys=_list(KEYS[table]),
         stream=sql.Identifier(KEYS[table][0]),
+        keys=_list(KEYS[table]),
         old=sql.Identifier(schema, table),
         new=sql.Identifier(schema, table + SUFFIX),
         old_columns=_list(columns, "o"),

@@ -7,7 +7,7 @@ projection is rebuilt; the others go on, and writes never wait.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import psycopg
@@ -26,7 +26,7 @@ _PAUSE_LIMIT_SECONDS = 5.0
 
 
 class CatchUp(Protocol):
-    """A projection that catches up: its name, the tables that are its own, and how it takes events."""
+    """A projection that catches up: its name, the tables that are its own, and which events it takes, and how."""
 
     @property
     def name(self) -> str:
@@ -35,6 +35,10 @@ class CatchUp(Protocol):
     @property
     def tables(self) -> Sequence[str]:
         """The tables that only it writes."""
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics of the events that it takes; all others only move its position."""
 
     def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
         """Write what the events change, in the caller's transaction. Whatever it raises stops the projection."""
@@ -132,6 +136,7 @@ class Engine:
                 return 0
             rows = self._reader.rows(connection, after=position, limit=limit)
             if rows:
-                projection.apply(connection, [self._reader.decode(row) for row in rows])
+                taken = [self._reader.decode(row) for row in rows if row.topic in projection.topics]
+                projection.apply(connection, taken)
                 self._positions.move(connection, projection.name, rows[-1].position)
             return len(rows)

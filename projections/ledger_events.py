@@ -3,7 +3,7 @@
 How stored JSON becomes an event is the ledger's business, so the reader is given a function for it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -76,10 +76,15 @@ class EventReader:
         event = self._decode(row.topic, row.state)
         return LedgerEvent(row.position, row.stream_id, row.version, row.recorded_at, event)
 
-    def events(
-        self, connection: Connection[Any], *, after: int, until: int, chunk: int
-    ) -> Iterator[Sequence[LedgerEvent]]:
-        """The events behind a position up to another one, in chunks. Raises MissingEvent, ValueError."""
-        while after < until and (rows := self.rows(connection, after=after, until=until, limit=chunk)):
-            yield [self.decode(row) for row in rows]
-            after = rows[-1].position
+    def events_of(
+        self, connection: Connection[Any], topics: Collection[str], *, until: int, chunk: int
+    ) -> Iterator[tuple[int, Sequence[LedgerEvent]]]:
+        """The events of some topics up to a position, a range of positions at a time, each with where it ends.
+
+        Raises ValueError for one that cannot be read.
+        """
+        for after in range(0, until, chunk):
+            end = min(after + chunk, until)
+            bounds = {"after": after, "until": end, "topics": list(topics)}
+            rows = connection.execute(self._queries["select_events_of_topics"], bounds)
+            yield end, [self.decode(StoredRow(*row)) for row in rows]

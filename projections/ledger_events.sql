@@ -10,3 +10,10 @@ SELECT notification_id, originator_id, originator_version, recorded_at, topic, s
 FROM {schema}.ledger_events
 WHERE notification_id > %(after)s AND notification_id <= %(until)s
 ORDER BY notification_id LIMIT %(limit)s
+
+-- name: select_events_of_topics
+-- The events of some topics in a range of positions, in order.
+SELECT notification_id, originator_id, originator_version, recorded_at, topic, state
+FROM {schema}.ledger_events
+WHERE notification_id > %(after)s AND notification_id <= %(until)s AND topic = ANY(%(topics)s)
+ORDER BY notification_id

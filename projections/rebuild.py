@@ -30,7 +30,7 @@ from services.sql import Queries, load_queries
 
 INLINE = ("balance", "renewal", "charges")
 SWAP_EVENTS_LIMIT = 1_000
-_CHUNK_EVENTS = 5_000
+_POSITIONS_AT_A_TIME = 100_000
 _REVERSALS_AT_A_TIME = 1_000
 _SWAP_PAUSE_LIMIT_SECONDS = 5.0
 
@@ -165,11 +165,13 @@ class Rebuild:
         for projection in self._staged_catch_ups:
             if isinstance(projection, Usage):
                 continue
-            count = self._counted(f"Reading events for {projection.name}", until)
-            for events in self._reader.events(connection, after=0, until=until, chunk=_CHUNK_EVENTS):
+            stage = f"Reading events for {projection.name}"
+            for end, events in self._reader.events_of(
+                connection, projection.topics, until=until, chunk=_POSITIONS_AT_A_TIME
+            ):
                 with connection.transaction():
                     projection.apply(connection, events)
-                count(len(events))
+                self._on_progress(Progress(stage, end, until))
 
     def _follow(self, connection: Connection[Any], tail: Tail) -> None:
         """Take the newest events until few are left for the swap, or for as long as writers outrun it."""

@@ -54,7 +54,7 @@ class Tail:
         if "charges" in self._tables:
             self.take_charges(connection, events)
         for projection in self._catch_ups:
-            projection.apply(connection, events)
+            projection.apply(connection, [each for each in events if type(each.event).__name__ in projection.topics])
         return events[-1].position
 
     def take_charges(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:

@@ -16,6 +16,7 @@ class Disputes:
 
     name = "disputes"
     tables = ("disputes",)
+    topics = frozenset((DisputeOpened.__name__, DisputeResolved.__name__))
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries

@@ -19,6 +19,7 @@ class Usage:
 
     name = "usage"
     tables = ("usage",)
+    topics = frozenset((GenerationCharged.__name__, ChargeReversed.__name__))
 
     def __init__(self, queries: Queries, decode: Decode) -> None:
         self._queries = queries

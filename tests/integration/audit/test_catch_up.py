@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import psycopg
@@ -19,6 +19,7 @@ from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.sql import load_queries
 from services.subscription.commands import ChargeGeneration, StartSubscription
+from services.subscription.events import Event
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import BY, Lives
 
@@ -50,6 +51,7 @@ class Counted:
 
     name = "counted"
     tables = ("counted",)
+    topics = frozenset(kind.__name__ for kind in get_args(Event))
 
     def __init__(self, fails_at: int = 0) -> None:
         self.fails_at = fails_at
@@ -153,14 +155,20 @@ def test_a_bad_event_stops_its_projection_by_name_and_nothing_else(
 def test_an_event_that_cannot_be_read_is_named(
     ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]
 ) -> None:
-    Lives(ledger, clock).start(2)
+    lives = Lives(ledger, clock)
+    lives.start(2)
+    lives.go_on(30)
     connection.execute("SET session_replication_role = replica")
-    connection.execute("UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id = 3")
+    (position,) = connection.execute(
+        "SELECT max(notification_id) FROM tallystick.ledger_events WHERE topic = 'GenerationCharged'"
+    ).fetchone() or (0,)
+    spoil = "UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id IN (1, %s)"
+    connection.execute(spoil, [position])
 
     assert not engine(database_url, usage()).catch_up(connection, patience_seconds=60)
 
     stopped = lag_of(connection, "usage")
-    assert stopped.stopped_at_position == 3
+    assert stopped.stopped_at_position == position, "and not 1, which is no event of usage"
     assert stopped.stopped_because is not None
     assert "UnreadableEvent" in stopped.stopped_because
 

@@ -221,7 +221,7 @@ def test_a_projection_that_was_stopped_goes_on_after_its_rebuild(
     rebuild(database_url, ["usage"])
 
     assert rows(connection) == before
-    (lag,) = Positions(SCHEMA).lags(connection)
+    lag = next(lag for lag in Positions(SCHEMA).lags(connection) if lag.projection == "usage")
     assert (lag.lag_events, lag.stopped_at_position) == (0, None)
     lives.go_on(20)
     assert projector(database_url).catch_up(connection, patience_seconds=60)

@@ -19,7 +19,7 @@ def test_it_says_what_it_did_and_what_had_been_wrong(
 
     done = tallystick(database_url, tmp_path, "rebuild", "--all")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Rebuilt balance, renewal, charges, usage from ")
+    assert done.stdout.startswith("Rebuilt balance, renewal, charges, usage, disputes from ")
     assert done.stderr.startswith("Reading events ..."), "plain lines, since this is no terminal"
 
     with psycopg.connect(database_url) as connection:
