@@ -4,6 +4,7 @@ What it takes is read from its signature; `services/http/openapi.py` makes one d
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -14,12 +15,16 @@ _KEY = "documentation"
 
 
 class Shown(NamedTuple):
-    """An answer: the type of its body, an example, and the headers that come with it."""
+    """An answer: the type of its body, an example, and the headers that come with it.
+
+    `streams` has examples of the same in other forms, by media type, which the client gets where its `Accept` asks so.
+    """
 
     content: Any
     example: Any
     headers: tuple[str, ...] = ()
     media_type: str = "application/json"
+    streams: Mapping[str, str] = MappingProxyType({})
 
 
 class Documentation(NamedTuple):

@@ -26,6 +26,7 @@ from services.http.problems import (
     UnknownCharge,
 )
 from services.http.readiness import Readiness
+from services.http.reply import encode
 from services.http.requests import (
     CancelRequest,
     ChargeRequest,
@@ -226,6 +227,19 @@ REFUSAL = StoredRefusal(
     version=267,
     refused_at=_CHARGED,
 )
+CHARGE_STREAMS = {
+    "text/csv": "position,subscription_id,version,generation_id,charged_at,status,asset_type,model,duration_seconds,"
+    "count,resolution,characters,rate_card,rule,unit,quantity,credits_per_unit,credits,balance_before,balance_after,"
+    f"cycle_number\r\n1874,{_ID},3,track-7f3a,2026-02-03T09:15:12.345678Z,charged,music,lyria-3,180,1,,,2020-01,"
+    "per_track,track,1,150,150,40000,39850,1\r\n",
+    "application/x-ndjson": encode(CHARGE).decode() + "\n",
+}
+EVENT_STREAMS = {
+    "text/csv": "position,subscription_id,version,type,recorded_at,data,metadata,hash,previous_hash\r\n"
+    f'1,{_ID},2,CreditsGranted,2026-01-31T10:00:00Z,"{{""credits"":40000,""cycle_number"":1}}",'
+    f'"{{""key_id"":""k3v7m2qa"",""request_id"":""8rVbW2mJ4kQ1xZpN""}}",{EVENT.hash},{EVENT.previous_hash}\r\n',
+    "application/x-ndjson": encode(EVENT).decode() + "\n",
+}
 READY = Readiness("ready", database=True, migrations=True, writer_lane=True)
 NOT_READY = Readiness("not_ready", database=False, migrations=False, writer_lane=True)
 METRICS = (

@@ -225,10 +225,11 @@ def _problem_schema(refusal: type[Refusal], fields: Mapping[str, Any]) -> dict[s
 
 def _answer(shown: Shown, schemas: _Schemas) -> dict[str, Any]:
     content = {"schema": schemas[shown.content], "example": _plain(shown.example)}
+    streams = {form: {"schema": {"type": "string"}, "example": text} for form, text in shown.streams.items()}
     return {
         "description": "Done.",
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("Request-Id", *shown.headers)},
-        "content": {shown.media_type: content},
+        "content": {shown.media_type: content, **streams},
     }
 
 

@@ -13,6 +13,7 @@ from services.http import examples
 from services.http.calls import Auditor, Charger, Reader
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import Shown, documented
+from services.http.exports import JSON, Accepted, streamed
 from services.http.paging import BIGGEST, AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, UnknownCharge
@@ -29,6 +30,12 @@ from services.subscription.refusals import (
 )
 
 router = APIRouter(tags=["Charges"])
+
+CHARGE_COLUMNS = """
+    position subscription_id version generation_id charged_at status asset_type model duration_seconds count resolution
+    characters rate_card rule unit quantity credits_per_unit credits balance_before balance_after cycle_number
+""".split()
+"""The columns of charges in CSV; settings and price are spread over theirs."""
 
 
 class ChargesWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,17 +90,25 @@ async def charge_generation(
 @router.get(
     "/v1/subscriptions/{subscription_id}/charges",
     openapi_extra=documented(
-        {200: Shown(Page[Charge], examples.page_of(examples.CHARGE))}, refusals=(UnknownSubscription,)
+        {200: Shown(Page[Charge], examples.page_of(examples.CHARGE), streams=examples.CHARGE_STREAMS)},
+        refusals=(UnknownSubscription,),
     ),
 )
 def list_charges(
     call: Reader,
     subscription_id: SubscriptionId,
     wanted: Annotated[ChargesWanted, Depends(QueryOf(ChargesWanted))],
+    form: Accepted,
 ) -> Response:
-    """List the charges of a subscription, newest first."""
-    before = wanted.place(AtVersion, AtVersion(BIGGEST)).version
-    found = call.service.reads.charges(subscription_id, wanted.filter(), before=before, limit=wanted.one_more)
+    """List the charges of a subscription, newest first; as CSV or NDJSON, all of them in one stream."""
+    reads, of = call.service.reads, wanted.filter()
+
+    def fetch(before: int | None, limit: int) -> list[Charge]:
+        return reads.charges(subscription_id, of, before=BIGGEST if before is None else before, limit=limit)
+
+    if form != JSON:
+        return streamed(form, f"charges-{subscription_id}", CHARGE_COLUMNS, wanted, fetch, lambda last: last.version)
+    found = fetch(wanted.place(AtVersion, AtVersion(BIGGEST)).version, wanted.one_more)
     return wanted.page(found, lambda last: AtVersion(last.version))
 
 
@@ -111,14 +126,21 @@ def get_charge(call: Reader, subscription_id: SubscriptionId, generation_id: str
 @router.get(
     "/v1/charges",
     tags=["Audit"],
-    openapi_extra=documented({200: Shown(Page[Charge], examples.page_of(examples.CHARGE))}),
+    openapi_extra=documented(
+        {200: Shown(Page[Charge], examples.page_of(examples.CHARGE), streams=examples.CHARGE_STREAMS)}
+    ),
 )
 def list_all_charges(
-    call: Auditor, wanted: Annotated[AllChargesWanted, Depends(QueryOf(AllChargesWanted))]
+    call: Auditor, wanted: Annotated[AllChargesWanted, Depends(QueryOf(AllChargesWanted))], form: Accepted
 ) -> Response:
-    """List the charges of all subscriptions, newest first."""
-    before = wanted.place(AtPosition, AtPosition(BIGGEST)).position
-    found = call.service.reads.all_charges(
-        wanted.filter(), generation_id=wanted.generation_id, before=before, limit=wanted.one_more
-    )
+    """List the charges of all subscriptions, newest first; as CSV or NDJSON, all of them in one stream."""
+    reads, of, generation_id = call.service.reads, wanted.filter(), wanted.generation_id
+
+    def fetch(before: int | None, limit: int) -> list[Charge]:
+        below = BIGGEST if before is None else before
+        return reads.all_charges(of, generation_id=generation_id, before=below, limit=limit)
+
+    if form != JSON:
+        return streamed(form, "charges", CHARGE_COLUMNS, wanted, fetch, lambda last: last.position)
+    found = fetch(wanted.place(AtPosition, AtPosition(BIGGEST)).position, wanted.one_more)
     return wanted.page(found, lambda last: AtPosition(last.position))

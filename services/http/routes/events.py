@@ -10,12 +10,16 @@ from services.http import examples
 from services.http.calls import Auditor
 from services.http.decoding import QueryOf
 from services.http.documentation import Shown, documented
+from services.http.exports import JSON, Accepted, streamed
 from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.ledger.history import StoredEvent
 from services.subscription.refusals import UnknownSubscription
 
 router = APIRouter(tags=["Audit"])
+
+EVENT_COLUMNS = StoredEvent.__struct_fields__
+"""The columns of events in CSV; `data` and `metadata` are the JSON that is stored."""
 
 EventType = Annotated[
     str, Meta(pattern=r"^[A-Za-z]{1,64}\Z", description="Only events of this type.", examples=["GenerationCharged"])
@@ -51,14 +55,25 @@ def list_events(
     return wanted.page(found, lambda last: AtVersion(last.version))
 
 
-@router.get("/v1/events", openapi_extra=documented({200: Shown(Page[StoredEvent], examples.page_of(examples.EVENT))}))
+@router.get(
+    "/v1/events",
+    openapi_extra=documented(
+        {200: Shown(Page[StoredEvent], examples.page_of(examples.EVENT), streams=examples.EVENT_STREAMS)}
+    ),
+)
 def list_all_events(
-    call: Auditor, wanted: Annotated[LedgerEventsWanted, Depends(QueryOf(LedgerEventsWanted))]
+    call: Auditor, wanted: Annotated[LedgerEventsWanted, Depends(QueryOf(LedgerEventsWanted))], form: Accepted
 ) -> Response:
-    """List what was recorded in the whole ledger, in its order.
+    """List what was recorded in the whole ledger, in its order; as CSV or NDJSON, all of it in one stream.
 
     Positions have no gaps and are given in the order of commits: who follows them misses nothing.
     """
-    after = wanted.place(AtPosition, AtPosition(wanted.after_position)).position
-    found = call.service.reads.all_events(after_position=after, topic=wanted.topic, limit=wanted.one_more)
+
+    def fetch(after: int | None, limit: int) -> list[StoredEvent]:
+        above = wanted.after_position if after is None else after
+        return call.service.reads.all_events(after_position=above, topic=wanted.topic, limit=limit)
+
+    if form != JSON:
+        return streamed(form, "events", EVENT_COLUMNS, wanted, fetch, lambda last: last.position)
+    found = fetch(wanted.place(AtPosition, AtPosition(wanted.after_position)).position, wanted.one_more)
     return wanted.page(found, lambda last: AtPosition(last.position))

@@ -1,0 +1,117 @@
+"""Whole lists as streams, for spreadsheets and pipelines: `text/csv` and `application/x-ndjson`.
+
+A stream is read page by page, each page a query of its own that goes on behind the last row. So a million rows take the
+memory of one page, hold no connection and no transaction while a slow client reads, and need nothing of a connection
+pooler. Positions and versions have no gaps and never change, so nothing is left out and nothing comes twice.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+
+from fastapi import Depends
+from msgspec import Raw, Struct, to_builtins
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from services.http.paging import LIMIT_DEFAULT, Paging
+from services.http.problems import invalid
+from services.http.reply import encode
+
+T = TypeVar("T", bound=Struct)
+
+PAGE_ROWS = 1_000
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+NDJSON: Final = "application/x-ndjson"
+
+Format = Literal["application/json", "text/csv", "application/x-ndjson"]
+Place = Any
+"""Where a page begins: a version or a position."""
+
+
+async def accepted_format(request: Request) -> Format:
+    """The form that the client likes best; JSON, unless it names another one and likes that better."""
+    liked = dict.fromkeys(get_args(Format), 0.0)
+    for each in request.headers.get("accept", JSON).lower().split(","):
+        media_type, *parameters = (part.strip() for part in each.split(";"))
+        known = JSON if media_type in {"*/*", "application/*"} else media_type
+        if known in liked:
+            liked[known] = max(liked[known], _quality(parameters))
+    best: Format = max(get_args(Format), key=lambda form: liked[form])  # of equals the first, which is JSON
+    return best
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    for each in parameters:
+        name, _, value = each.partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+Accepted = Annotated[Format, Depends(accepted_format)]
+
+
+def streamed(
+    form: Format,
+    name: str,
+    columns: Sequence[str],
+    wanted: Paging,
+    fetch: Callable[[Place | None, int], Sequence[T]],
+    place_of: Callable[[T], Place],
+) -> Response:
+    """A whole list as a stream: a line each, in CSV after a line of names. `name` is that of the file.
+
+    `fetch` gives the rows behind a place, at most so many; behind None are the first. Raises Problem, also what reading
+    the first rows raises; a failure after that breaks the connection off, so that nobody takes a part for the whole.
+    """
+    for parameter, is_given in (("cursor", wanted.cursor is not None), ("limit", wanted.limit != LIMIT_DEFAULT)):
+        if is_given:
+            raise invalid(parameter, "is not for a stream, which has everything")
+    pages = _pages(fetch(None, PAGE_ROWS), fetch, place_of)
+    lines = _csv(columns, pages) if form == CSV else _ndjson(pages)
+    file_name = f"{name}.{'csv' if form == CSV else 'ndjson'}"
+    headers = {"content-disposition": f'attachment; filename="{file_name}"', "vary": "Accept"}
+    return StreamingResponse(lines, media_type=form, headers=headers)
+
+
+def _pages(
+    page: Sequence[T], fetch: Callable[[Place | None, int], Sequence[T]], place_of: Callable[[T], Place]
+) -> Iterator[Sequence[T]]:
+    yield page
+    while len(page) == PAGE_ROWS:
+        page = fetch(place_of(page[-1]), PAGE_ROWS)
+        yield page
+
+
+def _ndjson(pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:
+    for page in pages:
+        yield b"".join(encode(item) + b"\n" for item in page)
+
+
+def _csv(columns: Sequence[str], pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:
+    """Lines as RFC 4180 has them. An object in a field is spread over columns of its keys; null is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    for page in pages:
+        writer.writerows(map(_cells, page))
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+
+
+def _cells(item: Struct) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for name in item.__struct_fields__:
+        value = getattr(item, name)
+        if isinstance(value, Struct):
+            cells.update(to_builtins(value))
+        else:
+            cells[name] = bytes(value).decode() if isinstance(value, Raw) else to_builtins(value)
+    return cells

@@ -1,0 +1,232 @@
+"""Whole lists as streams, in forms for spreadsheets and pipelines."""
+
+import csv
+import io
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from services.http import exports
+from tests.acceptance.server import Customer, Server
+from tests.conftest import SettableClock
+
+CSV, NDJSON = "text/csv", "application/x-ndjson"
+PATHS = ["/v1/charges", "/v1/subscriptions/{id}/charges", "/v1/events"]
+
+
+@pytest.fixture
+def customer(http: httpx.Client, clock: SettableClock, monkeypatch: pytest.MonkeyPatch) -> Customer:
+    """Seven charges on three days, read three rows at a time."""
+    monkeypatch.setattr(exports, "PAGE_ROWS", 3)
+    customer = Customer.with_plan(http, "ai-suite-40000-monthly")
+    for _ in range(3):
+        customer.charge("lyria-3", duration_seconds=61.5)
+        customer.charge("example-image-1", resolution="2048x2048")
+        clock.advance(days=1)
+    customer.try_charge("lyria-3-pro", "odd.name:1")
+    return customer
+
+
+def get(http: httpx.Client, path: str, accept: str, **query: Any) -> httpx.Response:
+    answer = http.get(path, params=query, headers={"Accept": accept})
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def listed(http: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
+    """All of a list, by its pages."""
+    data: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = http.get(path, params={**query, "limit": 2, **({"cursor": cursor} if cursor else {})}).json()
+        data += page["data"]
+        if (cursor := page["next_cursor"]) is None:
+            return data
+
+
+def parsed(text: str) -> Iterator[dict[str, str]]:
+    return csv.DictReader(io.StringIO(text, newline=""))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_stream_of_json_lines_has_what_the_pages_have(customer: Customer, path: str) -> None:
+    path = path.format(id=customer.subscription_id)
+
+    answer = get(customer.http, path, NDJSON)
+
+    assert answer.headers["content-type"] == NDJSON
+    assert [json.loads(line) for line in answer.text.splitlines()] == listed(customer.http, path)
+
+
+@pytest.mark.parametrize("path", PATHS[:2])
+def test_charges_as_csv_have_a_column_for_each_fact(customer: Customer, path: str) -> None:
+    path = path.format(id=customer.subscription_id)
+
+    answer = get(customer.http, path, CSV)
+
+    assert answer.headers["content-type"] == f"{CSV}; charset=utf-8"
+    assert answer.headers["content-disposition"].endswith('.csv"')
+    assert answer.text.count("\r\n") == 8
+    rows = list(parsed(answer.text))
+    for row, charge in zip(rows, listed(customer.http, path), strict=True):
+        flat = {**charge, **charge.pop("settings"), **charge.pop("price")}
+        flat = {name: value for name, value in flat.items() if not isinstance(value, dict)}
+        assert {name: value for name, value in row.items() if value} == {
+            name: str(value) for name, value in flat.items()
+        }
+
+
+def test_events_as_csv_carry_the_json_that_is_stored(customer: Customer) -> None:
+    rows = list(parsed(get(customer.http, "/v1/events", CSV).text))
+    events = listed(customer.http, "/v1/events")
+
+    assert [json.loads(row["data"]) for row in rows] == [event["data"] for event in events]
+    assert [(row["position"], row["type"], row["hash"]) for row in rows] == [
+        (str(event["position"]), event["type"], event["hash"]) for event in events
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"model": "lyria-3"}, 3),
+        ({"asset_type": "image"}, 3),
+        ({"cycle": 1}, 7),
+        ({"cycle": 2}, 0),
+        ({"from": "2026-01-16T12:00:00Z"}, 5),
+        ({"to": "2026-01-16T12:00:00Z"}, 2),
+        ({"from": "2026-01-16T12:00:00Z", "to": "2026-01-17T12:00:00Z", "asset_type": "music"}, 1),
+        ({"generation_id": "odd.name:1"}, 1),
+    ],
+)
+def test_every_filter_holds_for_a_stream(customer: Customer, query: dict[str, str], count: int) -> None:
+    answer = get(customer.http, "/v1/charges", NDJSON, **query)
+
+    assert [json.loads(line) for line in answer.text.splitlines()] == listed(customer.http, "/v1/charges", **query)
+    assert len(answer.text.splitlines()) == count
+    assert len(list(parsed(get(customer.http, "/v1/charges", CSV, **query).text))) == count
+
+
+def test_events_of_one_type_behind_a_position(customer: Customer) -> None:
+    query = {"type": "GenerationCharged", "after_position": 4}
+
+    answer = get(customer.http, "/v1/events", NDJSON, **query)
+
+    assert [json.loads(line)["position"] for line in answer.text.splitlines()] == [5, 6, 7, 8, 9]
+
+
+def test_a_stream_of_nothing_is_empty(http: httpx.Client) -> None:
+    assert get(http, "/v1/charges", NDJSON).text == ""
+    assert get(http, "/v1/charges", CSV).text.startswith("position,subscription_id,")
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("text/html", "application/json"),
+        ("application/*, text/csv;q=0.5", "application/json"),
+        ("text/csv, application/json", "application/json"),
+        ("application/json;q=0.5, text/csv;q=0.9", CSV),
+        ("TEXT/CSV", CSV),
+        ("text/csv;q=0.5, application/x-ndjson", NDJSON),
+        ("text/csv;q=nonsense", "application/json"),
+    ],
+)
+def test_the_client_gets_what_it_likes_best(customer: Customer, accept: str, media_type: str) -> None:
+    answer = get(customer.http, "/v1/charges", accept)
+
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+
+
+@pytest.mark.parametrize("parameter", [{"cursor": "x"}, {"limit": 5}])
+def test_a_stream_has_no_pages(customer: Customer, parameter: dict[str, Any]) -> None:
+    answer = customer.http.get("/v1/charges", params=parameter, headers={"Accept": CSV})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == next(iter(parameter))
+
+
+def test_what_is_wrong_is_said_before_the_stream_begins(server: Server, customer: Customer) -> None:
+    unknown = "/v1/subscriptions/00000000-0000-0000-0000-000000000001/charges"
+
+    answer = customer.http.get(unknown, headers={"Accept": NDJSON})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    with server.client("read") as reader:
+        assert reader.get("/v1/charges", headers={"Accept": CSV}).status_code == 403
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("path", "accept"), [("/v1/charges", CSV), ("/v1/charges", NDJSON), ("/v1/events", NDJSON)])
+def test_two_hundred_thousand_rows_take_the_memory_of_a_page(
+    http: httpx.Client, database_url: str, path: str, accept: str
+) -> None:
+    customer = Customer.with_plan(http, "ai-suite-40000-monthly")
+    customer.charge("lyria-3")
+    _fill(database_url, customer.subscription_id, 20_000)
+    _drain(http, path, accept)  # what is made once is made
+    _fill(database_url, customer.subscription_id, 180_000)
+
+    peak = _Peak()
+    with peak:
+        rows, size_bytes = _drain(http, path, accept)
+
+    assert rows >= 200_000
+    assert size_bytes > 30_000_000
+    assert peak.growth_bytes < 15_000_000
+
+
+def _fill(database_url: str, subscription_id: str, count: int) -> None:
+    """Copy the stream's last charge so many times, as events and as charges."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "WITH newest AS (SELECT max(notification_id) AS at FROM tallystick.ledger_events), copied AS ("
+            " INSERT INTO tallystick.ledger_events (notification_id, originator_version, recorded_at, originator_id,"
+            " topic, previous_hash, state) SELECT newest.at + n, newest.at + n, recorded_at, originator_id, topic,"
+            " previous_hash, convert_to(jsonb_set(convert_from(state, 'UTF8')::jsonb, '{data,generation_id}',"
+            " to_jsonb('copy-' || newest.at + n))::text, 'UTF8') FROM newest, tallystick.ledger_events,"
+            " generate_series(1, %(count)s) AS n WHERE originator_id = %(id)s AND originator_version = 3"
+            " RETURNING originator_id, originator_version)"
+            " INSERT INTO tallystick.charges (subscription_id, generation_id, version)"
+            " SELECT originator_id, 'copy-' || originator_version, originator_version FROM copied",
+            {"id": subscription_id, "count": count},
+        )
+        connection.execute("ANALYZE tallystick.ledger_events, tallystick.charges")
+
+
+def _drain(http: httpx.Client, path: str, accept: str) -> tuple[int, int]:
+    """Read a stream and keep nothing; how many lines and bytes it had."""
+    lines = size_bytes = 0
+    with http.stream("GET", path, headers={"Accept": accept}, timeout=600) as answer:
+        for chunk in answer.iter_bytes():
+            lines += chunk.count(b"\n")
+            size_bytes += len(chunk)
+    return lines, size_bytes
+
+
+class _Peak:
+    """The most memory that this process, in which the server runs, takes beyond what it began with."""
+
+    growth_bytes = 0
+
+    def __enter__(self) -> None:
+        self._process, self._done = psutil.Process(os.getpid()), threading.Event()
+        self._began_bytes = self._process.memory_info().rss
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.01):
+            self.growth_bytes = max(self.growth_bytes, self._process.memory_info().rss - self._began_bytes)
