@@ -8,6 +8,7 @@ from services.http.commands import Charging
 from services.http.metrics import Metrics
 from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
+from services.kept_answers import KeptAnswers
 from services.ledger.as_of import AsOf
 from services.ledger.what_if import WhatIf
 
@@ -24,6 +25,7 @@ class Service:
     readiness: ReadinessCheck
     as_of: AsOf
     what_if: WhatIf
+    kept_answers: KeptAnswers
 
     @staticmethod
     def on(backend: Backend) -> "Service":
@@ -39,4 +41,5 @@ class Service:
             readiness=ReadinessCheck(backend),
             as_of=as_of,
             what_if=WhatIf(application.recorder, as_of, backend.schema, backend.catalogue),
+            kept_answers=KeptAnswers(backend.reads, backend.schema, backend.clock),
         )

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from services.http.routes import (
     balances,
+    batches,
     catalogue,
     charges,
     events,
@@ -19,6 +20,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     subscriptions.router,
     balances.router,
     charges.router,
+    batches.router,
     quotes.router,
     plan_changes.router,
     catalogue.router,
