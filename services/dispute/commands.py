@@ -28,3 +28,4 @@ class ResolveDispute(Struct, frozen=True):
 
 
 DisputeCommand = OpenDispute | ResolveDispute
+DISPUTE_COMMANDS = (OpenDispute, ResolveDispute)

@@ -16,7 +16,7 @@ from services.http.exchange import Exchange, exchange_of
 from services.http.service import Service
 from services.http.signatures import takes_query
 from services.keys import Key
-from services.subscription.commands import Command
+from services.ledger.submission import AnyCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Call:
     def carry_out(
         self,
         subscription_id: UUID,
-        command: Command,
+        command: AnyCommand,
         wanted: Struct,
         *,
         expected_version: int | None = None,

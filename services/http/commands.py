@@ -16,8 +16,17 @@ from services.http.requests import ChargeRequest
 from services.keys import Key
 from services.ledger.ledger import AsyncGate, Ledger
 from services.ledger.records import Metadata
-from services.ledger.submission import Answer, Charged, Done, Failed, IdempotencyKey, Refused, Repeated
-from services.subscription.commands import Command
+from services.ledger.submission import (
+    Answer,
+    AnyCommand,
+    Charged,
+    Disputed,
+    Done,
+    Failed,
+    IdempotencyKey,
+    Refused,
+    Repeated,
+)
 
 RenderDone = Callable[[Done], Reply]
 
@@ -51,7 +60,7 @@ class Charging:
 def carry_out(
     ledger: Ledger,
     subscription_id: UUID,
-    command: Command,
+    command: AnyCommand,
     wanted: Struct,
     exchange: Exchange,
     key: Key,
@@ -83,6 +92,9 @@ def reply_to(answer: Answer, request_id: str, render: RenderDone) -> Reply:
             return Problem(refusal).reply(request_id)
         case Done():
             return render(answer)
+        case Disputed(dispute, is_new):
+            headers = {"location": f"/v1/disputes/{dispute.dispute_id}"} if is_new else {}
+            return Reply(201 if is_new else 200, encode(dispute), headers)
         case Repeated(kept):
             return read_back(kept)
         case Failed():

@@ -14,20 +14,26 @@ from uuid import UUID
 import psycopg
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import Connection
 from psycopg.generators import send
 
 from projections.charges.view import Charge, charge_view
 from services.catalogue import Catalogue
+from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
+from services.dispute.decide import DisputedCharge
+from services.dispute.decide import decide as decide_dispute
+from services.ledger.disputes import view_of
 from services.ledger.heads import Heads
 from services.ledger.lookups import Lookups, OriginalCharge
-from services.ledger.mapper import next_event
+from services.ledger.mapper import next_dispute_event, next_event
 from services.ledger.recorder import LedgerRecorder
-from services.ledger.records import Recorded, StreamHead, extend
+from services.ledger.records import AnyRecorded, DisputeHead, StreamHead, extend, extend_dispute
 from services.ledger.submission import (
     Answer,
     Attempt,
     Charged,
+    Disputed,
     Done,
     Failed,
     GenerationIdConflict,
@@ -43,7 +49,7 @@ from services.subscription.boundaries import due_events
 from services.subscription.commands import ChargeGeneration, RecordDue, StartSubscription
 from services.subscription.decide import decide, is_same_charge
 from services.subscription.events import Event, GenerationCharged
-from services.subscription.refusals import Refusal, VersionMismatch
+from services.subscription.refusals import Refusal, UnknownSubscription, VersionMismatch
 
 log = structlog.get_logger()
 
@@ -82,7 +88,9 @@ class Batch:
         self._answered: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._clocks: dict[str, datetime] = {}
         self._now = workplace.clock()
-        self._recorded: list[Recorded] = []
+        self._disputes: dict[UUID, DisputeHead] = {}
+        self._given_back: set[tuple[UUID, str]] = set()
+        self._recorded: list[AnyRecorded] = []
         self._refusals: list[RefusalRow] = []
         self._kept_answers: list[KeptAnswer] = []
         self.attempts: dict[int, Attempt] = {}
@@ -113,7 +121,7 @@ class Batch:
     def _snapshots_due(self) -> list[StreamHead]:
         interval = self._at.snapshot_interval
         ids = {each.originator_id for each in self._recorded if each.originator_version % interval == 0}
-        return [self._heads[id] for id in ids]
+        return [self._heads[id] for id in ids if id in self._heads]
 
     def _lock_and_look_up(self) -> None:
         queries, run = self._at.recorder.queries, self._connection.execute
@@ -147,6 +155,7 @@ class Batch:
         """Decide one command; a defect that it meets is its own answer and leaves nothing of it behind."""
         id = submission.subscription_id
         head, recorded, refusals = self._heads.get(id), len(self._recorded), len(self._refusals)
+        disputes, given_back = self._disputes.copy(), self._given_back.copy()
         try:
             return self._happened_already(submission) or self._answer(place, submission)
         except psycopg.Error:
@@ -154,6 +163,7 @@ class Batch:
         except Exception as defect:
             log.exception("a command met a defect", command=type(submission.command).__name__)
             del self._recorded[recorded:], self._refusals[refusals:]
+            self._disputes, self._given_back = disputes, given_back
             if head is not None:
                 self._heads[id] = head
             else:
@@ -198,6 +208,8 @@ class Batch:
             head = self._heads[id]
             if submission.expected_version not in (None, head.version):
                 return self._keep_answer(submission, Refused(VersionMismatch(head.version)))
+        if isinstance(command, DISPUTE_COMMANDS):
+            return self._dispute(place, submission, command, now, first)
         decision = decide(head.state if head else None, command, now, self._at.catalogue)
         if isinstance(decision, Refusal):
             if isinstance(command, ChargeGeneration) and head is not None:
@@ -209,6 +221,42 @@ class Batch:
         answer = self._carried_out(submission, happened, now)
         if len(self._recorded) > first:
             self.attempts[place] = Attempt(self._recorded[first].stored, lambda own: answer(own - first - 1))
+        return answer
+
+    def _dispute(
+        self, place: int, submission: Submission, command: DisputeCommand, now: datetime, first: int
+    ) -> PendingAnswer:
+        """Decide a command on a dispute; what it does to the charge is recorded on the subscription's stream."""
+        id, dispute_id = submission.subscription_id, command.dispute_id
+        if (subscription := self._heads.get(id)) is None:
+            return self._keep_answer(submission, Refused(UnknownSubscription()))
+        # A charge of this same batch is not answered yet, so nobody can know of it.
+        original = self._found.charge(id, command.generation_id)
+        is_reversed = original is not None and (original.is_reversed or (id, command.generation_id) in self._given_back)
+        charge = None
+        if original is not None:
+            charge = DisputedCharge(id, original.event, original.version, is_reversed)
+        dispute = self._disputes.get(dispute_id) or self._found.dispute(dispute_id)
+        state = dispute.state if dispute else None
+        decided = decide_dispute(state, command, charge, subscription.state, now, self._at.catalogue)
+        if isinstance(decided, Refusal):
+            return self._keep_answer(submission, Refused(decided))
+        for event in decided.on_subscription:
+            self._append(submission, event, now)
+            self._given_back.add((id, command.generation_id))
+        for each in decided.on_dispute:
+            recorded = next_dispute_event(dispute_id, dispute, each, submission.metadata, now)
+            dispute = extend_dispute(dispute, (recorded,))
+            self._recorded.append(recorded)
+        assert dispute is not None
+        assert original is not None
+        self._disputes[dispute_id] = dispute
+        shown = original.view(0)
+        if decided.on_subscription:
+            shown = replace(shown, status="reversed")
+        is_new = isinstance(command, OpenDispute)
+        answer = self._keep_answer(submission, Disputed(view_of(dispute, shown), is_new))
+        self.attempts[place] = Attempt(self._recorded[first].stored, lambda own: answer(own - first - 1))
         return answer
 
     def _original(self, id: UUID, generation_id: str) -> OriginalCharge | None:
@@ -230,7 +278,8 @@ class Batch:
             charged = self._recorded[-1].event
             assert isinstance(charged, GenerationCharged)
             self._keep(submission, b"")
-            self._originals[id, command.generation_id] = OriginalCharge(charged, view)
+            version = self._recorded[-1].originator_version
+            self._originals[id, command.generation_id] = OriginalCharge(charged, view, version)
             return lambda base: Charged(view(base))
         return self._keep_answer(submission, Done(id, self._heads[id].state, now, event_count))
 
@@ -271,7 +320,7 @@ def _replay(before: OriginalCharge, command: ChargeGeneration) -> PendingAnswer:
     return lambda base: Refused(GenerationIdConflict(before.view(base)))
 
 
-def _charge_at(recorded: Recorded, ordinal: int) -> Callable[[int], Charge]:
+def _charge_at(recorded: AnyRecorded, ordinal: int) -> Callable[[int], Charge]:
     event, stored = recorded.event, recorded.stored
     assert isinstance(event, GenerationCharged)
     return lambda base: charge_view(

@@ -18,10 +18,9 @@ from services.ledger.heads import Heads
 from services.ledger.lane import WriterLane
 from services.ledger.records import Metadata
 from services.ledger.snapshots import SnapshotWriter
-from services.ledger.submission import Answer, IdempotencyKey, Submission
+from services.ledger.submission import Answer, AnyCommand, IdempotencyKey, Submission
 from services.ledger.writes import Writes
 from services.sql import load_queries
-from services.subscription.commands import Command
 
 KEPT_HEADS = 50_000
 SNAPSHOT_INTERVAL = 200
@@ -73,7 +72,7 @@ class Ledger:
     def execute(
         self,
         subscription_id: UUID,
-        command: Command,
+        command: AnyCommand,
         metadata: Metadata,
         *,
         expected_version: int | None = None,
@@ -108,7 +107,7 @@ class AsyncGate:
     async def execute(
         self,
         subscription_id: UUID,
-        command: Command,
+        command: AnyCommand,
         metadata: Metadata,
         idempotency: IdempotencyKey | None = None,
         *,

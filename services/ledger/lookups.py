@@ -1,4 +1,4 @@
-"""What a batch looks up before it decides, each in one query: earlier charges, kept answers, commits that were lost."""
+"""What a batch looks up before it decides, each in one query: earlier charges, disputes, kept answers, lost commits."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,8 +8,11 @@ from msgspec import Struct
 from psycopg import Connection
 
 from projections.charges.view import Charge, charge_view
+from services.dispute.commands import DISPUTE_COMMANDS
+from services.ledger.disputes import fold_disputes
 from services.ledger.mapper import read_event
 from services.ledger.recorder import chained_event
+from services.ledger.records import ChainedEvent, DisputeHead
 from services.ledger.submission import Answer, Submission
 from services.sql import Queries
 from services.subscription.commands import ChargeGeneration
@@ -22,6 +25,8 @@ class OriginalCharge(Struct, frozen=True):
     event: GenerationCharged
     view: Callable[[int], Charge]
     """The charge, given the position before the batch's first event."""
+    version: int
+    is_reversed: bool = False
 
 
 class Lookups:
@@ -32,9 +37,11 @@ class Lookups:
         self._sent_charges = self._find(charges["find_charges"], "ids", "generation_ids", _generations(batch))
         self._sent_answers = self._find(ledger["find_answers"], "key_ids", "keys", _keys(batch))
         self._sent_events = self._find(ledger["find_events"], "ids", "versions", _lost_events(batch))
+        self._sent_disputes = self._find(ledger["select_tails"], "ids", "versions", _disputes(batch))
         self._charges: dict[tuple[UUID, str], Sequence[Any]] = {}
         self._answers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._positions: dict[bytes, int] = {}
+        self._disputes: dict[UUID, list[ChainedEvent]] = {}
 
     def read(self) -> None:
         """Take in what was found."""
@@ -45,11 +52,17 @@ class Lookups:
         for row in self._sent_events or ():
             stored = chained_event(row)
             self._positions[stored.hash] = stored.position or 0
+        for stored in map(chained_event, self._sent_disputes or ()):
+            self._disputes.setdefault(stored.originator_id, []).append(stored)
 
     def charge(self, subscription_id: UUID, generation_id: str) -> OriginalCharge | None:
         """The charge of a generation. Raises UnreadableEvent where it is stored but cannot be read."""
         row = self._charges.get((subscription_id, generation_id))
         return None if row is None else _stored_charge(row[:7], is_reversed=row[8])
+
+    def dispute(self, dispute_id: UUID) -> DisputeHead | None:
+        """The head of a dispute; None where there is no such dispute. Raises UnreadableEvent."""
+        return fold_disputes(self._disputes.get(dispute_id, ())).get(dispute_id)
 
     def answer(self, key_id: str, key: str) -> tuple[bytes, bytes] | None:
         """What was answered under a key: the hash of the request, and the answer as it was rendered."""
@@ -73,8 +86,12 @@ def _generations(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
     return {
         (each.subscription_id, each.command.generation_id)
         for each in batch
-        if isinstance(each.command, ChargeGeneration)
+        if isinstance(each.command, (ChargeGeneration, *DISPUTE_COMMANDS))
     }
+
+
+def _disputes(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
+    return {(each.command.dispute_id, 0) for each in batch if isinstance(each.command, DISPUTE_COMMANDS)}
 
 
 def _keys(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
@@ -97,4 +114,4 @@ def _stored_charge(event_row: Sequence[Any], *, is_reversed: bool) -> OriginalCh
         position=stored.position or 0,
         is_reversed=is_reversed,
     )
-    return OriginalCharge(event, lambda _base: charge)
+    return OriginalCharge(event, lambda _base: charge, stored.originator_version, is_reversed)

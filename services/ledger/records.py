@@ -75,6 +75,9 @@ class RecordedDispute(_Recorded, frozen=True):
     metadata: Metadata
 
 
+AnyRecorded = Recorded | RecordedDispute
+
+
 class StreamHead(Struct, frozen=True):
     """The newest end of a subscription's stream: its state, the hash of its last event, and when that was recorded.
 

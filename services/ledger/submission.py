@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from projections.charges.view import Charge
+from projections.disputes.view import Dispute
+from services.dispute.commands import DisputeCommand
 from services.ledger.records import ChainedEvent, Metadata
 from services.subscription.commands import Command
 from services.subscription.refusals import Refusal
@@ -32,6 +34,13 @@ class Done(Struct, frozen=True):
     state: Subscription
     at: datetime
     event_count: int
+
+
+class Disputed(Struct, frozen=True):
+    """The dispute was opened or resolved; with it, where it was upheld, its charge was given back."""
+
+    dispute: Dispute
+    is_new: bool
 
 
 class Repeated(Struct, frozen=True):
@@ -76,7 +85,10 @@ class Failed(Struct, frozen=True):
     may_have_happened: bool = False
 
 
-Answer = Charged | Done | Repeated | Refused | Failed
+Answer = Charged | Done | Disputed | Repeated | Refused | Failed
+
+AnyCommand = Command | DisputeCommand
+"""A command on a subscription, or on a dispute about one of its charges."""
 
 
 class IdempotencyKey(Struct, frozen=True):
@@ -88,10 +100,14 @@ class IdempotencyKey(Struct, frozen=True):
 
 
 class Submission(msgspec.Struct, eq=False):
-    """One command on its way through the lane; `deliver` is called once, from the lane's thread."""
+    """One command on its way through the lane; `deliver` is called once, from the lane's thread.
+
+    A dispute belongs to one subscription, whose id comes with the command, so that the lock on the subscription's row
+    is the dispute's as well.
+    """
 
     subscription_id: UUID
-    command: Command
+    command: AnyCommand
     metadata: Metadata
     deliver: Callable[["Submission", Answer], None]
     expected_version: int | None = None

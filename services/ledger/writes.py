@@ -13,7 +13,7 @@ from projections.balance import project as balance
 from projections.charges import project as charges
 from projections.renewal import project as renewal
 from services.ledger.recorder import LedgerRecorder, PendingPositions
-from services.ledger.records import Recorded, StreamHead
+from services.ledger.records import AnyRecorded, Recorded, StreamHead
 from services.sql import load_queries
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import ChargeReversed, GenerationCharged
@@ -63,7 +63,7 @@ class Writes:
     def send(
         self,
         connection: Connection[Any],
-        recorded: Sequence[Recorded],
+        recorded: Sequence[AnyRecorded],
         heads: Mapping[UUID, StreamHead],
         refusals: Iterable[RefusalRow],
         answers: Sequence[KeptAnswer],
@@ -76,10 +76,13 @@ class Writes:
             connection.execute(self._recorder.queries["insert_answers"], _answer_arrays(in_order))
         if not recorded:
             return None
-        self._send_charges(connection, recorded)
-        self._send_changed_terms(connection, recorded, heads)
+        of_subscriptions = [(ordinal, each) for ordinal, each in enumerate(recorded, 1) if isinstance(each, Recorded)]
+        self._send_charges(connection, [each for _, each in of_subscriptions])
+        self._send_changed_terms(connection, [each for _, each in of_subscriptions], heads)
         positions = self._recorder.append(connection, [each.stored for each in recorded])
-        self._send_balances(connection, recorded, heads)
+        if of_subscriptions:
+            ordinals = {each.originator_id: ordinal for ordinal, each in of_subscriptions}
+            self._send_balances(connection, len(recorded), ordinals, heads)
         return positions
 
     def _send_charges(self, connection: Connection[Any], recorded: Sequence[Recorded]) -> None:
@@ -115,12 +118,12 @@ class Writes:
             connection.execute(self._renewal["upsert_renewals"], _renewal_arrays(renewals))
 
     def _send_balances(
-        self, connection: Connection[Any], recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]
+        self, connection: Connection[Any], count: int, ordinals: Mapping[UUID, int], heads: Mapping[UUID, StreamHead]
     ) -> None:
-        ordinals = {each.originator_id: ordinal for ordinal, each in enumerate(recorded, start=1)}
+        """The counters of each subscription, and the position of its last event: that ordinal of all `count`."""
         states = [heads[id].state for id in ordinals]
         arrays = {
-            "count": len(recorded),
+            "count": count,
             "ids": list(ordinals),
             "versions": [state.version for state in states],
             "used": [state.used_credits for state in states],

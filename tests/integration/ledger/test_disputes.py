@@ -1,0 +1,197 @@
+"""Disputes through the write path: two streams in one transaction, and each charge given back once at most."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg import Connection
+
+from projections.disputes.view import Dispute, Resolution
+from services.database import connect
+from services.dispute.commands import OpenDispute, ResolveDispute
+from services.dispute.decide import R14
+from services.dispute.events import Outcome, Reason
+from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed, UnknownCharge, UnknownDispute
+from services.ledger.disputes import Disputes
+from services.ledger.ledger import Ledger
+from services.ledger.records import Metadata
+from services.ledger.submission import Charged, Disputed, Done, Refused
+from services.subscription.commands import CancelSubscription, ChargeGeneration, StartSubscription
+from services.subscription.events import CreditTo
+from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription
+from tests.conftest import SCHEMA, SettableClock
+
+BY = Metadata(key_id="support", request_id="request-1")
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection[Any]]:
+    with connect(database_url, autocommit=True) as opened:
+        yield opened
+
+
+class Support:
+    """A subscription with one charge of 150 credits, `track`, and what support does about it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.id = uuid4()
+        started = ledger.execute(self.id, StartSubscription("account-1", "ai-starter-16500-monthly"), BY)
+        assert isinstance(started, Done)
+        self.charge("track")
+
+    def charge(self, generation_id: str) -> None:
+        assert isinstance(self.ledger.execute(self.id, ChargeGeneration(generation_id, "lyria-3"), BY), Charged)
+
+    def open(self, reason: Reason = "duplicate", generation_id: str = "track") -> Dispute | Any:
+        command = OpenDispute(uuid4(), generation_id, reason, "Twice!")
+        return self._shown(self.ledger.execute(self.id, command, BY))
+
+    def resolve(self, dispute_id: UUID, outcome: Outcome = "upheld", to: CreditTo = "current_cycle") -> Dispute | Any:
+        command = ResolveDispute(dispute_id, "track", outcome, "So it is.", to)
+        return self._shown(self.ledger.execute(self.id, command, BY))
+
+    @staticmethod
+    def _shown(answer: object) -> object:
+        return (
+            answer.dispute
+            if isinstance(answer, Disputed)
+            else answer.refusal
+            if isinstance(answer, Refused)
+            else answer
+        )
+
+
+@pytest.fixture
+def support(ledger: Ledger) -> Support:
+    return Support(ledger)
+
+
+def balance(connection: Connection[Any], id: UUID) -> Any:
+    query = "SELECT granted_credits - used_credits + reversed_credits, version, position FROM tallystick.balance"
+    return connection.execute(query + " WHERE subscription_id = %s", [id]).fetchone()
+
+
+def test_an_upheld_dispute_and_its_reversal_are_one_transaction(support: Support, connection: Connection[Any]) -> None:
+    opened = support.open()
+    upheld = support.resolve(opened.dispute_id)
+
+    assert (opened.status, opened.version, opened.charge.status) == ("open", 1, "charged")
+    assert (upheld.status, upheld.version, upheld.charge.status) == ("upheld", 2, "reversed")
+    rows = connection.execute(
+        "SELECT topic, originator_id, xmin::text, notification_id FROM tallystick.ledger_events"
+        " WHERE topic IN ('ChargeReversed', 'DisputeResolved') ORDER BY notification_id"
+    ).fetchall()
+    assert [row[:2] for row in rows] == [("ChargeReversed", support.id), ("DisputeResolved", opened.dispute_id)]
+    assert rows[0][2] == rows[1][2]
+    assert balance(connection, support.id) == (16_500, 4, 5)
+    reversed_in = connection.execute("SELECT reversed_in_version FROM tallystick.charges").fetchone()
+    assert reversed_in == (4,)
+
+
+def test_what_was_answered_is_what_is_read(support: Support, connection: Connection[Any]) -> None:
+    disputes = Disputes(SCHEMA)
+    opened = support.open("wrong_price")
+
+    assert disputes.find(connection, opened.dispute_id) == opened
+    upheld = support.resolve(opened.dispute_id)
+    assert disputes.find(connection, opened.dispute_id) == upheld
+    assert disputes.find(connection, support.id) is None, "a subscription is no dispute"
+    assert disputes.find(connection, uuid4()) is None
+
+
+def test_an_unsatisfying_result_is_rejected_as_it_is_opened(support: Support, connection: Connection[Any]) -> None:
+    rejected = support.open("unsatisfied")
+
+    assert (rejected.status, rejected.version) == ("rejected", 2)
+    assert rejected.resolution == Resolution("rejected", R14, rule="R14")
+    assert support.resolve(rejected.dispute_id) == DisputeClosed()
+    assert balance(connection, support.id) == (16_350, 3, 3)
+
+
+def test_the_chain_of_a_dispute_is_its_own(support: Support, connection: Connection[Any]) -> None:
+    opened = support.open()
+    support.resolve(opened.dispute_id, "rejected")
+
+    head = Disputes(SCHEMA).head(connection, opened.dispute_id)
+    rows = connection.execute(
+        "SELECT originator_version, encode(previous_hash, 'hex') FROM tallystick.ledger_events"
+        " WHERE originator_id = %s ORDER BY originator_version",
+        [opened.dispute_id],
+    ).fetchall()
+
+    assert head is not None
+    assert [version for version, _ in rows] == [1, 2]
+    assert rows[0][1] == "00" * 32
+    assert rows[1][1] not in {"00" * 32, head.hash.hex()}
+
+
+def test_of_many_who_uphold_one_charge_one_succeeds(support: Support, connection: Connection[Any]) -> None:
+    opened = [support.open() for _ in range(8)]
+    with ThreadPoolExecutor(64) as clients:
+        answers = list(clients.map(lambda number: support.resolve(opened[number % 8].dispute_id), range(64)))
+
+    kinds = Counter(type(answer) for answer in answers)
+    assert kinds[Dispute] == 1
+    assert kinds[Dispute] + kinds[ChargeAlreadyReversed] + kinds[DisputeClosed] == 64
+    assert balance(connection, support.id)[0] == 16_500
+    reversals = connection.execute(
+        "SELECT count(*) FROM tallystick.ledger_events WHERE topic = 'ChargeReversed'"
+    ).fetchone()
+    assert reversals == (1,)
+
+
+def test_disputes_among_charges_leave_every_position_right(support: Support, connection: Connection[Any]) -> None:
+    def client(number: int) -> None:
+        if number % 3:
+            support.charge(f"more-{number}")
+        else:
+            support.resolve(support.open().dispute_id, "rejected")
+
+    with ThreadPoolExecutor(32) as clients:
+        list(clients.map(client, range(90)))
+
+    last = connection.execute(
+        "SELECT originator_version, notification_id FROM tallystick.ledger_events WHERE originator_id = %s"
+        " ORDER BY originator_version DESC LIMIT 1",
+        [support.id],
+    ).fetchone()
+    assert balance(connection, support.id)[1:] == last
+    gaps = connection.execute(
+        "SELECT max(notification_id) - count(*), (SELECT last_id FROM tallystick.head) - count(*)"
+        " FROM tallystick.ledger_events"
+    ).fetchone()
+    assert gaps == (0, 0)
+
+
+def test_what_cannot_be_given_back_is_refused_and_leaves_the_dispute_open(
+    support: Support, clock: SettableClock, connection: Connection[Any]
+) -> None:
+    opened = support.open()
+    clock.advance(days=40)
+
+    assert support.resolve(opened.dispute_id, to="original_cycle") == CycleClosed()
+    support.ledger.execute(support.id, CancelSubscription("now"), BY)
+    assert support.resolve(opened.dispute_id) == SubscriptionHasEnded()
+    found = Disputes(SCHEMA).find(connection, opened.dispute_id)
+    assert found is not None
+    assert found.status == "open"
+    assert support.resolve(opened.dispute_id, "rejected").status == "rejected"
+
+
+def test_what_there_is_not_is_refused(support: Support, ledger: Ledger) -> None:
+    assert support.open(generation_id="never") == UnknownCharge("never")
+    assert support.resolve(uuid4()) == UnknownDispute()
+    nobody = ledger.execute(uuid4(), OpenDispute(uuid4(), "track", "other", "Who?"), BY)
+    assert nobody == Refused(UnknownSubscription())
+
+
+def test_a_snapshot_at_every_version_does_not_mind_disputes(
+    database_url: str, catalogue: Any, clock: SettableClock
+) -> None:
+    with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=1) as ledger:
+        support = Support(ledger)
+        assert support.resolve(support.open().dispute_id).status == "upheld"
