@@ -90,7 +90,7 @@ def _resolve(
         return Decided([DisputeResolved("rejected", command.note)], [])
     assert charge is not None, "a dispute is opened about a charge, and charges stay"
     if charge.is_reversed:
-        return ChargeAlreadyReversed(charge.event.generation_id)
+        return ChargeAlreadyReversed()
     reversal = ReverseCharge(
         generation_id=charge.event.generation_id,
         dispute_id=str(command.dispute_id),

@@ -28,4 +28,3 @@ class ChargeAlreadyReversed(Refusal, frozen=True):
     """The credits of this charge have been given back already, which happens once."""
 
     code: ClassVar[str] = "charge_already_reversed"
-    generation_id: str

@@ -3,23 +3,66 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
 from services.catalogue import UpgradePolicy
 from services.catalogue.load import CREDITS_PER_UNIT_MAX
 from services.catalogue.pricing import DECIMAL_PLACES_MAX
+from services.dispute.commands import OpenDispute, ResolveDispute
+from services.dispute.events import Outcome, Reason
 from services.http.problems import invalid
 from services.http.requests import GenerationId, Instant, Model, SettingsRequest
 from services.subscription.commands import ChargeGeneration
+from services.subscription.events import CreditTo
 from services.subscription.what_if import Changes, InsertedCharge
 
 CHANGES_MAX = 1_000
+NOTE_MAX = 4_000
 
 CreditsPerUnit = Annotated[
     Decimal,
     Meta(extra_json_schema={"exclusiveMinimum": 0, "maximum": CREDITS_PER_UNIT_MAX}),
 ]
+
+
+Note = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+\Z",
+        min_length=1,
+        max_length=NOTE_MAX,
+        description="In words, for those who read it later.",
+    ),
+]
+
+
+class OpenDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A charge that somebody says is wrong, and why."""
+
+    subscription_id: UUID
+    generation_id: GenerationId
+    reason: Reason
+    note: Note
+
+    def command(self, dispute_id: UUID) -> OpenDispute:
+        """The command."""
+        return OpenDispute(dispute_id, self.generation_id, self.reason, self.note)
+
+
+class ResolveDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The decision. `credit_to` is needed where the dispute is upheld, and says nothing where it is rejected."""
+
+    outcome: Outcome
+    note: Note
+    credit_to: CreditTo | None = None
+
+    def command(self, dispute_id: UUID, generation_id: str) -> ResolveDispute:
+        """The command. Raises Problem where it is not said where the credits go."""
+        if self.outcome == "upheld" and self.credit_to is None:
+            raise invalid("credit_to", "is required where the dispute is upheld")
+        return ResolveDispute(dispute_id, generation_id, self.outcome, self.note, self.credit_to or "current_cycle")
 
 
 class InsertedChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from starlette.requests import ClientDisconnect
 
+from services.dispute.refusals import UnknownCharge as UnknownCharge
 from services.http.reply import Reply, encode
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.submission import Failed
@@ -29,6 +30,7 @@ STATUS: Mapping[str, int] = {
     "not_found": 404,
     "unknown_subscription": 404,
     "unknown_charge": 404,
+    "unknown_dispute": 404,
     "test_clocks_disabled": 404,
     "method_not_allowed": 405,
     "generation_id_conflict": 409,
@@ -38,6 +40,8 @@ STATUS: Mapping[str, int] = {
     "not_a_downgrade": 409,
     "nothing_scheduled": 409,
     "cycle_closed": 409,
+    "dispute_closed": 409,
+    "charge_already_reversed": 409,
     "version_mismatch": 412,
     "request_too_large": 413,
     "invalid_request": 422,
@@ -102,13 +106,6 @@ class NotStartedThen(UnknownSubscription, frozen=True):
     """There was no such subscription yet at that instant."""
 
     started_at: datetime
-
-
-class UnknownCharge(Refusal, frozen=True):
-    """This subscription has no charge for this generation."""
-
-    code: ClassVar[str] = "unknown_charge"
-    generation_id: str
 
 
 class ClocksDisabled(Refusal, frozen=True):

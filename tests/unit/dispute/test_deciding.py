@@ -104,7 +104,7 @@ def test_there_is_nothing_to_decide_where_nothing_was_opened(outcome: Outcome) -
 
 
 def test_a_charge_is_given_back_once() -> None:
-    assert ask(resolving("upheld"), OPENED, is_reversed=True) == ChargeAlreadyReversed("track")
+    assert ask(resolving("upheld"), OPENED, is_reversed=True) == ChargeAlreadyReversed()
     assert isinstance(ask(resolving("rejected"), OPENED, is_reversed=True), Decided)
 
 
