@@ -133,12 +133,14 @@ def as_of(settings: Settings) -> Iterator[tuple[AsOf, Connection[Any]]]:
 def backend(settings: Settings) -> Iterator[Backend]:
     """What the HTTP layer works on. Raises CatalogueError, NoDatabase, NotMigrated."""
     catalogue = catalogue_of(settings)
-    with _reads(settings) as connections, Ledger(migrated_url(settings), settings.db_schema, catalogue) as opened:
+    database_url = migrated_url(settings)
+    with _reads(settings) as connections, Ledger(database_url, settings.db_schema, catalogue) as opened:
         if settings.bootstrap_key is not None:
             KeyRing(connections, settings.db_schema).ensure_bootstrap(settings.bootstrap_key.get_secret_value())
         yield Backend(
             ledger=opened,
             reads=connections,
+            connect=lambda: connect(database_url, autocommit=True),
             schema=settings.db_schema,
             catalogue=catalogue,
             keys=KeyRing(connections, settings.db_schema),

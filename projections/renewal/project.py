@@ -43,6 +43,11 @@ def state_of(row_state: bytes) -> Subscription:
     return _DECODER.decode(row_state)
 
 
+def read_state(row_state: bytes) -> Subscription:
+    """The state as it was when the row was written, counters and version included."""
+    return _DECODER.decode(row_state)
+
+
 def with_counters(row_state: bytes, *, version: int, used_credits: int, reversed_credits: int) -> Subscription:
     """The state now: the renewal row's, with the counters that the balance row has reached since."""
     state = state_of(row_state)

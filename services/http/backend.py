@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from services.catalogue import Catalogue
+from services.database import Connect
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger
 
@@ -19,6 +20,8 @@ class Backend:
 
     ledger: Ledger
     reads: ConnectionPool[Connection[Any]]
+    connect: Connect
+    """Makes an autocommit connection, for what keeps one for long."""
     schema: str
     catalogue: Catalogue
     keys: KeyRing

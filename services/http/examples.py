@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from projections.balance.view import Balance
 from projections.charges.view import Charge
+from projections.renewal.agenda import UpcomingChange
 from projections.renewal.view import Renewal, ScheduledChange, SubscribedPlan, Subscription, UpcomingBoundary
 from services.catalogue import PerTrack, Plan, Price, RateCard, Settings
 from services.http.audit_requests import WhatIfRequest
@@ -52,6 +53,7 @@ from services.subscription.refusals import (
     UnknownPlan,
     VersionMismatch,
 )
+from services.test_clocks import Advanced, Reading, Recorded
 
 T = TypeVar("T")
 
@@ -217,6 +219,17 @@ WHAT_IF = WhatIfAnswer(
         )
     ],
 )
+UPCOMING_CHANGE = UpcomingChange(
+    subscription_id=_ID,
+    account_id=SUBSCRIPTION.account_id,
+    plan_id=_SUITE.plan_id,
+    status="active",
+    credits_renew_at=_month(1).ends_at,
+    subscription_renews_at=_month(1).ends_at,
+    next_boundary_at=_month(1).ends_at,
+)
+TEST_CLOCK = Reading("5b1f7a3e-90c4-4c55-8f0e-2f6d2a9d7c11", _START)
+ADVANCED = Advanced(TEST_CLOCK.test_clock_id, months_after(_START, 12), Recorded(subscriptions=1, events=13))
 REFUSAL = StoredRefusal(
     generation_id="track-9c1d",
     model="lyria-3-pro",
@@ -260,6 +273,7 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
         "example": CHARGE.generation_id,
     },
+    "test_clock_id": {"schema": {"type": "string", "format": "uuid"}, "example": TEST_CLOCK.test_clock_id},
     "plan_id": {"schema": {"type": "string"}, "example": _SUITE.plan_id},
 }
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Path
 from starlette.requests import Request
 
 from services.http.problems import Problem, invalid
+from services.ledger.submission import UnknownTestClock
 from services.subscription.refusals import UnknownSubscription
 
 IF_MATCH = "If-Match"
@@ -31,6 +32,15 @@ async def _subscription_id(subscription_id: Annotated[str, Path()]) -> UUID:
 
 
 SubscriptionId = Annotated[UUID, Depends(_subscription_id)]
+
+
+async def _test_clock_id(test_clock_id: Annotated[str, Path()]) -> str:
+    if not _UUID.fullmatch(test_clock_id):
+        raise Problem(UnknownTestClock(test_clock_id), status=404)
+    return test_clock_id.lower()
+
+
+TestClockPath = Annotated[str, Depends(_test_clock_id)]
 
 
 async def expected_version(request: Request) -> int | None:

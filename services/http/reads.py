@@ -13,6 +13,7 @@ from projections.balance.queries import BalanceQueries
 from projections.balance.view import Balance, balance_view
 from projections.charges.queries import ChargeFilter, ChargeQueries
 from projections.charges.view import Charge
+from projections.renewal.agenda import Agenda, UpcomingChange
 from projections.renewal.queries import FoundSubscription, RenewalQueries
 from projections.renewal.view import Subscription, subscription_view
 from services.http.backend import Backend
@@ -47,6 +48,7 @@ class Reads:
         self._renewals = RenewalQueries(backend.schema)
         self._charges = ChargeQueries(backend.schema, read_charge)
         self._history = History(backend.schema)
+        self._agenda = Agenda(backend.schema)
 
     def balance(self, subscription_id: UUID) -> Balance:
         """The balance now: one row, unless a boundary has passed that is not recorded yet."""
@@ -110,6 +112,11 @@ class Reads:
         with self._connections.connection() as connection:
             refusals = self._history.refusals(connection, subscription_id, after=after, limit=limit)
             return refusals or self._none_of(connection, subscription_id)
+
+    def agenda(self, *, after: tuple[datetime, UUID], before: datetime | None, limit: int) -> list[UpcomingChange]:
+        """Subscriptions by their next boundary, nearest first, above a place and before an instant."""
+        with self._connections.connection() as connection:
+            return self._agenda.list(connection, self._clock(), after=after, before=before, limit=limit)
 
     def _subscription(self, connection: Connection[Any], subscription_id: UUID) -> FoundSubscription:
         found = self._renewals.find(connection, subscription_id)

@@ -11,6 +11,7 @@ from services.http.reads import Reads
 from services.kept_answers import KeptAnswers
 from services.ledger.as_of import AsOf
 from services.ledger.what_if import WhatIf
+from services.test_clocks import Clocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Service:
     readiness: ReadinessCheck
     as_of: AsOf
     what_if: WhatIf
+    clocks: Clocks
     kept_answers: KeptAnswers
 
     @staticmethod
@@ -40,6 +42,7 @@ class Service:
             metrics=Metrics(backend.ledger),
             readiness=ReadinessCheck(backend),
             as_of=as_of,
+            clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             what_if=WhatIf(application.recorder, as_of, backend.schema, backend.catalogue),
             kept_answers=KeptAnswers(backend.reads, backend.schema, backend.clock),
         )

@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 
 from services.catalogue import Catalogue
-from services.database import reading_pool
+from services.database import connect, reading_pool
 from services.http.app import create_app
 from services.http.backend import Backend
 from services.keys import SCOPES, KeyRing
@@ -43,7 +43,12 @@ class Server:
 
 @contextmanager
 def running_server(
-    database_url: str, catalogue: Catalogue, clock: Callable[[], datetime], *, schema: str = SCHEMA
+    database_url: str,
+    catalogue: Catalogue,
+    clock: Callable[[], datetime],
+    *,
+    schema: str = SCHEMA,
+    test_clocks: bool = False,
 ) -> Iterator[Server]:
     """Serve a migrated database in a thread, on a port of its own, at the time that the clock says."""
     with (
@@ -54,11 +59,12 @@ def running_server(
         backend = Backend(
             ledger=ledger,
             reads=reads,
+            connect=lambda: connect(database_url, autocommit=True),
             schema=schema,
             catalogue=catalogue,
             keys=keys,
             clock=clock,
-            test_clocks_enabled=False,
+            test_clocks_enabled=test_clocks,
         )
         with _listening(backend) as url:
             yield Server(url, backend, keys.create("every scope", SCOPES)[1])

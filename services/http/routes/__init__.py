@@ -13,7 +13,9 @@ from services.http.routes import (
     plan_changes,
     quotes,
     refusals,
+    renewals,
     subscriptions,
+    test_clocks,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -26,7 +28,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     catalogue.router,
     events.router,
     refusals.router,
+    renewals.router,
     past.router,
+    test_clocks.router,
     operations.router,
 )
 """In the order of the documentation."""
