@@ -16,7 +16,6 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection
-from psycopg.generators import send
 
 from projections.charges.view import Charge, charge_view
 from services.catalogue import Catalogue
@@ -59,6 +58,10 @@ has thousands that are due; so one transaction stays within bounds of memory and
 
 PendingAnswer = Callable[[int], Answer]
 """The answer, given the position before the batch's first event."""
+
+
+class NotCommitted(RuntimeError):
+    """The server rolled back when it was asked to commit."""
 
 
 class Workplace(Struct, frozen=True):
@@ -112,7 +115,9 @@ class Batch:
             self.is_committing = True
             # Not `connection.commit()`: in a pipeline it waits for the answer without having sent more than fits the
             # socket's buffers, for ever. Leaving the pipeline does send everything.
-            self._connection.execute("COMMIT", prepare=False)
+            commit = self._connection.execute("COMMIT", prepare=False)
+        if commit.statusmessage != "COMMIT":  # PostgreSQL answers ROLLBACK, and no error, where one came before
+            raise NotCommitted(commit.statusmessage)
         base = positions.base() if positions else 0
         self._at.heads.keep(self._heads.values())
         self._at.take_snapshots(self._snapshots_due())
@@ -298,15 +303,6 @@ class Batch:
         key_id = submission.metadata.key_id
         self._kept_answers.append(KeptAnswer(key_id, key.key, key.request_hash, written, self._now))
         self._answered[key_id, key.key] = (key.request_hash, written)
-
-
-def _send_off(connection: Connection[Any]) -> None:
-    """Send all that is in the pipeline, before `commit` waits for its results.
-
-    psycopg stops sending once the last command is in libpq's buffer, and then only reads. Where the buffer holds more
-    than the socket took, the server would wait for the rest of a statement, and we for its answer, for ever.
-    """
-    connection.wait(send(connection.pgconn))
 
 
 def _refused(refusal: Refusal) -> PendingAnswer:

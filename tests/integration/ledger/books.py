@@ -1,0 +1,186 @@
+"""What a ledger has stored, read past the ledger itself, and what must hold of it whatever happened to it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from projections.balance import project as balance
+from projections.charges.view import Charge, charge_view
+from projections.renewal import project as renewal
+from services.database import connect
+from services.ledger.hashing import NO_HASH
+from services.ledger.mapper import read_event
+from services.ledger.recorder import COLUMNS, chained_event
+from services.ledger.records import ChainedEvent, Recorded
+from services.subscription.events import ChargeReversed, GenerationCharged
+from services.subscription.state import Subscription, evolve
+from tests.conftest import SCHEMA
+
+
+class Books:
+    """The stored rows of one schema, as they are when asked for."""
+
+    def __init__(self, database_url: str, schema: str = SCHEMA) -> None:
+        self._database_url = database_url
+        self._schema = schema
+
+    def ask(self, query: LiteralString, *arguments: Any) -> list[tuple[Any, ...]]:
+        """The rows that a query answers; `{}` in it is the schema."""
+        statement = sql.SQL(query).format(*[sql.Identifier(self._schema)] * query.count("{}"))
+        with connect(self._database_url, autocommit=True) as connection:
+            return connection.execute(statement, arguments).fetchall()
+
+    def events(self) -> list[ChainedEvent]:
+        """All events in the order of their positions."""
+        columns = sql.SQL(COLUMNS)
+        statement = sql.SQL("SELECT {} FROM {}.ledger_events ORDER BY notification_id")
+        with connect(self._database_url, autocommit=True) as connection:
+            rows = connection.execute(statement.format(columns, sql.Identifier(self._schema)))
+            return [chained_event(row) for row in rows]
+
+    def stream(self, subscription_id: UUID) -> list[Recorded]:
+        """The events of one stream, in order."""
+        return [read_event(each) for each in self.events() if each.originator_id == subscription_id]
+
+    def types(self, subscription_id: UUID) -> list[str]:
+        """What happened to one subscription, by name, in order."""
+        return [each.stored.topic for each in self.stream(subscription_id)]
+
+    def charged(self) -> dict[tuple[UUID, str], Charge]:
+        """Every charge, by subscription and generation. Fails where a generation was charged twice."""
+        found: dict[tuple[UUID, str], Charge] = {}
+        for each in _of_subscriptions(self.events()):
+            if isinstance(each.event, GenerationCharged):
+                key = each.originator_id, each.event.generation_id
+                assert key not in found, f"charged twice: {key}"
+                found[key] = _as_charge(each)
+        return found
+
+    def count(self, table: LiteralString) -> int:
+        """How many rows a table has."""
+        return int(self.ask("SELECT count(*) FROM {}." + table)[0][0])
+
+    def check(self) -> None:
+        """Fail unless everything that must always hold does."""
+        events = self.events()
+        check_positions(events)
+        assert self.ask("SELECT last_id FROM {}.head") == [(len(events),)]
+        states: dict[UUID, Subscription] = {}
+        for stream in streams(events):
+            check_chain(stream)
+            if recorded := _of_subscriptions(stream):
+                states[stream[0].originator_id] = _fold(recorded)
+        self.charged()
+        self._check_balances(events, states)
+        self._check_renewals(states)
+        self._check_charges(events)
+
+    def _check_balances(self, events: list[ChainedEvent], states: dict[UUID, Subscription]) -> None:
+        last_positions = {each.originator_id: each.position for each in events}
+        rows = self.ask(
+            "SELECT subscription_id, position, version, plan_id, status, granted_credits, used_credits,"
+            " reversed_credits, carried_credits, cycle_number, cycle_starts_at, cycle_ends_at, credits_renew_at,"
+            " test_clock_id FROM {}.balance"
+        )
+        found = {id: (position, balance.BalanceRow(*rest)) for id, position, *rest in rows}
+        assert found == {id: (last_positions[id], balance.project(state)) for id, state in states.items()}
+
+    def _check_renewals(self, states: dict[UUID, Subscription]) -> None:
+        rows = self.ask(
+            "SELECT r.subscription_id, r.account_id, r.status, r.next_due_at, r.test_clock_id, r.state,"
+            " b.version, b.used_credits, b.reversed_credits"
+            " FROM {}.renewal AS r JOIN {}.balance AS b USING (subscription_id)"
+        )
+        found, expected = {}, {}
+        for id, account_id, status, due, clock_id, state, version, used, reversed_credits in rows:
+            whole = renewal.with_counters(state, version=version, used_credits=used, reversed_credits=reversed_credits)
+            found[id] = account_id, status, due, clock_id, whole
+        for id, each in states.items():
+            expected[id] = each.account_id, each.status, each.next_due_at, each.test_clock_id, each
+        assert found == expected
+
+    def _check_charges(self, events: list[ChainedEvent]) -> None:
+        expected: dict[tuple[UUID, str], tuple[int, int | None]] = {}
+        for each in _of_subscriptions(events):
+            match each.event:
+                case GenerationCharged(generation_id=generation_id):
+                    expected[each.originator_id, generation_id] = each.originator_version, None
+                case ChargeReversed(generation_id=generation_id):
+                    version, _ = expected[each.originator_id, generation_id]
+                    expected[each.originator_id, generation_id] = version, each.originator_version
+                case _:
+                    pass
+        rows = self.ask("SELECT subscription_id, generation_id, version, reversed_in_version FROM {}.charges")
+        assert {(id, generation_id): (version, undone) for id, generation_id, version, undone in rows} == expected
+
+
+def check_positions(events: list[ChainedEvent]) -> None:
+    """Positions count from 1 without a gap."""
+    assert [each.position for each in events] == list(range(1, len(events) + 1))
+
+
+def check_chain(stream: list[ChainedEvent]) -> None:
+    """Versions count from 1, each event carries the hash of the one before it, and time does not run back."""
+    assert [each.originator_version for each in stream] == list(range(1, len(stream) + 1))
+    assert stream[0].previous_hash == NO_HASH
+    for earlier, later in pairwise(stream):
+        assert later.previous_hash == earlier.hash, f"the chain breaks at version {later.originator_version}"
+        assert later.recorded_at >= earlier.recorded_at
+        assert (later.position or 0) > (earlier.position or 0)
+
+
+def streams(events: Iterable[ChainedEvent]) -> Iterator[list[ChainedEvent]]:
+    """The events by stream, in the order of their versions."""
+    by_stream: dict[UUID, list[ChainedEvent]] = {}
+    for each in events:
+        by_stream.setdefault(each.originator_id, []).append(each)
+    for stream in by_stream.values():
+        yield sorted(stream, key=lambda each: each.originator_version)
+
+
+def _of_subscriptions(events: Iterable[ChainedEvent]) -> list[Recorded]:
+    """The events without those of disputes, which are streams of their own."""
+    return [read_event(each) for each in events if not each.topic.startswith("Dispute")]
+
+
+def _fold(recorded: Iterable[Recorded]) -> Subscription:
+    """The state after the events; no balance on the way is negative, and each charge says what it left."""
+    state: Subscription | None = None
+    for each in recorded:
+        state = evolve(state, each.event)
+        assert state.balance_credits >= 0
+        if isinstance(each.event, GenerationCharged | ChargeReversed):
+            assert each.event.balance_after == state.balance_credits
+    assert state is not None
+    return state
+
+
+def _as_charge(recorded: Recorded) -> Charge:
+    assert isinstance(recorded.event, GenerationCharged)
+    return charge_view(
+        recorded.originator_id,
+        recorded.event,
+        charged_at=recorded.stored.recorded_at,
+        version=recorded.originator_version,
+        position=recorded.stored.position or 0,
+    )
+
+
+def session_count(database_url: str) -> int:
+    """How many sessions other than ours the database has."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def tally(answers: Iterable[object]) -> Counter[str]:
+    """How many answers there are of each kind, by name; refusals by their code."""
+    return Counter(getattr(getattr(each, "refusal", None), "code", type(each).__name__) for each in answers)
