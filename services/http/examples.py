@@ -275,6 +275,10 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     },
     "test_clock_id": {"schema": {"type": "string", "format": "uuid"}, "example": TEST_CLOCK.test_clock_id},
     "plan_id": {"schema": {"type": "string"}, "example": _SUITE.plan_id},
+    "dispute_id": {
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e",
+    },
 }
 
 _REFUSALS: tuple[Refusal, ...] = (

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from fastapi import Depends, Path
 from starlette.requests import Request
 
+from services.dispute.refusals import UnknownDispute
 from services.http.problems import Problem, invalid
 from services.ledger.submission import UnknownTestClock
 from services.subscription.refusals import UnknownSubscription
@@ -41,6 +42,15 @@ async def _test_clock_id(test_clock_id: Annotated[str, Path()]) -> str:
 
 
 TestClockPath = Annotated[str, Depends(_test_clock_id)]
+
+
+async def _dispute_id(dispute_id: Annotated[str, Path()]) -> UUID:
+    if not _UUID.fullmatch(dispute_id):
+        raise Problem(UnknownDispute())
+    return UUID(dispute_id)
+
+
+DisputeId = Annotated[UUID, Depends(_dispute_id)]
 
 
 async def expected_version(request: Request) -> int | None:

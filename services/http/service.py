@@ -10,6 +10,7 @@ from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
 from services.kept_answers import KeptAnswers
 from services.ledger.as_of import AsOf
+from services.ledger.disputes import Disputes
 from services.ledger.what_if import WhatIf
 from services.test_clocks import Clocks
 
@@ -26,6 +27,7 @@ class Service:
     readiness: ReadinessCheck
     as_of: AsOf
     what_if: WhatIf
+    disputes: Disputes
     clocks: Clocks
     kept_answers: KeptAnswers
 
@@ -44,5 +46,6 @@ class Service:
             as_of=as_of,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             what_if=WhatIf(application.recorder, as_of, backend.schema, backend.catalogue),
+            disputes=Disputes(backend.schema),
             kept_answers=KeptAnswers(backend.reads, backend.schema, backend.clock),
         )

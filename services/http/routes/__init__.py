@@ -7,6 +7,7 @@ from services.http.routes import (
     batches,
     catalogue,
     charges,
+    disputes,
     events,
     operations,
     past,
@@ -30,6 +31,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     refusals.router,
     renewals.router,
     past.router,
+    disputes.router,
     test_clocks.router,
     operations.router,
 )
