@@ -3,9 +3,8 @@
 import os
 import secrets
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,12 @@ from services.http.wire import Protocol
 from services.interpreter import set_for_serving
 from services.keys import KeyRing
 from services.ledger.as_of import AsOf
+from services.ledger.checkpoints import OtherKey
 from services.ledger.ledger import Ledger, utc_now
 from services.ledger.mapper import UnreadableEvent
+from services.ledger.sealing import LedgerIsOlder
+from services.ledger.signing import NoSigningKey
 from services.migrations.migrate import migrate, missing_revisions
-from services.projector import Projector
-from services.status_page import status_page
 
 READING_CONNECTIONS = 8
 
@@ -53,6 +53,9 @@ MENDABLE = (
     MissingEvent,
     RebuildRuns,
     FillFailed,
+    NoSigningKey,
+    OtherKey,
+    LedgerIsOlder,
     OSError,
 )
 """What an operator can mend: said in one line, without a traceback."""
@@ -164,17 +167,6 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
         )
         set_for_serving()
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def run_projector(settings: Settings, stopping: threading.Event, *, has_status_page: bool) -> None:
-    """Catch projections up until told to stop. Raises NoDatabase, NotMigrated, OSError for a port that is taken."""
-    database_url = migrated_url(settings)
-    projector = Projector(lambda: connect(database_url), settings.db_schema)
-    with ExitStack() as parts:
-        if has_status_page:
-            page = status_page(settings.host, settings.port, projector.registry, projector.find_trouble)
-            parts.enter_context(page)
-        projector.run(stopping)
 
 
 @contextmanager

@@ -1,13 +1,40 @@
-"""The composition root of what operators and auditors run: rebuilds, checks, checkpoints, exports."""
+"""The composition root of the projector, and of what operators and auditors run: rebuilds, checkpoints, checks."""
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
+
+from psycopg import Connection
 
 from projections.rebuild import Progress, Rebuild, Rebuilt
 from services.bootstrap import migrated_url
+from services.checkpointer import Checkpointer
 from services.config import Settings
+from services.database import connect
+from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
-from services.projector import catch_up_projections
+from services.ledger.sealing import KeyFile, Receipts, Sealer
+from services.projector import Projector, catch_up_projections
+from services.status_page import status_page
+
+
+def run_projector(settings: Settings, stopping: threading.Event, *, has_status_page: bool) -> None:
+    """Catch projections up until told to stop. Raises NoDatabase, NotMigrated, OSError for a port that is taken."""
+    connect_here = partial(connect, migrated_url(settings))
+    projector = Projector(connect_here, settings.db_schema)
+    with ExitStack() as parts:
+        if has_status_page:
+            page = status_page(settings.host, settings.port, projector.registry, projector.find_trouble)
+            parts.enter_context(page)
+        if settings.checkpoint_seconds:
+            checkpointer = Checkpointer(
+                connect_here, sealer_of(settings), settings.checkpoint_seconds, projector.registry
+            )
+            checkpointer.start()
+            parts.callback(checkpointer.stop)
+        projector.run(stopping)
 
 
 def rebuild(settings: Settings, names: Iterable[str], on_progress: Callable[[Progress], None]) -> Rebuilt:
@@ -15,3 +42,25 @@ def rebuild(settings: Settings, names: Iterable[str], on_progress: Callable[[Pro
     schema = settings.db_schema
     make_catch_ups = partial(catch_up_projections, schema)
     return Rebuild(migrated_url(settings), schema, names, decode_event, make_catch_ups, on_progress).run()
+
+
+def key_file_of(settings: Settings) -> KeyFile:
+    """Where the key that signs checkpoints is."""
+    return KeyFile(settings.signing_key or settings.data_dir / "signing.key")
+
+
+def receipts_of(settings: Settings) -> Receipts:
+    """Where the receipts of checkpoints are."""
+    return Receipts(settings.data_dir / "checkpoints")
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """What makes checkpoints."""
+    return Sealer(settings.db_schema, key_file_of(settings), receipts_of(settings), utc_now)
+
+
+@contextmanager
+def sealing(settings: Settings) -> Iterator[tuple[Sealer, Connection[Any]]]:
+    """What makes checkpoints, and a connection to do it on. Raises NoDatabase, NotMigrated."""
+    with connect(migrated_url(settings), autocommit=True) as connection:
+        yield sealer_of(settings), connection

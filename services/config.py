@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     bootstrap_key: SecretStr | None = None
     """A key with every scope, for first start."""
 
+    signing_key: Path | None = None
+    """The Ed25519 private key that signs checkpoints, in PEM; empty: `signing.key` in `data_dir`, made at first use."""
+
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """How long the projector lets new events wait for a signed checkpoint; 0: it makes none."""
+
     catalogue: Path | None = None
     """A catalogue in TOML; empty: the packaged one."""
 

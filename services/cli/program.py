@@ -4,6 +4,7 @@ import typer
 
 from services.cli import projector, renewals, roles
 from services.cli.as_of import as_of
+from services.cli.checkpoint import checkpoint
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
 
@@ -18,6 +19,7 @@ for command in (roles.serve, roles.api, renewals.renewals, projector.projector, 
     program.command()(command)
 program.command()(as_of)
 program.command()(rebuild)
+program.command()(checkpoint)
 program.add_typer(keys, name="keys")
 
 

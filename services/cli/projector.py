@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap
+from services import bootstrap_audit
 from services.cli.console import plain_errors, set_up_logs, settings
 from services.supervisor import hold_lifeline
 
@@ -22,4 +22,4 @@ def projector(no_http: Annotated[bool, NO_HTTP] = False) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     with plain_errors():
-        bootstrap.run_projector(configured, stopping, has_status_page=not no_http)
+        bootstrap_audit.run_projector(configured, stopping, has_status_page=not no_http)

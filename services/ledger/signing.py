@@ -1,0 +1,88 @@
+"""Ed25519 keys that sign checkpoints. They live in files outside the database, which only their owner can read.
+
+A key id is the SHA-256 of the 32-byte public key, in hexadecimal. The file is PKCS #8 in PEM, as `openssl genpkey
+-algorithm ed25519` writes it.
+"""
+
+import os
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+
+class NoSigningKey(RuntimeError):
+    """The file does not hold an Ed25519 private key."""
+
+
+def key_id_of(public_key: bytes) -> str:
+    """The id of a public key: 64 hexadecimal digits."""
+    return sha256(public_key).hexdigest()
+
+
+def is_signed(message: bytes, signature: bytes, public_key: bytes) -> bool:
+    """Whether the holder of the key signed the message."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class SigningKey:
+    """A private key."""
+
+    def __init__(self, private_key: Ed25519PrivateKey) -> None:
+        self._private_key = private_key
+        self.public_key = private_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    @property
+    def key_id(self) -> str:
+        """The id of its public key."""
+        return key_id_of(self.public_key)
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte signature."""
+        return self._private_key.sign(message)
+
+    @classmethod
+    def generate(cls) -> Self:
+        """A new key, from the system's randomness."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The key of a file. Raises NoSigningKey; FileNotFoundError and other OSErrors as they come."""
+        text = path.read_bytes()
+        try:
+            private_key = load_pem_private_key(text, password=None)
+        except (ValueError, TypeError) as error:
+            raise NoSigningKey(f"{path} holds no private key in PEM: {error}") from None
+        if not isinstance(private_key, Ed25519PrivateKey):
+            raise NoSigningKey(f"{path} holds a key of another kind than Ed25519")
+        return cls(private_key)
+
+    def write(self, path: Path) -> None:
+        """Keep the key in a new file, whole or not at all. Raises FileExistsError, so that no key is ever lost."""
+        text = self._private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # mode 0600
+        unfinished = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            path.hardlink_to(unfinished)
+        finally:
+            unfinished.unlink()
