@@ -13,6 +13,10 @@ from tests.acceptance.server import Customer, Server
 EXAMPLES_PER_OPERATION = 8
 SEED = 20_260_115
 
+# A plan or a model can have the form that the document asks for and still not be in the catalogue; that is left out for
+# all. What is left out for one operation besides: a batch is answered with 200, and tells in it which entry is wrong.
+BEYOND = {"POST /v1/charges/batch": (checks.negative_data_rejection,)}
+
 
 def test_generated_requests_meet_only_documented_answers(server: Server) -> None:
     with server.client() as http:
@@ -47,9 +51,9 @@ def _try(operation: Any, mode: GenerationMode, known: dict[str, str], headers: d
     def holds(case: Any) -> None:
         if "subscription_id" in (case.path_parameters or {}) and mode is GenerationMode.POSITIVE:
             case.path_parameters = {**case.path_parameters, **known}
-        # A plan or a model can have the form that the document asks for and still not be in the catalogue.
         case.call_and_validate(
-            headers={"Authorization": headers["authorization"]}, excluded_checks=[checks.positive_data_acceptance]
+            headers={"Authorization": headers["authorization"]},
+            excluded_checks=[checks.positive_data_acceptance, *BEYOND.get(operation.label, ())],
         )
 
     holds()
