@@ -1,31 +1,24 @@
 """Many charges in one request, each decided on its own, in order.
 
-All are put to the writer lane at once, so they share its transactions; one that is refused, or that is not even a
-charge, does not touch the others.
+All are put to the writer lane at once, so they share its transactions; one that is refused does not touch the others.
 """
 
 import threading
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from projections.charges.view import Charge
-from services.http.decoding import JsonBody, problem_with
-from services.http.exchange import BATCH_BODY_LIMIT_BYTES
-from services.http.problems import Problem, problem_body, problem_of, problem_of_failure
+from services.http.problems import InvalidRequest, Problem, invalid, problem_body, problem_of, problem_of_failure
 from services.http.requests import ChargeRequest
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Answer, Charged, Failed, Refused, Submission
-from services.subscription.refusals import Refusal
+from services.subscription.commands import ChargeGeneration
 
 CHARGES_MAX = 1_000
-
-T = TypeVar("T")
-_UpToTheLimit = Annotated[list[T], Meta(min_length=1, max_length=CHARGES_MAX)]
 
 
 class BatchedCharge(ChargeRequest, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -37,14 +30,11 @@ class BatchedCharge(ChargeRequest, frozen=True, forbid_unknown_fields=True, omit
 class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Charges to decide in this order."""
 
-    charges: _UpToTheLimit[BatchedCharge]
+    charges: Annotated[list[BatchedCharge], Meta(min_length=1, max_length=CHARGES_MAX)]
 
-
-class _LooseBatch(Struct, frozen=True, forbid_unknown_fields=True):
-    charges: _UpToTheLimit[Raw]
-
-
-_CHARGE = msgspec.json.Decoder(BatchedCharge)
+    def commands(self) -> list[ChargeGeneration]:
+        """The command of each charge. Raises Problem naming the first whose duration is no number."""
+        return [_command(place, charge) for place, charge in enumerate(self.charges)]
 
 
 class ChargeResult(Struct, frozen=True, omit_defaults=True):
@@ -63,43 +53,18 @@ class BatchResults(Struct, frozen=True):
     results: list[ChargeResult]
 
 
-class Batch(Struct, frozen=True):
-    """What was asked for: charges, and in the place of one that is none, why it is not."""
-
-    charges: list[BatchedCharge | Refusal]
-
-
-class BatchBody(JsonBody[Any]):
-    """A FastAPI dependency: a `Batch`, from a body that should be a `BatchRequest`."""
-
-    def __init__(self) -> None:
-        super().__init__(BatchRequest, limit_bytes=BATCH_BODY_LIMIT_BYTES)
-        self._loosely = JsonBody(_LooseBatch, limit_bytes=BATCH_BODY_LIMIT_BYTES)
-
-    def decode(self, body: bytes) -> Batch:
-        """What the JSON describes. Raises Problem where it is no batch at all."""
-        try:
-            strictly: BatchRequest = super().decode(body)
-        except Problem:
-            return Batch([_charge_or_refusal(raw) for raw in self._loosely.decode(body).charges])
-        return Batch([*strictly.charges])
-
-
-def charge_all(ledger: Ledger, batch: Batch, metadata: Metadata) -> BatchResults:
-    """Put every charge and wait for what became of each; for threads."""
+def charge_all(ledger: Ledger, wanted: BatchRequest, metadata: Metadata) -> BatchResults:
+    """Put every charge and wait for what became of each; for threads. Raises Problem before anything is charged."""
     outcomes: dict[int, Answer | Problem] = {}
     gathered = _Gathered(outcomes)
-    for place, wanted in enumerate(batch.charges):
-        if isinstance(wanted, Refusal):
-            outcomes[place] = Refused(wanted)
-            continue
+    for place, (charge, command) in enumerate(zip(wanted.charges, wanted.commands(), strict=True)):
+        submission = Submission(charge.subscription_id, command, metadata, gathered.deliver)
         try:
-            submission = Submission(wanted.subscription_id, wanted.command(), metadata, gathered.deliver)
             gathered.put(ledger, place, submission)
-        except (Problem, LaneFull, LaneClosed) as error:
+        except (LaneFull, LaneClosed) as error:
             outcomes[place] = problem_of(error, metadata.request_id)
     gathered.wait()
-    return BatchResults([_result(outcomes[place], metadata.request_id) for place in range(len(batch.charges))])
+    return BatchResults([_result(outcomes[place], metadata.request_id) for place in range(len(wanted.charges))])
 
 
 class _Gathered:
@@ -127,11 +92,14 @@ class _Gathered:
             self._answered.acquire()
 
 
-def _charge_or_refusal(raw: Raw) -> BatchedCharge | Refusal:
+def _command(place: int, charge: BatchedCharge) -> ChargeGeneration:
     try:
-        return _CHARGE.decode(raw)
-    except ValidationError as error:
-        return problem_with(error).refusal
+        return charge.command()
+    except Problem as problem:
+        if not isinstance(problem.refusal, InvalidRequest):
+            raise
+        (wrong,) = problem.refusal.errors
+        raise invalid(f"charges[{place}].{wrong.field}", wrong.reason) from None
 
 
 def _result(outcome: Answer | Problem, request_id: str) -> ChargeResult:

@@ -7,9 +7,11 @@ from msgspec import Raw
 from starlette.responses import Response
 
 from services.http import examples
-from services.http.batch import Batch, BatchBody, BatchedCharge, BatchRequest, BatchResults, ChargeResult, charge_all
+from services.http.batch import BatchedCharge, BatchRequest, BatchResults, ChargeResult, charge_all
 from services.http.calls import Charger
+from services.http.decoding import JsonBody
 from services.http.documentation import Shown, documented
+from services.http.exchange import BATCH_BODY_LIMIT_BYTES
 from services.http.once import answered_once
 from services.http.problems import problem_body
 from services.http.reply import Reply, encode
@@ -18,6 +20,8 @@ from services.ledger.records import Metadata
 from services.subscription.refusals import UnknownModelRefused
 
 router = APIRouter(tags=["Charges"])
+
+_BODY = JsonBody(BatchRequest, limit_bytes=BATCH_BODY_LIMIT_BYTES)
 
 _REFUSAL = UnknownModelRefused("lyria-9")
 _SETTINGS = SettingsRequest(duration_seconds=Raw(b"180"))
@@ -39,13 +43,13 @@ _EXAMPLE_RESULTS = BatchResults(
     "/v1/charges/batch",
     openapi_extra=documented({200: Shown(BatchResults, _EXAMPLE_RESULTS)}, request=_EXAMPLE),
 )
-def charge_batch(call: Charger, wanted: Annotated[Batch, Depends(BatchBody())]) -> Response:
+def charge_batch(call: Charger, wanted: Annotated[BatchRequest, Depends(_BODY)]) -> Response:
     """Charge many generations, each decided on its own, in order.
 
     From 1 to 1,000 charges, in at most 4 MiB. Each result has the status that the charge would have been answered with
     alone: 201 with the charge, 200 with the first charge where it was made before, or that of its problem. One that is
-    refused, or that is not the description of a charge, does not touch the others. Charges of a batch are not one
-    transaction: where the answer is lost, send the batch again, and what was charged is not charged again.
+    refused does not touch the others; only a request that is not of this form is refused whole. Charges of a batch are
+    not one transaction: where the answer is lost, send the batch again, and what was charged is not charged again.
     """
 
     def answer() -> Reply:
