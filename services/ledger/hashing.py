@@ -26,10 +26,18 @@ def event_hash(
     stream_id: UUID, version: int, recorded_at: datetime, previous_hash: bytes, topic: str, state: bytes
 ) -> bytes:
     """The 32-byte hash of one recorded event. Raises ValueError for a previous hash of another length."""
+    return hash_of_columns(stream_id.bytes, version, microseconds_since_epoch(recorded_at), previous_hash, topic, state)
+
+
+def hash_of_columns(
+    stream_id: bytes, version: int, recorded_at_microseconds: int, previous_hash: bytes, topic: str, state: bytes
+) -> bytes:
+    """The hash from the stored columns: id as 16 bytes, instant in microseconds since 1970.
+
+    Raises ValueError for a previous hash of another length, and struct.error for numbers that do not fit.
+    """
     if len(previous_hash) != HASH_BYTES:  # packed into its place it would be cut or filled up, and look sound
         raise ValueError(f"a previous hash of {len(previous_hash)} bytes")
     name = topic.encode()
-    head = _PREIMAGE_HEAD.pack(
-        stream_id.bytes, version, microseconds_since_epoch(recorded_at), previous_hash, len(name)
-    )
+    head = _PREIMAGE_HEAD.pack(stream_id, version, recorded_at_microseconds, previous_hash, len(name))
     return sha256(head + name + state).digest()

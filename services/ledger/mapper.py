@@ -72,7 +72,7 @@ class EventMapper(Mapper[UUID]):
             domain_event.originator_id,
             domain_event.originator_version,
             SNAPSHOT_TOPIC,
-            _ENCODER.encode(domain_event),
+            encode_head(domain_event),
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
@@ -81,6 +81,11 @@ class EventMapper(Mapper[UUID]):
             return _HEAD_DECODER.decode(stored_event.state)
         assert isinstance(stored_event, ChainedEvent)
         return (read_dispute_event if stored_event.topic in _OF_DISPUTES else read_event)(stored_event)
+
+
+def encode_head(head: StreamHead) -> bytes:
+    """The JSON of a head as its snapshot has it."""
+    return _ENCODER.encode(head)
 
 
 def next_event(
