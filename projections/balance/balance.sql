@@ -31,9 +31,10 @@ FROM {schema}.head,
          AS r (id, version, used, reversed, ordinal)
 WHERE b.subscription_id = r.id
 
--- name: select_balance
--- One balance row, and what its test clock says where it has one.
-SELECT b.position, t.now, b.version, b.plan_id, b.status, b.granted_credits, b.used_credits, b.reversed_credits,
-       b.carried_credits, b.cycle_number, b.cycle_starts_at, b.cycle_ends_at, b.credits_renew_at, b.test_clock_id
+-- name: select_balances
+-- Balance rows, and for each what its test clock says where it has one.
+SELECT b.subscription_id, b.position, t.now, b.version, b.plan_id, b.status, b.granted_credits, b.used_credits,
+       b.reversed_credits, b.carried_credits, b.cycle_number, b.cycle_starts_at, b.cycle_ends_at, b.credits_renew_at,
+       b.test_clock_id
 FROM {schema}.balance AS b LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = b.test_clock_id
-WHERE b.subscription_id = %(id)s
+WHERE b.subscription_id = ANY(%(ids)b::uuid[])

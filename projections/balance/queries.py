@@ -1,5 +1,6 @@
 """Reads the balance table."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,10 +26,7 @@ class BalanceQueries:
     def __init__(self, schema: str) -> None:
         self._queries = load_queries("projections.balance", "balance.sql", schema=schema)
 
-    def find(self, connection: Connection[Any], subscription_id: UUID) -> FoundBalance | None:
-        """The balance of a subscription as last recorded; None where there is no such subscription."""
-        found = connection.execute(self._queries["select_balance"], {"id": subscription_id}).fetchone()
-        if found is None:
-            return None
-        position, clock_now, *row = found
-        return FoundBalance(BalanceRow(*row), position, clock_now)
+    def find(self, connection: Connection[Any], ids: Sequence[UUID]) -> dict[UUID, FoundBalance]:
+        """The balances of subscriptions as last recorded, of those that there are."""
+        rows = connection.execute(self._queries["select_balances"], {"ids": list(ids)})
+        return {id: FoundBalance(BalanceRow(*row), position, clock_now) for id, position, clock_now, *row in rows}

@@ -4,7 +4,6 @@ They are ordinary routes as well (`routes/charges.py`, `routes/balances.py`), wh
 steps; what is here only takes the short way to them.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -57,5 +56,5 @@ class HotPaths:
     async def _balance(self, exchange: Exchange, subscription_id: str) -> Reply:
         await self._service.authenticator.caller(exchange, "read")
         refuse_query(exchange)
-        balance = await asyncio.to_thread(self._service.reads.balance, subscription_id_of(subscription_id))
+        balance = await self._service.balances.balance(subscription_id_of(subscription_id))
         return Reply(200, encode(balance))

@@ -1,5 +1,6 @@
 """What the read models show now: every boundary that is due is applied, whether or not it is recorded yet."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from projections.balance.project import project as balance_row
-from projections.balance.queries import BalanceQueries
+from projections.balance.queries import BalanceQueries, FoundBalance
 from projections.balance.view import Balance, balance_view
 from projections.charges.queries import ChargeFilter, ChargeQueries
 from projections.charges.view import Charge
@@ -50,17 +51,20 @@ class Reads:
         self._history = History(backend.schema)
         self._agenda = Agenda(backend.schema)
 
-    def balance(self, subscription_id: UUID) -> Balance:
-        """The balance now: one row, unless a boundary has passed that is not recorded yet."""
+    def balances(self, ids: Sequence[UUID]) -> dict[UUID, Balance | Problem]:
+        """The balance of each subscription now: one row, unless a boundary has passed that is not recorded yet."""
         with self._connections.connection() as connection:
-            found = self._balances.find(connection, subscription_id)
-            if found is None:
-                raise Problem(UnknownSubscription())
-            now = found.clock_now or self._clock()
-            if now < found.row.cycle_ends_at or found.row.status == "ended":
-                return balance_view(subscription_id, found.row, found.position, now)
-            current = self._current(self._subscription(connection, subscription_id))
-        view = balance_view(subscription_id, balance_row(current.state), current.position, current.now)
+            found = self._balances.find(connection, ids)
+            return {id: self._balance(connection, id, found.get(id)) for id in ids}
+
+    def _balance(self, connection: Connection[Any], id: UUID, found: FoundBalance | None) -> Balance | Problem:
+        if found is None:
+            return Problem(UnknownSubscription())
+        now = found.clock_now or self._clock()
+        if now < found.row.cycle_ends_at or found.row.status == "ended":
+            return balance_view(id, found.row, found.position, now)
+        current = self._current(self._subscription(connection, id))
+        view = balance_view(id, balance_row(current.state), current.position, current.now)
         return replace(view, version=current.version)
 
     def subscription(self, subscription_id: UUID) -> CurrentSubscription:

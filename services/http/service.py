@@ -8,6 +8,7 @@ from services.http.commands import Charging
 from services.http.metrics import Metrics
 from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
+from services.http.shared_reads import SharedBalanceReads
 from services.kept_answers import KeptAnswers
 from services.ledger.as_of import AsOf
 from services.ledger.disputes import Disputes
@@ -21,6 +22,7 @@ class Service:
 
     backend: Backend
     reads: Reads
+    balances: SharedBalanceReads
     authenticator: Authenticator
     charging: Charging
     metrics: Metrics
@@ -36,9 +38,11 @@ class Service:
         """The service on a backend."""
         application = backend.ledger.application
         as_of = AsOf(application, backend.schema, backend.clock)
+        reads = Reads(backend)
         return Service(
             backend=backend,
-            reads=Reads(backend),
+            reads=reads,
+            balances=SharedBalanceReads(reads.balances),
             authenticator=Authenticator(backend.keys),
             charging=Charging(backend.ledger),
             metrics=Metrics(backend.ledger),

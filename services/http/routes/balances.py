@@ -1,7 +1,5 @@
 """The balance. The socket's short way to the same is `services/http/hot.py`."""
 
-import asyncio
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -27,4 +25,4 @@ async def get_balance(call: Reader, subscription_id: SubscriptionId) -> Response
     charge was answered includes that charge. A cycle that has ended is shown as reset, whether or not that is recorded
     yet; `version` and `position` are those of the last recorded event.
     """
-    return json_response(await asyncio.to_thread(call.service.reads.balance, subscription_id))
+    return json_response(await call.service.balances.balance(subscription_id))

@@ -1,0 +1,115 @@
+"""Balance reads that share queries: never one that began before they asked, and each with its own answer."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from projections.balance.view import Balance
+from services.http.problems import Problem
+from services.http.shared_reads import SharedBalanceReads
+from services.subscription.calendar import Period
+from services.subscription.refusals import UnknownSubscription
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+SEEN, OTHER, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
+
+
+class Table:
+    """A balance table whose queries can be held up after they have read."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.queries: list[list[UUID]] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.has_read = threading.Event()
+        self.error: Exception | None = None
+
+    def read(self, ids: Sequence[UUID]) -> dict[UUID, Balance | Problem]:
+        self.queries.append(list(ids))
+        found = {id: Problem(UnknownSubscription()) if id == UNKNOWN else self._balance(id) for id in ids}
+        self.has_read.set()
+        assert self.may_answer.wait(10)
+        if self.error:
+            raise self.error
+        return found
+
+    def _balance(self, id: UUID) -> Balance:
+        cycle = Period(1, NOW, NOW)
+        return Balance(id, "plan", "active", 1, 1, 0, 0, 0, cycle, None, NOW, self.version, self.version)
+
+
+def test_a_read_that_asks_while_a_query_runs_gets_a_later_one() -> None:
+    table = Table()
+
+    async def ask() -> tuple[int, int]:
+        reads = SharedBalanceReads(table.read)
+        table.may_answer.clear()
+        early = asyncio.create_task(reads.balance(SEEN))
+        await asyncio.to_thread(table.has_read.wait, 10)
+        table.version = 2  # a charge is answered here
+        late = asyncio.create_task(reads.balance(SEEN))
+        await asyncio.sleep(0)
+        table.may_answer.set()
+        return (await early).version, (await late).version
+
+    assert asyncio.run(ask()) == (1, 2)
+
+
+def test_reads_that_wait_share_one_query() -> None:
+    table = Table()
+
+    async def ask() -> list[UUID]:
+        reads = SharedBalanceReads(table.read)
+        found = await asyncio.gather(*(reads.balance(id) for id in (SEEN, OTHER, SEEN)))
+        return [balance.subscription_id for balance in found]
+
+    assert asyncio.run(ask()) == [SEEN, OTHER, SEEN]
+    assert table.queries == [[SEEN, OTHER]]
+
+
+def test_an_unknown_subscription_is_nobody_elses_problem() -> None:
+    async def ask() -> list[Balance | BaseException]:
+        reads = SharedBalanceReads(Table().read)
+        return await asyncio.gather(reads.balance(SEEN), reads.balance(UNKNOWN), return_exceptions=True)
+
+    found, problem = asyncio.run(ask())
+    assert isinstance(found, Balance)
+    assert isinstance(problem, Problem)
+    assert problem.status == 404
+
+
+def test_an_error_of_the_database_reaches_all_who_asked_and_the_next_try_again() -> None:
+    table = Table()
+
+    async def ask() -> tuple[list[Balance | BaseException], Balance]:
+        reads = SharedBalanceReads(table.read)
+        table.error = OSError("the database went away")
+        failed = await asyncio.gather(reads.balance(SEEN), reads.balance(OTHER), return_exceptions=True)
+        table.error = None
+        return failed, await reads.balance(SEEN)
+
+    failed, found = asyncio.run(ask())
+    assert [type(error) for error in failed] == [OSError, OSError]
+    assert found.subscription_id == SEEN
+
+
+def test_one_who_goes_away_takes_no_answer_from_others() -> None:
+    table = Table()
+
+    async def ask() -> Balance:
+        reads = SharedBalanceReads(table.read)
+        table.may_answer.clear()
+        leaving, staying = (asyncio.create_task(reads.balance(SEEN)) for _ in range(2))
+        await asyncio.to_thread(table.has_read.wait, 10)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        table.may_answer.set()
+        return await staying
+
+    assert asyncio.run(ask()).subscription_id == SEEN
