@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from services.ledger.ledger import Ledger
@@ -63,7 +64,10 @@ def _submit(
     return future
 
 
-def at_once(calls: Sequence[Callable[[], Answer]], clients: int = 32) -> list[Answer]:
+T = TypeVar("T")
+
+
+def at_once(calls: Sequence[Callable[[], T]], clients: int = 32) -> list[T]:
     """Make all the calls, by so many clients at a time."""
     with ThreadPoolExecutor(clients) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
