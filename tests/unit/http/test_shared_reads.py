@@ -75,7 +75,7 @@ def test_reads_that_wait_share_one_query() -> None:
 def test_an_unknown_subscription_is_nobody_elses_problem() -> None:
     async def ask() -> list[Balance | BaseException]:
         reads = SharedBalanceReads(Table().read)
-        return await asyncio.gather(reads.balance(SEEN), reads.balance(UNKNOWN), return_exceptions=True)
+        return list(await asyncio.gather(reads.balance(SEEN), reads.balance(UNKNOWN), return_exceptions=True))
 
     found, problem = asyncio.run(ask())
     assert isinstance(found, Balance)
@@ -91,7 +91,7 @@ def test_an_error_of_the_database_reaches_all_who_asked_and_the_next_try_again()
         table.error = OSError("the database went away")
         failed = await asyncio.gather(reads.balance(SEEN), reads.balance(OTHER), return_exceptions=True)
         table.error = None
-        return failed, await reads.balance(SEEN)
+        return list(failed), await reads.balance(SEEN)
 
     failed, found = asyncio.run(ask())
     assert [type(error) for error in failed] == [OSError, OSError]
