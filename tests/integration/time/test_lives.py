@@ -1,0 +1,57 @@
+"""Random lives of subscriptions, through the ledger with a renewal worker and through the API with test clocks."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from services.database import connect
+from services.ledger.ledger import Ledger
+from services.renewals.worker import RenewalWorker
+from tests.acceptance.time_travel import server_with_clocks
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.time.lives import Lives
+from tests.integration.time.worlds import HttpWorld, LedgerWorld, World
+from tests.unit.subscription.catalogues import odd_catalogue
+
+MANY = pytest.param(500, 60, marks=pytest.mark.long)
+
+
+@pytest.fixture
+def http(database_url: str, clock: SettableClock) -> Iterator[httpx.Client]:
+    with server_with_clocks(database_url, odd_catalogue(), clock) as (_, client):
+        yield client
+
+
+@pytest.mark.parametrize(("lives", "steps"), [(60, 30), MANY])
+def test_the_ledger_lives_as_the_model_does(database_url: str, clock: SettableClock, lives: int, steps: int) -> None:
+    with (
+        connect(database_url, autocommit=True) as connection,
+        Ledger(database_url, SCHEMA, odd_catalogue(), clock=clock, snapshot_interval=5) as ledger,
+        RenewalWorker(ledger.lane, lambda: connect(database_url, autocommit=True), SCHEMA, clock) as worker,
+    ):
+        play(LedgerWorld(ledger, worker, connection, clock), lives, steps)
+
+
+@pytest.mark.parametrize(("lives", "steps"), [(10, 25), MANY])
+def test_the_api_lives_as_the_model_does(http: httpx.Client, lives: int, steps: int) -> None:
+    play(HttpWorld(http), lives, steps)
+
+
+def play(world: World, lives: int, steps: int) -> None:
+    class InWorld(Lives):
+        def __init__(self) -> None:
+            super().__init__(world)
+
+    run_state_machine_as_test(
+        InWorld,
+        settings=settings(
+            max_examples=lives,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
