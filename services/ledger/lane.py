@@ -15,11 +15,12 @@ import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import structlog
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
+from psycopg.errors import LockNotAvailable, UniqueViolation
 from psycopg.pq import TransactionStatus
 
 from services.database import Connect
@@ -135,8 +136,23 @@ class WriterLane:
         if not isinstance(result, Exception):
             return result
         log.warning("a batch is retried one by one", size=len(batch), error=repr(result))
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        return [self._alone(submission, result, give_up_at) for submission in batch]
+        return self._one_by_one(batch, result)
+
+    def _one_by_one(self, batch: Sequence[Submission], error: Exception) -> list[Answer]:
+        """The answers of a batch that failed by `error`; a stream that someone else has locked does not hold up others."""
+        give_up_at = time.monotonic() + 2 * PATIENCE_SECONDS
+        answers: list[Answer] = []
+        locked: dict[UUID, Exception] = {}
+        for submission in batch:
+            id = submission.subscription_id
+            if id in locked:
+                answer: Answer = Failed(locked[id], may_have_happened=bool(submission.lost))
+            else:
+                answer = self._alone(submission, error, give_up_at)
+            if isinstance(answer, Failed) and isinstance(answer.error, LockNotAvailable):
+                locked[id] = answer.error
+            answers.append(answer)
+        return answers
 
     def _alone(self, submission: Submission, error: Exception, give_up_at: float) -> Answer:
         """The answer of one command of a batch that failed by `error`.

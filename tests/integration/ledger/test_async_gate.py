@@ -1,0 +1,110 @@
+"""The way in from an event loop: every answer reaches the one who asked, whoever has gone in between."""
+
+import asyncio
+from random import Random
+from uuid import UUID
+
+import pytest
+
+from services.ledger.lane import LaneClosed
+from services.ledger.ledger import AsyncGate, Ledger
+from services.ledger.submission import Charged, Refused
+from services.subscription.commands import UpgradePlan
+from services.subscription.refusals import VersionMismatch
+from tests.integration.ledger.books import Books
+from tests.integration.ledger.lanes import BY, start, track
+
+LARGE = "max-pro-240000-yearly"
+
+
+async def _charge(gate: AsyncGate, id: UUID, generation_id: str) -> None:
+    answer = await gate.execute(id, track(generation_id), BY)
+    assert isinstance(answer, Charged)
+    assert answer.charge.generation_id == generation_id, "the answer is the asker's own"
+
+
+def test_thousands_of_tasks_each_get_their_own_answer(ledger: Ledger) -> None:
+    id = start(ledger, LARGE)
+
+    async def clients() -> None:
+        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        for some in range(4):
+            await asyncio.gather(*[_charge(gate, id, f"track-{some}-{number}") for number in range(300)])
+
+    asyncio.run(clients())
+
+
+def test_one_after_the_other_never_waits_for_a_lost_wake_up(ledger: Ledger) -> None:
+    id = start(ledger, LARGE)
+
+    async def client(gate: AsyncGate, name: int) -> None:
+        for number in range(150):
+            await _charge(gate, id, f"track-{name}-{number}")
+
+    async def clients() -> None:
+        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        await asyncio.gather(*[client(gate, name) for name in range(5)])
+
+    asyncio.run(clients())
+
+
+def test_a_cancelled_command_is_carried_out_and_nobody_else_gets_its_answer(ledger: Ledger, books: Books) -> None:
+    id = start(ledger, LARGE)
+    random = Random(3)
+    cancelled = []
+
+    async def client(gate: AsyncGate, name: int) -> None:
+        for number in range(40):
+            generation_id = f"track-{name}-{number}"
+            task = asyncio.create_task(_charge(gate, id, generation_id))
+            if random.random() < 0.5:
+                await asyncio.sleep(random.choice((0, 0, 0.001)))
+                task.cancel()
+                cancelled.append(generation_id)
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled() or task.exception() is None
+
+    async def clients() -> None:
+        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        await asyncio.gather(*[client(gate, name) for name in range(20)])
+        assert not gate._waiting
+
+    asyncio.run(clients())
+    ledger.lane.stop()
+    assert len(cancelled) > 100
+    not_cancelled = 800 - len(cancelled)
+    assert not_cancelled <= len(books.charged()) <= 800
+    books.check()
+
+
+def test_a_version_can_be_expected(ledger: Ledger) -> None:
+    id = start(ledger)
+
+    async def upgrade() -> object:
+        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        return await gate.execute(id, UpgradePlan(LARGE), BY, expected_version=1)
+
+    assert asyncio.run(upgrade()) == Refused(VersionMismatch(2))
+
+
+def test_a_loop_that_is_closed_does_not_stop_the_lane(ledger: Ledger) -> None:
+    id = start(ledger)
+
+    async def ask_and_go() -> None:
+        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        task = asyncio.ensure_future(gate.execute(id, track("track-1"), BY))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(ask_and_go())
+    asyncio.run(_ask_once(ledger, id))
+
+
+async def _ask_once(ledger: Ledger, id: UUID) -> None:
+    await _charge(AsyncGate(ledger.lane, asyncio.get_running_loop()), id, "track-2")
+
+
+def test_a_closed_lane_says_so(ledger: Ledger) -> None:
+    ledger.lane.stop()
+    with pytest.raises(LaneClosed):
+        asyncio.run(_ask_once(ledger, UUID(int=1)))

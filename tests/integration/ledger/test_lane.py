@@ -1,0 +1,178 @@
+"""The queue and the one thread behind it: what is taken is answered, and nothing grows without bounds."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from services.ledger import batch, lane
+from services.ledger.lane import LaneClosed, LaneFull
+from services.ledger.ledger import Ledger
+from services.ledger.submission import Answer, Charged, Failed, Submission
+from services.subscription.commands import RecordDue, UpgradePlan
+from tests.integration.ledger.books import Books, session_count, tally
+from tests.integration.ledger.lanes import BY, Deliveries, charge, start, together, track
+
+
+def test_a_lane_that_is_closed_takes_nothing(ledger: Ledger) -> None:
+    ledger.lane.stop()
+
+    with pytest.raises(LaneClosed):
+        ledger.execute(UUID(int=1), RecordDue(), BY)
+
+
+def test_a_lane_takes_no_more_than_it_can_answer_in_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "QUEUE_LIMIT", 10)
+    held, go_on, delivered = Event(), Event(), Deliveries()
+
+    def hold(_submission: Submission, _answer: Answer) -> None:
+        held.set()
+        go_on.wait()
+
+    ledger.lane.submit(Submission(uuid4(), RecordDue(), BY, hold))
+    held.wait()
+    for _ in range(10):
+        ledger.lane.submit(Submission(uuid4(), RecordDue(), BY, delivered))
+    with pytest.raises(LaneFull):
+        ledger.lane.submit(Submission(uuid4(), RecordDue(), BY, delivered))
+    assert ledger.lane.waiting == 10
+
+    go_on.set()
+    ledger.lane.stop()
+    assert len(delivered.answers) == 10
+
+
+def test_stopping_answers_what_waits_and_closes_the_connection(ledger: Ledger, books: Books, database_url: str) -> None:
+    id = start(ledger)
+    delivered = Deliveries()
+    for number in range(100):
+        ledger.lane.submit(Submission(id, track(f"track-{number}"), BY, delivered))
+
+    ledger.lane.stop()
+
+    assert tally(delivered.answers) == {"Charged": 100}
+    assert len(books.charged()) == 100
+    assert session_count(database_url) == 0
+    ledger.lane.stop()  # once more does nothing
+
+
+def test_whatever_is_taken_while_the_lane_stops_is_answered(ledger: Ledger) -> None:
+    id = start(ledger)
+    delivered, stopping = Deliveries(), Event()
+
+    def submit(client: int) -> int:
+        for number in range(2_000):
+            try:
+                ledger.lane.submit(Submission(id, track(f"track-{client}-{number}"), BY, delivered))
+            except LaneClosed:
+                return number
+            if number == 20:
+                stopping.set()
+        return 2_000
+
+    with ThreadPoolExecutor(8) as clients:
+        counts = clients.map(submit, range(8))
+        stopping.wait()
+        ledger.lane.stop()
+
+    assert len(delivered.answers) == sum(counts)
+
+
+def test_a_batch_is_cut_at_its_limits_and_answered_in_order(
+    ledger: Ledger, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "EVENT_LIMIT", 5)
+    monkeypatch.setattr(lane, "BATCH_LIMIT", 12)
+    id = start(ledger)
+
+    answers = together(ledger, *[(id, track(f"track-{number}")) for number in range(24)])
+
+    assert [each.charge.generation_id for each in answers if isinstance(each, Charged)] == [
+        f"track-{number}" for number in range(24)
+    ]
+    transactions = books.ask("SELECT count(*) FROM {}.ledger_events GROUP BY xmin ORDER BY min(notification_id)")
+    assert transactions == [(2,), (5,), (5,), (2,), (5,), (5,), (2,)]
+    books.check()
+
+
+def test_a_batch_may_be_larger_than_what_sockets_take_at_once(ledger: Ledger, books: Books) -> None:
+    """psycopg's own commit in a pipeline then waits for ever: it has not sent all, and only listens."""
+    ids = [start(ledger) for _ in range(8)]
+
+    answers = together(ledger, *[(id, UpgradePlan("max-pro-240000-yearly", "x" * 1_000_000)) for id in ids])
+
+    assert tally(answers) == {"Done": 8}
+    books.check()
+
+
+def test_streams_that_someone_else_has_locked_do_not_hold_up_the_others(
+    ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, free = start(ledger), start(ledger)
+    queries = ledger.application.recorder.queries
+    monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
+    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.5)
+    with psycopg.connect(database_url) as someone_else:
+        someone_else.execute("SELECT FROM tallystick.balance WHERE subscription_id = %s FOR UPDATE", [held])
+
+        *waited, charged = together(
+            ledger, *[(held, track(f"track-{number}")) for number in range(50)], (free, track("track-0"))
+        )
+
+    assert tally([charged]) == {"Charged": 1}
+    for failed in waited:
+        assert isinstance(failed, Failed)
+        assert isinstance(failed.error, psycopg.errors.LockNotAvailable)
+        assert not failed.may_have_happened
+    assert not charge(ledger, held, "track-0").is_replay
+
+
+def test_a_session_that_is_ended_by_the_server_is_replaced(ledger: Ledger, database_url: str, books: Books) -> None:
+    id = start(ledger)
+    for number in range(5):
+        with psycopg.connect(database_url, autocommit=True) as administrator:
+            administrator.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert not charge(ledger, id, f"track-{number}").is_replay
+    books.check()
+
+
+def test_a_server_that_has_become_read_only_is_left_for_another(ledger: Ledger, database_url: str) -> None:
+    """As after a fail-over, when the old primary still answers. The URL then leads to the new one."""
+    id = start(ledger)
+    with psycopg.connect(database_url, autocommit=True) as administrator:
+        name = administrator.info.dbname
+        administrator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        administrator.execute("SET default_transaction_read_only = off")
+        failed = ledger.execute(id, track("track-1"), BY)
+        administrator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
+
+    assert isinstance(failed, Failed)
+    assert not failed.may_have_happened
+    assert not charge(ledger, id, "track-1").is_replay, "on a new connection, since the old one would stay as it was"
+
+
+def test_commits_are_durable_whatever_the_database_is_set_to(ledger: Ledger, database_url: str, books: Books) -> None:
+    with psycopg.connect(database_url, autocommit=True) as administrator:
+        administrator.execute(f"ALTER DATABASE {administrator.info.dbname} SET synchronous_commit = off".encode())
+        administrator.execute("CREATE TABLE tallystick.witness (synchronous_commit text)")
+        administrator.execute(
+            "CREATE FUNCTION tallystick.witness() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+            " INSERT INTO tallystick.witness SELECT current_setting('synchronous_commit'); RETURN NULL; END$$"
+        )
+        administrator.execute(
+            "CREATE CONSTRAINT TRIGGER witness AFTER INSERT ON tallystick.ledger_events"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tallystick.witness()"
+        )
+
+    start(ledger)
+
+    assert books.ask("SELECT DISTINCT synchronous_commit FROM {}.witness") == [("on",)]
