@@ -97,8 +97,8 @@ def adopting_grandchildren() -> Iterator[None]:
     finally:
         set_child_subreaper(0)
         with suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):  # only what has ended: other children of ours are still at work
+                pass
 
 
 def in_a_fork(run: Callable[[], None]) -> None:
