@@ -1,0 +1,178 @@
+"""What evidence is made of, as it is read from a ledger, and what follows from it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.catalogue import Price, Settings, recompute
+from services.dispute.events import DisputeOpened
+from services.ledger.checkpoints import Checkpoint
+from services.ledger.hashing import NO_HASH
+from services.ledger.mapper import UnreadableEvent, read_dispute_event, read_event
+from services.ledger.records import ChainedEvent, DisputeHead, Recorded, extend_dispute
+from services.subscription.events import ChargeReversed, GenerationCharged
+from services.subscription.state import Subscription, evolve
+
+Proven = Literal["charge", "subscription", "dispute"]
+"""Which event a proof is about: the charge's own, or the last of one of the streams."""
+
+
+class Proof(Struct, frozen=True):
+    """That a checkpoint's tree has an event: the hashes that lead from leaf `index` of `size` to its root."""
+
+    what: Proven
+    stream_id: UUID
+    version: int
+    position: int
+    checkpoint: int
+    index: int
+    size: int
+    hashes: tuple[bytes, ...]
+
+
+class Case(Struct, frozen=True):
+    """A disputed charge: both streams as stored, from their beginnings, and the proofs that they are in the ledger.
+
+    The checkpoints are those that the proofs name and the newest of the ledger, by number.
+    """
+
+    subscription: Sequence[ChainedEvent]
+    dispute: Sequence[ChainedEvent]
+    checkpoints: Sequence[Checkpoint]
+    proofs: Sequence[Proof]
+
+
+class BalancePoint(Struct, frozen=True):
+    """The balance from an instant on, and the version of the stream that made it so."""
+
+    at: datetime
+    balance_credits: int
+    version: int
+
+
+class Facts(Struct, frozen=True):
+    """What the events say: the dispute, its charge, and the state of the subscription before and after it."""
+
+    dispute: DisputeHead
+    charge: Recorded
+    charged: GenerationCharged
+    before: Subscription
+    after: Subscription
+    reversal: Recorded | None
+    history: list[Recorded]
+    course: list[BalancePoint]
+    """The balance over the cycle of the charge, from its beginning, or from the start of the history."""
+
+
+class Inconsistent(ValueError):
+    """The events do not fit together; the text says where."""
+
+
+def check_chain(events: Sequence[ChainedEvent], stream_id: UUID) -> None:
+    """Raise Inconsistent unless these are the events of the stream from the first on, each after the one before it."""
+    if not events:
+        raise Inconsistent("there are no events")
+    for version, event in enumerate(events, start=1):
+        if (event.originator_id, event.originator_version) != (stream_id, version):
+            raise Inconsistent(f"event {version} is not version {version} of {stream_id}")
+    if events[0].previous_hash != NO_HASH:
+        raise Inconsistent("version 1 has an event before it")
+    for one, next_one in pairwise(events):
+        if next_one.previous_hash != one.hash:
+            raise Inconsistent(f"version {next_one.originator_version} does not follow from the one before it")
+        if next_one.recorded_at < one.recorded_at:
+            raise Inconsistent(f"version {next_one.originator_version} was recorded before the one before it")
+
+
+def facts_of(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]) -> Facts:
+    """What the events of both streams say. Raises Inconsistent."""
+    if not subscription or not dispute or dispute[0].topic != DisputeOpened.__name__:
+        raise Inconsistent("there is no subscription, or no dispute")
+    try:
+        head = extend_dispute(None, map(read_dispute_event, dispute))
+        history = [read_event(each) for each in subscription]
+    except (UnreadableEvent, ValueError) as error:
+        raise Inconsistent(str(error)) from error
+    assert head is not None
+    version = head.state.charge_version
+    charge = history[version - 1] if 0 < version <= len(history) else None
+    if charge is None or not isinstance(charged := charge.event, GenerationCharged):
+        raise Inconsistent(f"version {version} is no charge")
+    asked_about = (head.state.subscription_id, head.state.generation_id)
+    if asked_about != (charge.originator_id, charged.generation_id):
+        raise Inconsistent(f"the dispute is not about version {version}")
+    before, after, course = _course(history, version, charged.cycle_number)
+    _check_reckoning(charged, before, after)
+    return Facts(
+        dispute=head,
+        charge=charge,
+        charged=charged,
+        before=before,
+        after=after,
+        reversal=_reversal(history, head),
+        history=history,
+        course=course,
+    )
+
+
+def _course(
+    history: Sequence[Recorded], charge_version: int, cycle_number: int
+) -> tuple[Subscription, Subscription, list[BalancePoint]]:
+    """The states before and after the charge, and how the balance went in its cycle. Raises Inconsistent."""
+    state = before = after = None
+    course: list[BalancePoint] = []
+    for each in history:
+        if each.originator_version == charge_version:
+            before = state
+        try:
+            state = evolve(state, each.event)
+        except ValueError as error:
+            raise Inconsistent(str(error)) from error
+        if each.originator_version == charge_version:
+            after = state
+        if state.cycle.number == cycle_number:
+            at = each.stored.recorded_at if course else state.cycle.starts_at
+            course.append(BalancePoint(at, state.balance_credits, each.originator_version))
+    if before is None or after is None:
+        raise Inconsistent("nothing was there before the charge")
+    return before, after, course
+
+
+def _check_reckoning(charged: GenerationCharged, before: Subscription, after: Subscription) -> None:
+    if (charged.balance_before, charged.balance_after) != (before.balance_credits, after.balance_credits):
+        raise Inconsistent("the balance before or after the charge is not what the events before it make it")
+    if charged.cycle_number != before.cycle.number:
+        raise Inconsistent("the charge names another cycle than the one it was in")
+    try:
+        recomputed = recompute(charged.price)
+    except ArithmeticError as error:
+        raise Inconsistent(f"the price of the charge cannot be reckoned: {error}") from error
+    if recomputed != charged.credits:
+        raise Inconsistent(f"the price of the charge comes to {recomputed} credits, not to {charged.credits}")
+    if Fraction(charged.price.quantity) != quantity_of(charged.price, charged.settings):
+        raise Inconsistent("the quantity of the price is not that of the settings")
+
+
+def quantity_of(price: Price, settings: Settings) -> Fraction:
+    """The quantity that settings come to under a price's rule."""
+    match price.rule:
+        case "per_second":
+            return Fraction(settings.duration_seconds or 0) * (settings.count or 1)
+        case "per_1000_characters":
+            return Fraction(settings.characters or 0, 1000)
+        case _:
+            return Fraction(settings.count or 1)
+
+
+def _reversal(history: Sequence[Recorded], head: DisputeHead) -> Recorded | None:
+    """Where this dispute gave the charge back. Raises Inconsistent where it should have and did not, or the reverse."""
+    dispute_id = str(head.originator_id)
+    found = [each for each in history if isinstance(each.event, ChargeReversed) and each.event.dispute_id == dispute_id]
+    if len(found) != (head.state.status == "upheld"):
+        raise Inconsistent("the subscription was not given back what the dispute says")
+    return found[0] if found else None

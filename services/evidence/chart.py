@@ -1,0 +1,88 @@
+"""The balance over a cycle as an SVG: a step at each event, and a mark where the disputed charge is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.evidence.case import BalancePoint
+from services.subscription.calendar import Period
+
+WIDTH, HEIGHT = 720, 260
+LEFT, RIGHT, TOP, BOTTOM = 72, 16, 16, 36
+_PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+
+def balance_chart(
+    course: Sequence[BalancePoint],
+    cycle: Period,
+    charge_version: int,
+    marks: Sequence[tuple[int, str]],
+    until: datetime,
+) -> str:
+    """The chart of a cycle, up to `until` where the cycle is still running.
+
+    `marks` are versions within the course to point out, each with a word; the charge's is drawn from the balance before
+    it to the one after it.
+    """
+    highest = max(1, *(point.balance_credits for point in course))
+    axes = _Axes(cycle, highest)
+    by_version = {point.version: point for point in course}
+    last = max(course[-1].at, min(until, cycle.ends_at))
+    parts = [
+        _frame(axes),
+        f'<path class="balance" d="{_steps(axes, course, last)}"/>',
+        *(_mark(axes, by_version[version], word) for version, word in marks if version in by_version),
+    ]
+    charged = by_version[charge_version]
+    about = f"The balance over cycle {cycle.number}. After the disputed charge: {charged.balance_credits:,} credits."
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{about}">'
+        f"<title>{about}</title>{''.join(parts)}</svg>"
+    )
+
+
+class _Axes:
+    def __init__(self, cycle: Period, highest: int) -> None:
+        self.cycle = cycle
+        self.highest = highest
+        self._seconds = max(1.0, (cycle.ends_at - cycle.starts_at).total_seconds())
+
+    def x(self, at: datetime) -> float:
+        share = (at - self.cycle.starts_at).total_seconds() / self._seconds
+        return round(LEFT + _PLOT_WIDTH * min(1.0, max(0.0, share)), 1)
+
+    def y(self, balance_credits: int) -> float:
+        return round(TOP + _PLOT_HEIGHT * (1 - balance_credits / self.highest), 1)
+
+
+def _steps(axes: _Axes, course: Sequence[BalancePoint], last: datetime) -> str:
+    """A step for each place on the axis that can be told from the one before; of several at one place, the last."""
+    levels = {axes.x(point.at): axes.y(point.balance_credits) for point in course}
+    begin = axes.y(course[0].balance_credits)
+    steps = (f"H{x}V{y}" for x, y in levels.items())
+    return f"M{axes.x(course[0].at)} {begin}{''.join(steps)}H{axes.x(last)}"
+
+
+def _frame(axes: _Axes) -> str:
+    bottom, right = axes.y(0), WIDTH - RIGHT
+    lines = "".join(
+        f'<line class="grid" x1="{LEFT}" y1="{axes.y(level)}" x2="{right}" y2="{axes.y(level)}"/>'
+        f'<text class="level" x="{LEFT - 8}" y="{axes.y(level) + 4}">{level:,}</text>'
+        for level in sorted({0, axes.highest // 2, axes.highest})
+    )
+    begin, end = f"{axes.cycle.starts_at:%-d %b %Y}", f"{axes.cycle.ends_at:%-d %b %Y}"
+    return (
+        f'{lines}<text class="day" x="{LEFT}" y="{bottom + 22}">{begin}</text>'
+        f'<text class="day end" x="{right}" y="{bottom + 22}">{end}</text>'
+    )
+
+
+def _mark(axes: _Axes, point: BalancePoint, word: str) -> str:
+    x, y = axes.x(point.at), axes.y(point.balance_credits)
+    is_right = x > LEFT + _PLOT_WIDTH / 2
+    anchor, text_x = ("end", x - 8) if is_right else ("start", x + 8)
+    text_y = y + 18 if y < TOP + _PLOT_HEIGHT / 2 else y - 8
+    return (
+        f'<line class="mark" x1="{x}" y1="{TOP}" x2="{x}" y2="{TOP + _PLOT_HEIGHT}"/>'
+        f'<circle class="mark" cx="{x}" cy="{y}" r="4"/>'
+        f'<text class="mark" x="{round(text_x, 1)}" y="{round(text_y, 1)}" text-anchor="{anchor}">{word}</text>'
+    )

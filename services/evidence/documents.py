@@ -1,0 +1,191 @@
+"""The JSON of evidence: canonical (RFC 8785), so that each document is one sequence of bytes.
+
+Whole numbers are numbers; decimals, which have no one binary form, are strings; instants are strings with six digits
+of a second and a `Z`; hashes, keys and signatures are lower-case hexadecimal.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import rfc8785
+from msgspec import Struct
+
+from services.catalogue import recompute
+from services.evidence.case import Facts, Proof
+from services.ledger.checkpoints import Checkpoint
+from services.ledger.records import ChainedEvent
+
+
+class NotCanonical(ValueError):
+    """A document is not JSON of the form that is asked for, written canonically."""
+
+
+def written(instant: datetime) -> str:
+    """The instant in UTC."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def events_document(events: Sequence[ChainedEvent]) -> bytes:
+    """A line for each event, as it is stored: its hash is over these fields, `state` byte for byte."""
+    lines = [
+        rfc8785.dumps(
+            {
+                "stream_id": str(event.originator_id),
+                "version": event.originator_version,
+                "position": event.position or 0,
+                "recorded_at": written(event.recorded_at),
+                "topic": event.topic,
+                "state": event.state.decode(),
+                "previous_hash": event.previous_hash.hex(),
+                "hash": event.hash.hex(),
+            }
+        )
+        for event in events
+    ]
+    return b"".join(line + b"\n" for line in lines)
+
+
+def proofs_document(proofs: Sequence[Proof]) -> bytes:
+    """The proofs of inclusion."""
+    return rfc8785.dumps(
+        [
+            {
+                "what": proof.what,
+                "stream_id": str(proof.stream_id),
+                "version": proof.version,
+                "position": proof.position,
+                "checkpoint": proof.checkpoint,
+                "leaf_index": proof.index,
+                "tree_size": proof.size,
+                "hashes": [each.hex() for each in proof.hashes],
+            }
+            for proof in proofs
+        ]
+    )
+
+
+def checkpoints_document(checkpoints: Sequence[Checkpoint]) -> bytes:
+    """The checkpoints: what was signed, and the signature."""
+    return rfc8785.dumps([{"body": each.body, "signature": each.signature.hex()} for each in checkpoints])
+
+
+def keys_document(public_keys: dict[str, bytes]) -> bytes:
+    """The public keys by their ids."""
+    return rfc8785.dumps({key_id: key.hex() for key_id, key in public_keys.items()})
+
+
+def charge_document(facts: Facts) -> bytes:
+    """The charge, its price reckoned again, and the balance before and after it."""
+    charged, stored, price = facts.charged, facts.charge.stored, facts.charged.price
+    settings = {name: value for name, value in msgspec.structs.asdict(charged.settings).items() if value is not None}
+    return rfc8785.dumps(
+        {
+            "subscription_id": str(stored.originator_id),
+            "generation_id": charged.generation_id,
+            "version": stored.originator_version,
+            "position": stored.position or 0,
+            "charged_at": written(stored.recorded_at),
+            "asset_type": charged.asset_type,
+            "model": charged.model,
+            "settings": {name: _plain(value) for name, value in settings.items()},
+            "plan_id": facts.before.plan.plan_id,
+            "cycle": {
+                "number": facts.before.cycle.number,
+                "starts_at": written(facts.before.cycle.starts_at),
+                "ends_at": written(facts.before.cycle.ends_at),
+            },
+            "price": {
+                "rate_card": price.rate_card,
+                "rule": price.rule,
+                "unit": price.unit,
+                "quantity": _plain(price.quantity),
+                "credits_per_unit": _plain(price.credits_per_unit),
+            },
+            "credits": charged.credits,
+            "recomputed_credits": recompute(price),
+            "balance_before": facts.before.balance_credits,
+            "balance_after": facts.after.balance_credits,
+        }
+    )
+
+
+def dispute_document(facts: Facts) -> bytes:
+    """The dispute as it stands, and where its charge was given back."""
+    head, state, reversal = facts.dispute, facts.dispute.state, facts.reversal
+    resolution = state.resolution
+    decided = {} if resolution is None else {"resolved_at": written(head.recorded_at), "resolution": resolution}
+    given_back = {} if reversal is None else {"reversed_in_version": reversal.originator_version}
+    document = {
+        "dispute_id": str(head.originator_id),
+        "subscription_id": str(state.subscription_id),
+        "generation_id": state.generation_id,
+        "reason": state.reason,
+        "note": state.note,
+        "status": state.status,
+        "opened_at": written(head.opened_at),
+        "version": state.version,
+    }
+    return rfc8785.dumps(msgspec.to_builtins({**document, **decided, **given_back}))
+
+
+def read_document(content: bytes, kind: Any) -> Any:
+    """The document, of a type that tells its form. Raises NotCanonical."""
+    try:
+        document = msgspec.json.decode(content, type=kind)
+        if rfc8785.dumps(msgspec.json.decode(content)) != content:
+            raise NotCanonical("is not canonical JSON")
+    except (msgspec.MsgspecError, UnicodeDecodeError, rfc8785.CanonicalizationError) as error:
+        raise NotCanonical(str(error)) from None
+    return document
+
+
+class _EventLine(Struct, frozen=True, forbid_unknown_fields=True):
+    stream_id: UUID
+    version: int
+    position: int
+    recorded_at: datetime
+    topic: str
+    state: str
+    previous_hash: str
+    hash: str
+
+
+def read_events(content: bytes) -> list[ChainedEvent]:
+    """The events of a document. Raises NotCanonical, also for one whose hash is not its own."""
+    events = []
+    if not content.endswith(b"\n"):
+        raise NotCanonical("its last line has no end")
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        read = read_document(line, _EventLine)
+        event = ChainedEvent(
+            originator_id=read.stream_id,
+            originator_version=read.version,
+            topic=read.topic,
+            state=read.state.encode(),
+            recorded_at=read.recorded_at,
+            previous_hash=unhex(read.previous_hash),
+            position=read.position,
+        )
+        if event.hash.hex() != read.hash:
+            raise NotCanonical(f"line {number}: the hash is not that of the event")
+        events.append(event)
+    return events
+
+
+def unhex(text: str) -> bytes:
+    """The bytes of lower-case hexadecimal. Raises NotCanonical."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raise NotCanonical(f"{text[:20]!r} is not hexadecimal") from None
+    if raw.hex() != text:
+        raise NotCanonical(f"{text[:20]!r} is not lower-case hexadecimal")
+    return raw
+
+
+def _plain(value: Decimal | int | str) -> str | int:
+    return format(value, "f") if isinstance(value, Decimal) else value

@@ -1,0 +1,76 @@
+"""The manifest: the members of an archive with their hashes, signed with the key that signs checkpoints."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+import rfc8785
+from msgspec import Struct
+
+from services.evidence.documents import written
+
+FORM = "tallystick-evidence-1"
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
+MEMBERS = (
+    "README.txt",
+    "report.html",
+    "dispute.json",
+    "charge.json",
+    "dispute-events.ndjson",
+    "subscription-events.ndjson",
+    "proofs.json",
+    "checkpoints.json",
+    "keys.json",
+)
+"""What an archive holds before its manifest and its signature, in this order."""
+
+
+class Member(Struct, frozen=True, forbid_unknown_fields=True):
+    """One member: its size and its SHA-256, in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an archive holds and what it is about; `key_id` names the key that signed it."""
+
+    form: str
+    made_at: str
+    ledger: str
+    subscription_id: UUID
+    dispute_id: UUID
+    generation_id: str
+    key_id: str
+    members: list[Member]
+
+
+def manifest_document(
+    members: Mapping[str, bytes],
+    *,
+    made_at: datetime,
+    ledger: bytes,
+    subscription_id: UUID,
+    dispute_id: UUID,
+    generation_id: str,
+    key_id: str,
+) -> bytes:
+    """The manifest of members, as it is signed."""
+    return rfc8785.dumps(
+        {
+            "form": FORM,
+            "made_at": written(made_at),
+            "ledger": ledger.hex(),
+            "subscription_id": str(subscription_id),
+            "dispute_id": str(dispute_id),
+            "generation_id": generation_id,
+            "key_id": key_id,
+            "members": [
+                {"name": name, "size": len(content), "sha256": sha256(content).hexdigest()}
+                for name, content in members.items()
+            ],
+        }
+    )

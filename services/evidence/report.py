@@ -1,0 +1,160 @@
+"""The page of evidence that is for people: what was charged, how it was reckoned, what came of the dispute.
+
+One file without anything from elsewhere; every text of others is escaped.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Context, Decimal
+from html import escape
+
+from services.catalogue import Price
+from services.dispute.events import Reason
+from services.evidence.case import Case, Facts
+from services.evidence.chart import balance_chart
+from services.evidence.wording import PAGE, event_in_words
+
+EVENTS_AROUND = 6
+
+_REASONS: dict[Reason, str] = {
+    "unsatisfied": "The result was not satisfying.",
+    "duplicate": "The same was charged before.",
+    "generation_failed": "The generation failed.",
+    "not_requested": "Nobody asked for it.",
+    "wrong_price": "The price is wrong.",
+    "other": "Another reason.",
+}
+_EXACT = Context(prec=80)
+_UNITS = {"track": "track", "second": "second", "image": "image", "1000_characters": "thousand characters"}
+
+
+def report_page(case: Case, facts: Facts, *, key_id: str, made_at: datetime) -> str:
+    """The page as HTML."""
+    charged = facts.charged
+    return PAGE.substitute(
+        title=escape(f"Dispute of {_counted(charged.credits, 'credit')} for {charged.model}"),
+        headline=f"A charge of {_counted(charged.credits, 'credit')}, disputed",
+        status=_status(facts),
+        verdict=escape(_verdict(facts)),
+        charge=_rows(_charge(facts)),
+        arithmetic=escape(arithmetic(charged.price, charged.credits)),
+        rate_card=escape(charged.price.rate_card),
+        before=f"{facts.before.balance_credits:,}",
+        credits=f"{charged.credits:,}",
+        after=f"{facts.after.balance_credits:,}",
+        cycle=facts.before.cycle.number,
+        chart=_chart(facts, made_at),
+        dispute=_rows(_dispute(facts)),
+        events="".join(_events(facts, case)),
+        proof=_rows(_proof(case, facts, key_id, made_at)),
+    )
+
+
+def arithmetic(price: Price, charged_credits: int) -> str:
+    """The price as a sum that anybody can follow: `2 tracks × 150 credits = 300 credits`."""
+    units = _counted(price.quantity, _UNITS.get(price.unit, price.unit))
+    amount = f"{units} × {_counted(price.credits_per_unit, 'credit')}"
+    total = _EXACT.multiply(price.quantity, price.credits_per_unit)
+    charged = _counted(charged_credits, "credit")
+    return (
+        f"{amount} = {charged}" if total == charged_credits else f"{amount} = {_plain(total)}, rounded up to {charged}"
+    )
+
+
+def in_words(at: datetime) -> str:
+    """The instant to the microsecond, in UTC."""
+    return f"{at:%-d %B %Y, %H:%M:%S}" + (f".{at:%f}" if at.microsecond else "") + " UTC"
+
+
+def _status(facts: Facts) -> str:
+    return facts.dispute.state.status
+
+
+def _verdict(facts: Facts) -> str:
+    resolution = facts.dispute.state.resolution
+    if resolution is None:
+        return "The dispute is open: it has not been decided yet."
+    if resolution.outcome == "rejected":
+        return "The dispute was rejected. The charge stands."
+    were = "was" if facts.charged.credits == 1 else "were"
+    return f"The dispute was upheld. {_counted(facts.charged.credits, 'credit')} {were} given back."
+
+
+def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
+    charged, stored = facts.charged, facts.charge.stored
+    settings = charged.settings
+    yield "What", f"{charged.asset_type}, made with {charged.model}"
+    if settings.duration_seconds is not None:
+        yield "Duration", f"{_plain(settings.duration_seconds)} seconds"
+    if settings.count is not None:
+        yield "How many", f"{settings.count:,}"
+    if settings.resolution is not None:
+        yield "Resolution", settings.resolution
+    if settings.characters is not None:
+        yield "Characters", f"{settings.characters:,}"
+    yield "When", in_words(stored.recorded_at)
+    yield "Plan", f"{facts.before.plan.name} ({facts.before.plan.billing_period})"
+    yield "Generation", charged.generation_id
+    yield "Subscription", str(stored.originator_id)
+
+
+def _dispute(facts: Facts) -> Iterator[tuple[str, str]]:
+    head, state = facts.dispute, facts.dispute.state
+    yield "Reason given", _REASONS[state.reason]
+    yield "In words", state.note
+    yield "Opened", in_words(head.opened_at)
+    if (resolution := state.resolution) is not None:
+        yield "Decided", f"{resolution.outcome}, {in_words(head.recorded_at)}"
+        yield "Because", resolution.note
+    if (reversal := facts.reversal) is not None:
+        given_back = f"{_counted(facts.charged.credits, 'credit')}, to be used before the next reset"
+        yield "Given back", f"{given_back} (version {reversal.originator_version})"
+    yield "Dispute", str(head.originator_id)
+
+
+def _chart(facts: Facts, made_at: datetime) -> str:
+    charge_version = facts.charge.originator_version
+    marks = [(charge_version, "this charge")]
+    if facts.reversal is not None:
+        marks.append((facts.reversal.originator_version, "given back"))
+    return balance_chart(facts.course, facts.before.cycle, charge_version, marks, made_at)
+
+
+def _events(facts: Facts, case: Case) -> Iterator[str]:
+    """What was recorded shortly before and after the charge, a row each."""
+    version = facts.charge.originator_version
+    first, last = max(1, version - EVENTS_AROUND), version + EVENTS_AROUND
+    for each in facts.history[first - 1 : last]:
+        kind = ' class="this"' if each.originator_version == version else ""
+        when, words = escape(in_words(each.stored.recorded_at)), escape(event_in_words(each.event))
+        yield f"<tr{kind}><td>{each.originator_version}</td><td>{when}</td><td>{words}</td></tr>"
+    if len(case.subscription) > last:
+        yield f"<tr><td></td><td></td><td>and {len(case.subscription) - last:,} more</td></tr>"
+
+
+def _proof(case: Case, facts: Facts, key_id: str, made_at: datetime) -> Iterator[tuple[str, str]]:
+    stored = facts.charge.stored
+    proof = next(each for each in case.proofs if each.what == "charge")
+    checkpoint = next(each for each in case.checkpoints if each.number == proof.checkpoint)
+    yield "Hash of the charge", stored.hash.hex()
+    yield (
+        "Its place",
+        f"version {stored.originator_version} of the subscription, position {stored.position} of the ledger",
+    )
+    yield "Sealed by", f"checkpoint {checkpoint.number}, {in_words(checkpoint.made_at)}"
+    yield "Signed with key", key_id
+    yield "This page made", in_words(made_at)
+
+
+def _counted(number: Decimal | int, word: str) -> str:
+    is_plural = number != 1 and not word.endswith("s")
+    return f"{_plain(Decimal(number))} {word}{'s' if is_plural else ''}"
+
+
+def _rows(rows: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, ",f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

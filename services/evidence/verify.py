@@ -1,0 +1,242 @@
+"""Checks evidence, by itself: no ledger, no network. Any altered byte is found, and what it breaks is named."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import rfc8785
+from msgspec import Struct
+
+from services.evidence.archive import NotAnArchive, unpack
+from services.evidence.case import Facts, Inconsistent, Proven, check_chain, facts_of
+from services.evidence.documents import (
+    NotCanonical,
+    charge_document,
+    dispute_document,
+    events_document,
+    read_document,
+    read_events,
+    unhex,
+)
+from services.evidence.manifest import FORM, MANIFEST, MEMBERS, SIGNATURE, Manifest, Member
+from services.ledger.checkpoints import FORM as CHECKPOINT_FORM
+from services.ledger.merkle import is_included
+from services.ledger.records import ChainedEvent
+from services.ledger.signing import is_signed, key_id_of
+
+
+class NotGenuine(Exception):
+    """The evidence does not hold: `where` names the member, `why` what is wrong with it."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where}: {why}")
+        self.where = where
+        self.why = why
+
+
+class CheckpointBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What was signed of a checkpoint."""
+
+    form: str
+    ledger: str
+    number: int
+    from_position: int
+    to_position: int
+    root: str
+    previous: str
+    made_at: datetime
+    key_id: str
+    next_key_id: str | None = None
+
+
+class SignedCheckpoint(Struct, frozen=True, forbid_unknown_fields=True):
+    """A checkpoint and its signature."""
+
+    body: CheckpointBody
+    signature: str
+
+
+class ProofLine(Struct, frozen=True, forbid_unknown_fields=True):
+    """A proof of inclusion, as it is written."""
+
+    what: Proven
+    stream_id: UUID
+    version: int
+    position: int
+    checkpoint: int
+    leaf_index: int
+    tree_size: int
+    hashes: list[str]
+
+
+class Verified(Struct, frozen=True):
+    """What evidence proves: the facts, and who signed what when.
+
+    `sealed_at` is when the checkpoint was made that has the charge itself: the charge was as it is here by then.
+    """
+
+    manifest: Manifest
+    facts: Facts
+    subscription_events: int
+    dispute_events: int
+    checkpoints: list[CheckpointBody]
+    sealed_at: datetime
+
+    @property
+    def key_ids(self) -> list[str]:
+        """The keys that signed: the manifest's, then the checkpoints'."""
+        return list(dict.fromkeys([self.manifest.key_id, *(each.key_id for each in self.checkpoints)]))
+
+
+def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> Verified:
+    """What the evidence proves; where keys are named, signed by these only. Raises NotGenuine."""
+    try:
+        members = unpack(archive)
+    except NotAnArchive as error:
+        raise NotGenuine("the archive", str(error)) from None
+    if tuple(members) != (*MEMBERS, MANIFEST, SIGNATURE):
+        raise NotGenuine("the archive", "it has other members than evidence has, or in another order")
+    keys = _keys(members["keys.json"])
+    manifest = _manifest(members, keys)
+    checkpoints = _checkpoints(members["checkpoints.json"], keys, manifest)
+    subscription = _stream(members, "subscription-events.ndjson", manifest.subscription_id)
+    dispute = _stream(members, "dispute-events.ndjson", manifest.dispute_id)
+    facts = _facts(members, subscription, dispute, manifest)
+    charge_checkpoint = _proofs(members["proofs.json"], subscription, dispute, facts, checkpoints)
+    verified = Verified(
+        manifest=manifest,
+        facts=facts,
+        subscription_events=len(subscription),
+        dispute_events=len(dispute),
+        checkpoints=list(checkpoints.values()),
+        sealed_at=charge_checkpoint.made_at,
+    )
+    if trusted_key_ids and (others := [each for each in verified.key_ids if each not in trusted_key_ids]):
+        raise NotGenuine("keys.json", f"it is signed with key {others[0]}, which is not one of those that are trusted")
+    if set(keys) != set(verified.key_ids):
+        raise NotGenuine("keys.json", "it has a key that signed nothing here")
+    return verified
+
+
+def _keys(content: bytes) -> dict[str, bytes]:
+    keys = {key_id: _unhex("keys.json", key) for key_id, key in _read("keys.json", content, dict[str, str]).items()}
+    for key_id, key in keys.items():
+        if len(key) != 32 or key_id_of(key) != key_id:
+            raise NotGenuine("keys.json", f"{key_id} is not the id of its key")
+    return keys
+
+
+def _manifest(members: Mapping[str, bytes], keys: Mapping[str, bytes]) -> Manifest:
+    content = members[MANIFEST]
+    manifest: Manifest = _read(MANIFEST, content, Manifest)
+    if manifest.form != FORM:
+        raise NotGenuine(MANIFEST, f"its form is {manifest.form!r}, and this program reads {FORM!r}")
+    if manifest.key_id not in keys or not is_signed(content, members[SIGNATURE], keys[manifest.key_id]):
+        raise NotGenuine(SIGNATURE, "it is not the signature of the manifest by its key")
+    for named, name in zip(manifest.members, MEMBERS, strict=False):
+        found = Member(name, len(members[name]), sha256(members[name]).hexdigest())
+        if named != found:
+            raise NotGenuine(name, "it is not what the manifest says")
+    if len(manifest.members) != len(MEMBERS):
+        raise NotGenuine(MANIFEST, "it does not name every member once")
+    return manifest
+
+
+def _checkpoints(content: bytes, keys: Mapping[str, bytes], manifest: Manifest) -> dict[int, CheckpointBody]:
+    """The checkpoints by number; the newest lets the manifest's key sign. Raises NotGenuine."""
+    name = "checkpoints.json"
+    read: list[SignedCheckpoint] = _read(name, content, list[SignedCheckpoint])
+    raw = msgspec.json.decode(content)
+    for each, written in zip(read, raw, strict=True):
+        body, number = each.body, each.body.number
+        signed = rfc8785.dumps(written["body"])
+        if body.form != CHECKPOINT_FORM or body.ledger != manifest.ledger:
+            raise NotGenuine(name, f"checkpoint {number} is one of another kind, or of another ledger")
+        if body.key_id not in keys or not is_signed(signed, _unhex(name, each.signature), keys[body.key_id]):
+            raise NotGenuine(name, f"checkpoint {number} is not signed by its key")
+    checkpoints = {each.body.number: each.body for each in read}
+    if not checkpoints or list(checkpoints) != sorted(each.body.number for each in read):
+        raise NotGenuine(name, "there is none, or they are not in order, each once")
+    newest = read[-1].body
+    if manifest.key_id not in (newest.key_id, newest.next_key_id):
+        raise NotGenuine(MANIFEST, f"checkpoint {newest.number} does not let its key sign")
+    return checkpoints
+
+
+def _stream(members: Mapping[str, bytes], name: str, stream_id: UUID) -> list[ChainedEvent]:
+    try:
+        events = read_events(members[name])
+        check_chain(events, stream_id)
+    except (NotCanonical, Inconsistent) as error:
+        raise NotGenuine(name, str(error)) from None
+    if events_document(events) != members[name]:
+        raise NotGenuine(name, "an event is not written as it should be")
+    return events
+
+
+def _facts(
+    members: Mapping[str, bytes], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent], it: Manifest
+) -> Facts:
+    try:
+        facts = facts_of(subscription, dispute)
+    except Inconsistent as error:
+        raise NotGenuine("the events", str(error)) from None
+    if facts.charged.generation_id != it.generation_id:
+        raise NotGenuine(MANIFEST, "it names another generation than the dispute is about")
+    for name, document in (("charge.json", charge_document(facts)), ("dispute.json", dispute_document(facts))):
+        if members[name] != document:
+            raise NotGenuine(name, "it does not say what the events say")
+    return facts
+
+
+def _proofs(
+    content: bytes,
+    subscription: Sequence[ChainedEvent],
+    dispute: Sequence[ChainedEvent],
+    facts: Facts,
+    checkpoints: Mapping[int, CheckpointBody],
+) -> CheckpointBody:
+    """The checkpoint of the charge itself, once every proof holds. Raises NotGenuine."""
+    name = "proofs.json"
+    lines: list[ProofLine] = _read(name, content, list[ProofLine])
+    proven: dict[Proven, ChainedEvent] = {
+        "charge": facts.charge.stored,
+        "subscription": subscription[-1],
+        "dispute": dispute[-1],
+    }
+    if [line.what for line in lines] != list(proven):
+        raise NotGenuine(name, "it does not prove what is to be proven")
+    if {line.checkpoint for line in lines} | {max(checkpoints)} != set(checkpoints):
+        raise NotGenuine(name, "its checkpoints are not those that are there")
+    for line in lines:
+        event, checkpoint = proven[line.what], checkpoints[line.checkpoint]
+        place = (line.stream_id, line.version, line.position, line.leaf_index, line.tree_size)
+        expected = (
+            event.originator_id,
+            event.originator_version,
+            event.position,
+            line.position - checkpoint.from_position,
+            checkpoint.to_position - checkpoint.from_position + 1,
+        )
+        hashes = [_unhex(name, each) for each in line.hashes]
+        root = _unhex("checkpoints.json", checkpoint.root)
+        if place != expected or not is_included(event.hash, line.leaf_index, line.tree_size, hashes, root):
+            raise NotGenuine(name, f"the {line.what} is not in checkpoint {line.checkpoint}")
+    return checkpoints[lines[0].checkpoint]
+
+
+def _read(name: str, content: bytes, kind: Any) -> Any:
+    try:
+        return read_document(content, kind)
+    except NotCanonical as error:
+        raise NotGenuine(name, str(error)) from None
+
+
+def _unhex(name: str, text: str) -> bytes:
+    try:
+        return unhex(text)
+    except NotCanonical as error:
+        raise NotGenuine(name, str(error)) from None

@@ -1,0 +1,128 @@
+"""The words of the report: the page around them, and each event in a sentence."""
+
+from string import Template
+from typing import assert_never
+
+from services.subscription.events import (
+    ChargeReversed,
+    CreditsGranted,
+    CycleReset,
+    Event,
+    GenerationCharged,
+    PlanChangeScheduled,
+    PlanChangeUnscheduled,
+    PlanUpgraded,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionStarted,
+    TermRenewed,
+)
+
+
+def event_in_words(event: Event) -> str:
+    """What happened, as a customer would say it."""
+    match event:
+        case SubscriptionStarted():
+            return f"The subscription started, with {event.plan.name}."
+        case CreditsGranted():
+            return f"{event.credits:,} credits were granted."
+        case GenerationCharged():
+            return (
+                f"{event.credits:,} credits for {event.asset_type} with {event.model} ({event.generation_id});"
+                f" {event.balance_after:,} left."
+            )
+        case PlanUpgraded():
+            left = event.granted_credits - event.used_credits + event.reversed_credits
+            return f"Upgraded to {event.plan.name}; {left:,} credits left."
+        case CycleReset():
+            return (
+                f"A new cycle began: {event.lapsed_credits:,} credits lapsed, {event.granted_credits:,} were granted."
+            )
+        case TermRenewed():
+            return f"The subscription renewed, with {event.plan.name}."
+        case PlanChangeScheduled():
+            return f"A change to {event.plan.name} was scheduled."
+        case PlanChangeUnscheduled():
+            return f"The scheduled {event.kind} was taken back."
+        case ChargeReversed():
+            return f"{event.credits:,} credits were given back for {event.generation_id}; {event.balance_after:,} left."
+        case SubscriptionCancelled():
+            return "The subscription was cancelled" + (
+                " at once." if event.when == "now" else " for the end of its term."
+            )
+        case SubscriptionEnded():
+            return f"The subscription ended; {event.lapsed_credits:,} credits lapsed."
+        case _:
+            assert_never(event)
+
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>$title</title>
+<style>
+:root { color-scheme: light; --ink: #1d2433; --soft: #5b6478; --line: #d9dee8; --tint: #f4f6fa; --accent: #2456c4 }
+* { box-sizing: border-box }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 48rem; margin: 2.5rem auto;
+  padding: 0 1.25rem }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem }
+h2 { font-size: 1.1rem; margin: 2.25rem 0 .5rem }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line) }
+th { font-weight: 500; color: var(--soft); width: 11rem }
+td { overflow-wrap: anywhere; white-space: pre-line }
+.verdict { padding: .75rem 1rem; background: var(--tint); border-left: 4px solid var(--soft) }
+.verdict.upheld { border-color: #1a7f4b }
+.verdict.rejected { border-color: #b3372b }
+.sum { font-size: 1.15rem; background: var(--tint); padding: .75rem 1rem; font-variant-numeric: tabular-nums }
+.log td:first-child { width: 3.5rem; color: var(--soft) }
+.log td:nth-child(2) { width: 15rem; color: var(--soft) }
+.log .this td { font-weight: 600; background: var(--tint) }
+.proof td { font: 13px/1.6 ui-monospace, monospace }
+svg { width: 100%; height: auto; font: 12px system-ui, sans-serif }
+svg .balance { fill: none; stroke: var(--accent); stroke-width: 2 }
+svg .grid { stroke: var(--line) }
+svg .level { text-anchor: end; fill: var(--soft) }
+svg .day { fill: var(--soft) }
+svg .end { text-anchor: end }
+svg line.mark { stroke: var(--ink); stroke-dasharray: 3 3 }
+svg circle.mark { fill: var(--ink) }
+svg text.mark { fill: var(--ink); font-weight: 600 }
+small { color: var(--soft) }
+@media print { body { margin: 0 } h2 { break-after: avoid } table, svg { break-inside: avoid } }
+</style>
+</head>
+<body>
+<h1>$headline</h1>
+<p class="verdict $status">$verdict</p>
+
+<h2>What was charged</h2>
+<table>$charge</table>
+
+<h2>How the price comes about</h2>
+<p class="sum">$arithmetic</p>
+<p><small>By rate card $rate_card, which was in force at that instant. Reckoned anew for this page.</small></p>
+
+<h2>What it did to the balance</h2>
+<p class="sum">$before credits before &minus; $credits = $after credits after</p>
+<p>The balance over cycle $cycle:</p>
+$chart
+
+<h2>The dispute</h2>
+<table>$dispute</table>
+
+<h2>What was recorded around it</h2>
+<table class="log">$events</table>
+
+<h2>How to check this</h2>
+<p>Every event carries the hash of the one before it, and signed checkpoints seal them all. Nobody can change an event,
+or leave one out, without breaking the chain. The file that this page came in has everything that is needed to check
+that, on any machine and without a network: <code>tallystick verify-evidence FILE</code>. Compare the key with the one
+that the operator of the ledger has published.</p>
+<table class="proof">$proof</table>
+</body>
+</html>
+""")
