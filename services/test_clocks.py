@@ -21,7 +21,7 @@ from services.ledger.lane import WriterLane
 from services.ledger.records import Metadata
 from services.ledger.submission import UnknownTestClock
 from services.renewals.claims import Claims, share_of_clock
-from services.renewals.recording import Tally, record_due
+from services.renewals.recording import LaneSilent, Tally, record_due
 from services.sql import load_queries
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -98,8 +98,8 @@ class Clocks:
     def advance(self, test_clock_id: str, to: datetime, metadata: Metadata) -> Advanced | Backwards | UnknownTestClock:
         """Move the clock and record what has become due on it; `to` may be where it stands already.
 
-        `metadata` goes with the events. Raises NotAllRecorded, LaneClosed and LaneSilent, after which the same can be
-        asked for again.
+        `metadata` goes with the events. Raises NotAllRecorded and LaneClosed, after which the same can be asked for
+        again.
         """
         assert EARLIEST <= to <= LATEST
         with self._claimed(test_clock_id) as claims:
@@ -131,7 +131,10 @@ class Clocks:
     def _record(self, claims: Claims, test_clock_id: str, metadata: Metadata) -> Tally:
         total = Tally()
         while due := self._list_due(test_clock_id):
-            tally = record_due(self._lane, due, metadata, lambda _tally: claims.keep())
+            try:
+                tally = record_due(self._lane, due, metadata, lambda _tally: claims.keep())
+            except LaneSilent as silence:
+                raise NotAllRecorded from silence
             total += tally
             if tally.failures and not tally.subscriptions:
                 raise NotAllRecorded from tally.last_error

@@ -19,7 +19,6 @@ from services.http.reply import Reply, encode, json_response
 from services.http.requests import Instant
 from services.ledger.records import Metadata
 from services.ledger.submission import UnknownTestClock
-from services.renewals.recording import LaneSilent
 from services.test_clocks import EARLIEST, LATEST, Advanced, Backwards, NotAllRecorded, Reading
 
 router = APIRouter(tags=["Test clocks"])
@@ -112,7 +111,7 @@ def advance_test_clock(
 def _unless_cut_short(advance: Callable[[], Reply]) -> Reply:
     try:
         return advance()
-    except (NotAllRecorded, LaneSilent):
+    except NotAllRecorded:
         raise Problem(Unavailable()) from None
 
 
