@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,6 +167,9 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
             timeout_graceful_shutdown=10,
         )
         set_for_serving()
+        # uvicorn stops in good order and then raises the signal again; an ordered stop is not a failure.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: None)
         uvicorn.Server(config).run(sockets=[listening])
 
 
