@@ -139,7 +139,7 @@ class WriterLane:
         return self._one_by_one(batch, result)
 
     def _one_by_one(self, batch: Sequence[Submission], error: Exception) -> list[Answer]:
-        """The answers of a batch that failed by `error`; a stream that someone else has locked does not hold up others."""
+        """The answers of a batch that failed by `error`; a stream that someone else has locked holds up no other."""
         give_up_at = time.monotonic() + 2 * PATIENCE_SECONDS
         answers: list[Answer] = []
         locked: dict[UUID, Exception] = {}

@@ -1,0 +1,88 @@
+"""The heads that a lane keeps: never ahead of what is committed, never more than it may keep."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from services.catalogue import Catalogue
+from services.ledger.heads import Heads
+from services.ledger.ledger import Ledger
+from services.ledger.submission import Answer, Charged
+from services.subscription.commands import UpgradePlan
+from tests.conftest import SCHEMA
+from tests.integration.ledger.books import Books
+from tests.integration.ledger.breaking import break_commits
+from tests.integration.ledger.lanes import BY, at_once, charge, start, together, track
+
+
+@pytest.fixture
+def heads(ledger: Ledger) -> Heads:
+    """What the ledger's lane keeps."""
+    return ledger.lane._workplace.heads
+
+
+def test_what_is_kept_is_what_was_committed(ledger: Ledger, heads: Heads) -> None:
+    id = start(ledger)
+    together(ledger, *[(id, track(f"track-{number}")) for number in range(5)])
+
+    assert heads._kept[id] == ledger.application.head(id)
+
+
+def test_what_was_not_committed_is_not_kept(ledger: Ledger, heads: Heads, database_url: str) -> None:
+    fates = break_commits(ledger, database_url)
+    id = start(ledger)
+    seen = []
+    fates.meanwhile = lambda: seen.append(heads._kept.get(id))
+    fates.come("not stored", "not stored")
+
+    charge(ledger, id, "track-1")
+
+    assert [None if head is None else head.version for head in seen] == [2, None]
+    assert heads._kept[id] == ledger.application.head(id)
+
+
+def test_nothing_is_kept_of_a_server_that_was_lost(ledger: Ledger, heads: Heads, database_url: str) -> None:
+    """The next may be an older state of the same one, as after a fail-over that lost the end."""
+    fates = break_commits(ledger, database_url)
+    others = [start(ledger) for _ in range(5)]
+    id = start(ledger)
+    fates.come("not stored")
+
+    charge(ledger, id, "track-1")
+
+    assert list(heads._kept) == [id]
+    assert [charge(ledger, each, "track-1").charge.version for each in others] == [3] * 5
+
+
+def test_no_more_are_kept_than_the_capacity_the_last_used_first(ledger: Ledger, heads: Heads, books: Books) -> None:
+    heads._capacity = 3
+    ids = [start(ledger) for _ in range(5)]
+    charge(ledger, ids[2], "track-1")
+
+    assert list(heads._kept) == [ids[3], ids[4], ids[2]]
+
+    answers = together(ledger, *[(id, track("track-2")) for id in ids])
+    assert [answer.charge.version for answer in answers if isinstance(answer, Charged)] == [3, 3, 4, 3, 3]
+    assert len(heads._kept) == 3
+    books.check()
+
+
+@pytest.fixture
+def forgetful(database_url: str, catalogue: Catalogue) -> Iterator[Ledger]:
+    """A ledger whose lane keeps almost nothing, beside one that keeps everything."""
+    with Ledger(database_url, SCHEMA, catalogue, snapshot_interval=5) as opened:
+        opened.lane._workplace.heads._capacity = 1
+        yield opened
+
+
+def test_keeping_changes_nothing_but_the_time_it_takes(forgetful: Ledger, books: Books) -> None:
+    ids = [start(forgetful) for _ in range(4)]
+    asked = [partial(forgetful.execute, ids[number % 4], track(f"track-{number // 4}"), BY) for number in range(4 * 40)]
+    for id in ids:
+        forgetful.execute(id, UpgradePlan("max-pro-40000-monthly"), BY)
+
+    answers: list[Answer] = at_once(asked)
+
+    assert len([answer for answer in answers if isinstance(answer, Charged)]) == 160
+    books.check()

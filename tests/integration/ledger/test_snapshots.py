@@ -1,0 +1,209 @@
+"""Loading is folding: snapshots and kept heads only save time, and are never needed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from random import Random
+from uuid import UUID
+
+import psycopg
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from services.catalogue import Catalogue
+from services.ledger import snapshots
+from services.ledger.ledger import Ledger
+from services.ledger.mapper import SNAPSHOT_TOPIC, EventMapper
+from services.ledger.records import StreamHead, extend
+from services.subscription.calendar import Period
+from services.subscription.commands import (
+    CancelSubscription,
+    Command,
+    ResumeSubscription,
+    ScheduleDowngrade,
+    UpgradePlan,
+)
+from services.subscription.events import PlanTerms
+from services.subscription.state import ScheduledChange, Subscription, fold
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.ledger.books import Books
+from tests.integration.ledger.lanes import BY, charge, start, together, track
+
+INTERVAL = 3
+
+
+@pytest.fixture
+def ledger(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[Ledger]:
+    """A ledger that takes a snapshot every three events."""
+    with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=INTERVAL) as opened:
+        yield opened
+
+
+def live(ledger: Ledger, id: UUID, clock: SettableClock, steps: int) -> None:
+    """Let many things happen to a subscription."""
+    random = Random(11)
+    commands: list[Command] = [
+        UpgradePlan("max-pro-240000-monthly"),
+        ScheduleDowngrade("ai-starter-16500-monthly"),
+        CancelSubscription("term_end"),
+        ResumeSubscription(),
+    ]
+    for number in range(steps):
+        command = random.choice([track(f"track-{number}"), *commands])
+        ledger.execute(id, command, BY)
+        clock.advance(days=random.choice((0, 0, 1, 9)))
+
+
+def close(ledger: Ledger) -> None:
+    """Close a ledger, with what its snapshot writer still has to store."""
+    ledger.__exit__()
+
+
+def test_at_every_version_a_state_is_the_fold_of_its_events(
+    ledger: Ledger, other: Ledger, clock: SettableClock, books: Books
+) -> None:
+    id = start(ledger)
+    live(ledger, id, clock, 60)
+    close(ledger)
+    stream = books.stream(id)
+    taken = books.ask("SELECT originator_version FROM {}.ledger_snapshots ORDER BY originator_version")
+    assert len(taken) > len(stream) / INTERVAL / 2, "there are snapshots to load from"
+
+    for version in range(1, len(stream) + 1):
+        head = other.application.head(id, version)
+        assert head is not None
+        assert head.state == fold(each.event for each in stream[:version])
+        assert head == extend(None, stream[:version])
+    assert other.application.head(id) == extend(None, stream)
+
+
+def test_a_snapshot_is_the_head_at_its_version(ledger: Ledger, clock: SettableClock, books: Books) -> None:
+    ids = [start(ledger) for _ in range(3)]
+    for id in ids:
+        live(ledger, id, clock, 30)
+    close(ledger)
+
+    rows = books.ask("SELECT originator_id, originator_version, topic, state FROM {}.ledger_snapshots")
+    mapper = ledger.application.mapper
+    for id, version, topic, state in rows:
+        assert topic == SNAPSHOT_TOPIC
+        assert _decode(mapper, id, version, state) == extend(None, books.stream(id)[:version])
+
+
+def _decode(mapper: EventMapper, id: UUID, version: int, state: bytes) -> StreamHead:
+    head = mapper.to_domain_event(StoredEvent(id, version, SNAPSHOT_TOPIC, state))
+    assert isinstance(head, StreamHead)
+    return head
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DELETE FROM tallystick.ledger_snapshots",
+        "UPDATE tallystick.ledger_snapshots SET state = 'not a head'",
+        "UPDATE tallystick.ledger_snapshots SET topic = 'a form of long ago', state = '{}'",
+    ],
+    ids=["gone", "damaged", "of another form"],
+)
+def test_a_stream_can_do_without_its_snapshots(
+    ledger: Ledger, other: Ledger, clock: SettableClock, books: Books, database_url: str, harm: str
+) -> None:
+    id = start(ledger, "max-pro-240000-yearly")
+    for number in range(10):
+        charge(ledger, id, f"track-{number}")
+    close(ledger)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(harm.encode())
+
+    assert charge(other, id, "track-10").charge.balance_after == 240_000 - 11 * 150
+    books.check()
+
+
+def test_both_of_two_processes_may_take_the_same_snapshot(ledger: Ledger, books: Books) -> None:
+    id = start(ledger)
+    head = ledger.application.head(id)
+    assert head is not None
+    assert ledger.application.snapshots is not None
+    for _ in range(2):
+        ledger.application.snapshots.put([head])
+
+    assert books.count("ledger_snapshots") == 1
+
+
+def test_snapshots_that_cannot_be_stored_hold_nothing_up(
+    ledger: Ledger, database_url: str, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "WAITING_LIMIT", 2)
+    id = start(ledger)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE tallystick.ledger_snapshots RENAME TO hidden")
+        together(ledger, *[(id, track(f"track-{number}")) for number in range(20)])
+        for number in range(20, 40):
+            charge(ledger, id, f"track-{number}")
+        connection.execute("ALTER TABLE tallystick.hidden RENAME TO ledger_snapshots")
+    for number in range(40, 60):
+        charge(ledger, id, f"track-{number}")
+    close(ledger)
+
+    assert books.count("ledger_snapshots") > 0, "the writer has lived on"
+    books.check()
+
+
+def test_no_more_snapshots_wait_than_the_limit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "WAITING_LIMIT", 3)
+    writer = snapshots.SnapshotWriter(ledger.application)  # not started: nothing takes them out
+    head = StreamHead(UUID(int=1), _a_state(), bytes(32), datetime(2026, 1, 1, tzinfo=UTC))
+    for _ in range(10):
+        writer.put([head])
+
+    assert writer._queue.qsize() == 3
+
+
+def _a_state() -> Subscription:
+    at = partial(datetime, tzinfo=UTC)
+    plan = PlanTerms("plan-1", "Plan", 1, 100, "monthly", ("music",))
+    period = Period(1, at(2026, 1, 1), at(2026, 2, 1))
+    return Subscription(
+        account_id="account-1",
+        first_plan_id="plan-1",
+        plan=plan,
+        status="cancelling",
+        anchor_at=at(2026, 1, 1),
+        started_at=at(2026, 1, 1),
+        cycle=period,
+        term=period,
+        cycle_month=0,
+        term_end_month=1,
+        version=7,
+        granted_credits=100,
+        carried_credits=1,
+        used_credits=2,
+        reversed_credits=3,
+        used_since_reset=4,
+        reversed_since_reset=5,
+        scheduled_change=ScheduledChange("cancel", at(2026, 2, 1), plan),
+        test_clock_id="slow",
+    )
+
+
+def test_the_form_of_a_snapshot_has_not_changed_under_its_name(ledger: Ledger) -> None:
+    """Where this fails, `SNAPSHOT_TOPIC` needs a new name: snapshots in the old form would be read as the new one."""
+    head = StreamHead(UUID(int=1), _a_state(), bytes(32), datetime(2026, 1, 1, tzinfo=UTC))
+    plan = (
+        b'{"plan_id":"plan-1","name":"Plan","tier":1,"monthly_credits":100,"billing_period":"monthly",'
+        b'"asset_types":["music"]}'
+    )
+    period = b'{"number":1,"starts_at":"2026-01-01T00:00:00Z","ends_at":"2026-02-01T00:00:00Z"}'
+
+    stored = ledger.application.mapper.to_stored_event(head)
+
+    assert (stored.topic, stored.originator_version) == ("StreamHead", 7)
+    assert stored.state == (
+        b'{"originator_id":"00000000-0000-0000-0000-000000000001","state":{"account_id":"account-1",'
+        b'"first_plan_id":"plan-1","plan":' + plan + b',"status":"cancelling","anchor_at":"2026-01-01T00:00:00Z",'
+        b'"started_at":"2026-01-01T00:00:00Z","cycle":' + period + b',"term":' + period + b',"cycle_month":0,'
+        b'"term_end_month":1,"version":7,"granted_credits":100,"carried_credits":1,"used_credits":2,'
+        b'"reversed_credits":3,"used_since_reset":4,"reversed_since_reset":5,"scheduled_change":{"kind":"cancel",'
+        b'"effective_at":"2026-02-01T00:00:00Z","plan":' + plan + b'},"test_clock_id":"slow"},'
+        b'"hash":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","recorded_at":"2026-01-01T00:00:00Z"}'
+    )
