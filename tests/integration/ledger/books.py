@@ -37,11 +37,14 @@ class Books:
 
     def events(self) -> list[ChainedEvent]:
         """All events in the order of their positions."""
-        columns = sql.SQL(COLUMNS)
-        statement = sql.SQL("SELECT {} FROM {}.ledger_events ORDER BY notification_id")
         with connect(self._database_url, autocommit=True) as connection:
-            rows = connection.execute(statement.format(columns, sql.Identifier(self._schema)))
-            return [chained_event(row) for row in rows]
+            return self.events_seen_by(connection)
+
+    def events_seen_by(self, connection: psycopg.Connection[Any]) -> list[ChainedEvent]:
+        """All events as a transaction sees them, which may have altered them."""
+        statement = sql.SQL("SELECT {} FROM {}.ledger_events ORDER BY notification_id")
+        rows = connection.execute(statement.format(sql.SQL(COLUMNS), sql.Identifier(self._schema)))
+        return [chained_event(row) for row in rows]
 
     def stream(self, subscription_id: UUID) -> list[Recorded]:
         """The events of one stream, in order."""

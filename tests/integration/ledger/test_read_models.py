@@ -1,0 +1,90 @@
+"""The inline read models equal the folded events, whatever was asked at once and in whatever order."""
+
+from functools import partial
+from random import Random
+from uuid import UUID
+
+from services.ledger.ledger import Ledger
+from services.ledger.submission import Charged
+from services.subscription.commands import (
+    CancelSubscription,
+    Command,
+    RecordDue,
+    ResumeSubscription,
+    ReverseCharge,
+    ScheduleDowngrade,
+    UpgradePlan,
+)
+from tests.conftest import SettableClock
+from tests.integration.ledger.books import Books, tally
+from tests.integration.ledger.lanes import BY, at_once, charge, start, track
+
+PLANS = ("ai-starter-7500-monthly", "ai-starter-16500-monthly", "ai-suite-40000-yearly", "max-pro-240000-monthly")
+
+
+def any_command(random: Random, number: int) -> Command:
+    """A charge, most of the time."""
+    plan_id = random.choice(PLANS)
+    commands: dict[Command, int] = {
+        track(f"track-{number % 300}"): 80,
+        UpgradePlan(plan_id): 4,
+        ScheduleDowngrade(plan_id): 4,
+        CancelSubscription("term_end"): 4,
+        CancelSubscription("now"): 1,
+        ResumeSubscription(): 4,
+        RecordDue(): 4,
+    }
+    (chosen,) = random.choices(list(commands), weights=list(commands.values()))
+    return chosen
+
+
+def test_after_anything_that_many_clients_ask_of_two_processes(
+    ledger: Ledger, other: Ledger, books: Books, clock: SettableClock
+) -> None:
+    random = Random(17)
+    ids = [start(ledger, plan_id) for plan_id in PLANS * 6]
+    for _ in range(8):
+        asked = [
+            partial(random.choice((ledger, other)).execute, random.choice(ids), any_command(random, number), BY)
+            for number in range(150)
+        ]
+        answers = at_once(asked)
+        assert "Failed" not in tally(answers)
+        clock.advance(days=random.choice((0, 3, 17)))
+    books.check()
+    statuses = {status for (status,) in books.ask("SELECT DISTINCT status FROM {}.balance")}
+    assert statuses == {"active", "cancelling", "ended"}, "the history has something of everything"
+
+
+def test_a_charge_that_was_given_back_is_marked_with_the_version_of_its_reversal(ledger: Ledger, books: Books) -> None:
+    id = start(ledger)
+    charged = charge(ledger, id, "track-1").charge
+    charge(ledger, id, "track-2")
+
+    ledger.execute(id, _reversal(charge(ledger, id, "track-1")), BY)
+
+    assert books.ask("SELECT generation_id, version, reversed_in_version FROM {}.charges ORDER BY 1") == [
+        ("track-1", 3, 5),
+        ("track-2", 4, None),
+    ]
+    replayed = charge(ledger, id, "track-1").charge
+    assert (charged.status, replayed.status) == ("charged", "reversed")
+    assert charge(ledger, id, "track-3").charge.balance_before == 16_500 - 150
+    books.check()
+
+
+def _reversal(charged: Charged) -> ReverseCharge:
+    return ReverseCharge(
+        generation_id=charged.charge.generation_id,
+        dispute_id=str(UUID(int=1)),
+        credit_to="current_cycle",
+        credits=charged.charge.credits,
+        charged_in_cycle=charged.charge.cycle_number,
+    )
+
+
+def test_a_balance_read_after_an_answer_includes_it(ledger: Ledger, books: Books) -> None:
+    id = start(ledger)
+    for number in range(20):
+        position = charge(ledger, id, f"track-{number}").charge.position
+        assert books.ask("SELECT used_credits, position FROM {}.balance") == [(150 * (number + 1), position)]
