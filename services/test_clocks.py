@@ -136,7 +136,7 @@ class Clocks:
             except LaneSilent as silence:
                 raise NotAllRecorded from silence
             total += tally
-            if tally.failures and not tally.subscriptions:
+            if tally.failures and not tally.events:
                 raise NotAllRecorded from tally.last_error
         return total
 

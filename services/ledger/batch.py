@@ -56,6 +56,9 @@ EVENT_LIMIT = 10_000
 """A batch that has come to so many events decides no further command. A subscription whose clock moved on by centuries
 has thousands that are due; so one transaction stays within bounds of memory and time."""
 
+DUE_AT_ONCE = 1_000
+"""So many boundaries are recorded for the sake of recording; the rest stays due. Before any other command, all are."""
+
 PendingAnswer = Callable[[int], Answer]
 """The answer, given the position before the batch's first event."""
 
@@ -208,7 +211,8 @@ class Batch:
         first = len(self._recorded)
         if head is not None:
             now = max(now, head.recorded_at)
-            for event in due_events(head.state, now):
+            at_most = DUE_AT_ONCE if isinstance(command, RecordDue) else None
+            for event in due_events(head.state, now, at_most):
                 self._append(submission, event, now)
             head = self._heads[id]
             if submission.expected_version not in (None, head.version):

@@ -27,7 +27,7 @@ class Charged(Struct, frozen=True):
 class Done(Struct, frozen=True):
     """The command was carried out, in `event_count` events (0: it was so already).
 
-    What was due beforehand is not counted, unless recording it was the command.
+    What was due beforehand is not counted, unless recording it was the command; centuries of it take several.
     """
 
     subscription_id: UUID

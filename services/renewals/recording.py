@@ -26,7 +26,7 @@ class LaneSilent(RuntimeError):
 
 
 class Tally(Struct, frozen=True):
-    """What was recorded: events, subscriptions that got any, and subscriptions that could not be answered for."""
+    """What was recorded: events, subscriptions that are up to date by them, and those that got no answer."""
 
     subscriptions: int = 0
     events: int = 0
@@ -109,8 +109,9 @@ class _Recording:
 
 def _counted(answer: Answer) -> Tally:
     match answer:
-        case Done(event_count=events):
-            return Tally(subscriptions=1 if events else 0, events=events)
+        case Done(state=state, at=at, event_count=events):
+            is_up_to_date = state.next_due_at is None or state.next_due_at > at
+            return Tally(subscriptions=1 if events and is_up_to_date else 0, events=events)
         case Failed(error=error):
             return Tally(failures=1, last_error=error)
         case _:

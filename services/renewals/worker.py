@@ -84,7 +84,7 @@ class RenewalWorker:
             total += done.tally
             if done.tally.failures == done.listed:
                 break
-            if not done.tally.subscriptions:
+            if not done.tally.events:
                 time.sleep(_OTHERS_AT_WORK_SECONDS)
         return total
 
@@ -107,7 +107,7 @@ class RenewalWorker:
         return Pass(len(listed), len(mine), tally)
 
     def _pause_after(self, done: Pass) -> float:
-        if done.tally.subscriptions:
+        if done.tally.events:
             return 0.0
         if done.listed and not done.claimed:
             return _OTHERS_AT_WORK_SECONDS

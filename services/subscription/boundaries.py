@@ -6,6 +6,7 @@ before any command is decided, and applied to every read.
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
 from msgspec import Struct
 
@@ -31,9 +32,9 @@ def boundaries(state: Subscription, until: datetime = END_OF_CALENDAR) -> Iterat
         yield Boundary(at, events, state)
 
 
-def due_events(state: Subscription, now: datetime) -> list[Event]:
-    """The events of every boundary at or before now that is not recorded yet, oldest first."""
-    return [event for boundary in boundaries(state, now) for event in boundary.events]
+def due_events(state: Subscription, now: datetime, at_most: int | None = None) -> list[Event]:
+    """The events of every boundary at or before now that is not recorded yet, or of the first so many, oldest first."""
+    return [event for boundary in islice(boundaries(state, now), at_most) for event in boundary.events]
 
 
 def as_of(state: Subscription, now: datetime) -> Subscription:

@@ -61,9 +61,9 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
         return _start(state, command, now, catalogue)
     if state is None:
         return UnknownSubscription()
-    assert (due_at := state.next_due_at) is None or now < due_at, "what is due is recorded before anything is decided"
     if isinstance(command, RecordDue):
         return []
+    assert (due_at := state.next_due_at) is None or now < due_at, "what is due is recorded before anything is decided"
     if state.status == "ended":
         return SubscriptionHasEnded()
     match command:

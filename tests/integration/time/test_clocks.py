@@ -14,7 +14,7 @@ from services.ledger.submission import Answer, Charged, Done, Refused, UnknownTe
 from services.renewals.recording import Tally
 from services.renewals.worker import KEY_ID, RenewalWorker
 from services.subscription.commands import ChargeGeneration, StartSubscription, UpgradePlan
-from services.test_clocks import Advanced, Backwards, Clocks, Reading
+from services.test_clocks import EARLIEST, LATEST, Advanced, Backwards, Clocks, Reading
 from services.test_clocks import Recorded as RecordedByAdvance
 from tests.conftest import SettableClock
 from tests.integration.time.fleet import BY, HIGHER, MONTHLY, YEARLY, Recorded, put, start
@@ -115,6 +115,19 @@ def test_thousands_of_subscriptions_advance_together(
     assert recorded.counts("CycleReset") == Counter({2: 2_500})
 
 
+@pytest.mark.parametrize("to", [datetime(2500, 1, 1, tzinfo=UTC), pytest.param(LATEST, marks=pytest.mark.long)])
+def test_a_clock_can_go_on_by_centuries(ledger: Ledger, clocks: Clocks, to: datetime) -> None:
+    clock_id = clocks.create(EARLIEST).test_clock_id
+    (id,) = start(ledger, 1, MONTHLY, test_clock_id=clock_id)
+    months = (to.year - EARLIEST.year) * 12
+
+    assert clocks.advance(clock_id, to, BY) == Advanced(clock_id, to, RecordedByAdvance(1, 2 * months))
+
+    charged = ledger.execute(id, ChargeGeneration("track-1", "lyria-3"), BY)
+    assert isinstance(charged, Charged)
+    assert charged.charge.cycle_number == months + 1
+
+
 def test_subscriptions_on_other_clocks_and_on_none_stay_where_they_are(
     ledger: Ledger, clocks: Clocks, clock_id: str, recorded: Recorded
 ) -> None:
@@ -123,6 +136,19 @@ def test_subscriptions_on_other_clocks_and_on_none_stay_where_they_are(
 
     assert _events(clocks.advance(clock_id, RESETS[2], BY)) == 0
     assert recorded.counts("CycleReset") == Counter({0: 2})
+
+
+def test_a_charge_after_centuries_that_nobody_recorded_is_right(
+    ledger: Ledger, clocks: Clocks, clock_id: str, recorded: Recorded, database_url: str
+) -> None:
+    (id,) = start(ledger, 1, YEARLY, test_clock_id=clock_id)
+    _only_move(database_url, clock_id, datetime(2530, 1, 31, 10, tzinfo=UTC))
+
+    charged = ledger.execute(id, ChargeGeneration("track-1", "lyria-3"), BY)
+
+    assert isinstance(charged, Charged)
+    assert charged.charge.cycle_number == 500 * 12 + 1
+    assert recorded.counts("CycleReset") == Counter({500 * 12: 1})
 
 
 def test_after_an_advance_that_was_cut_short_reads_and_charges_are_right_and_the_worker_does_the_rest(
