@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+import structlog
 
 from services.database import connect
 from services.ledger.ledger import Ledger
@@ -15,6 +16,7 @@ from services.renewals.recording import Tally
 from services.renewals.worker import Pass, RenewalWorker
 from services.test_clocks import Clocks
 from tests.conftest import SCHEMA, SettableClock
+from tests.integration.time.conftest import OpenWorker
 from tests.integration.time.fleet import YEARLY, Recorded, start
 
 FIRST_RESET = datetime(2026, 2, 15, 12, tzinfo=UTC)
@@ -88,3 +90,23 @@ def test_a_worker_goes_on_when_its_connections_were_cut(
     run_until(worker, Counter(), wanted=50)
 
     assert recorded.counts("CycleReset") == Counter({1: 50})
+
+
+def test_a_subscription_that_cannot_be_read_keeps_no_other_from_renewing(
+    ledger: Ledger, open_worker: OpenWorker, clock: SettableClock, database_url: str, recorded: Recorded
+) -> None:
+    spoiled, *_sound = start(ledger, 300, YEARLY)
+    with psycopg.connect(database_url, autocommit=True) as superuser:
+        superuser.execute("ALTER TABLE tallystick.ledger_events DISABLE TRIGGER ledger_events_are_kept")
+        superuser.execute(
+            "UPDATE tallystick.ledger_events SET topic = 'Unheard' WHERE originator_id = %s AND originator_version = 2",
+            [spoiled],
+        )
+    clock.now = FIRST_RESET
+
+    with structlog.testing.capture_logs():
+        tally = open_worker().catch_up()
+
+    assert tally.subscriptions == 299
+    assert tally.failures >= 1
+    assert recorded.counts("CycleReset") == Counter({1: 299, 0: 1})
