@@ -30,7 +30,7 @@ from services.ledger.as_of import AsOf
 from services.ledger.checkpoints import OtherKey
 from services.ledger.ledger import Ledger, utc_now
 from services.ledger.mapper import UnreadableEvent
-from services.ledger.sealing import LedgerIsOlder
+from services.ledger.sealing import KeyFile, LedgerIsOlder, Receipts, Sealer
 from services.ledger.signing import NoSigningKey
 from services.migrations.migrate import migrate, missing_revisions
 
@@ -133,6 +133,21 @@ def as_of(settings: Settings) -> Iterator[tuple[AsOf, Connection[Any]]]:
         yield AsOf(opened.application, settings.db_schema, utc_now), connection
 
 
+def key_file_of(settings: Settings) -> KeyFile:
+    """Where the key that signs checkpoints and evidence is."""
+    return KeyFile(settings.signing_key or settings.data_dir / "signing.key")
+
+
+def receipts_of(settings: Settings) -> Receipts:
+    """Where the receipts of checkpoints are."""
+    return Receipts(settings.data_dir / "checkpoints")
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """What makes checkpoints."""
+    return Sealer(settings.db_schema, key_file_of(settings), receipts_of(settings), utc_now)
+
+
 @contextmanager
 def backend(settings: Settings) -> Iterator[Backend]:
     """What the HTTP layer works on. Raises CatalogueError, NoDatabase, NotMigrated."""
@@ -150,6 +165,7 @@ def backend(settings: Settings) -> Iterator[Backend]:
             keys=KeyRing(connections, settings.db_schema),
             clock=utc_now,
             test_clocks_enabled=settings.test_clocks,
+            sealer=sealer_of(settings),
         )
 
 

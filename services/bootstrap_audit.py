@@ -9,13 +9,13 @@ from typing import Any
 from psycopg import Connection
 
 from projections.rebuild import Progress, Rebuild, Rebuilt
-from services.bootstrap import migrated_url
+from services.bootstrap import key_file_of as key_file_of
+from services.bootstrap import migrated_url, receipts_of, sealer_of
 from services.checkpointer import Checkpointer
 from services.config import Settings
 from services.database import connect
-from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
-from services.ledger.sealing import KeyFile, Receipts, Sealer
+from services.ledger.sealing import Sealer
 from services.projector import Projector, catch_up_projections
 from services.status_page import status_page
 
@@ -42,21 +42,6 @@ def rebuild(settings: Settings, names: Iterable[str], on_progress: Callable[[Pro
     schema = settings.db_schema
     make_catch_ups = partial(catch_up_projections, schema)
     return Rebuild(migrated_url(settings), schema, names, decode_event, make_catch_ups, on_progress).run()
-
-
-def key_file_of(settings: Settings) -> KeyFile:
-    """Where the key that signs checkpoints is."""
-    return KeyFile(settings.signing_key or settings.data_dir / "signing.key")
-
-
-def receipts_of(settings: Settings) -> Receipts:
-    """Where the receipts of checkpoints are."""
-    return Receipts(settings.data_dir / "checkpoints")
-
-
-def sealer_of(settings: Settings) -> Sealer:
-    """What makes checkpoints."""
-    return Sealer(settings.db_schema, key_file_of(settings), receipts_of(settings), utc_now)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from services.cli.as_of import as_of
 from services.cli.checkpoint import checkpoint
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
+from services.cli.verify_evidence import verify_evidence
 
 program = typer.Typer(
     name="tallystick",
@@ -18,6 +19,7 @@ program = typer.Typer(
 for command in (roles.serve, roles.api, renewals.renewals, projector.projector, roles.migrate):
     program.command()(command)
 program.command()(as_of)
+program.command()(verify_evidence)
 program.command()(rebuild)
 program.command()(checkpoint)
 program.add_typer(keys, name="keys")

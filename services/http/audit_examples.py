@@ -9,6 +9,7 @@ from projections.disputes.view import Dispute, Resolution
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
 from services.http.examples import CHARGE
 
+EVIDENCE = "PK..."
 DISPUTE_ID = UUID("5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e")
 _OPENED = CHARGE.charged_at + timedelta(hours=3)
 _NOTE = "The customer was charged for a track that failed with an error."

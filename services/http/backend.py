@@ -12,6 +12,7 @@ from services.catalogue import Catalogue
 from services.database import Connect
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger
+from services.ledger.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,4 @@ class Backend:
     keys: KeyRing
     clock: Callable[[], datetime]
     test_clocks_enabled: bool
+    sealer: Sealer

@@ -43,7 +43,8 @@ _EXAMPLE_REQUEST_ID = "8rVbW2mJ4kQ1xZpN"
 _HEADERS = {
     "Request-Id": "The request's own `Request-Id`, if it had one of 1 to 64 of `A-Za-z0-9._:-`, or a new one.",
     "ETag": "The version of the subscription, in quotes; for `If-Match`.",
-    "Location": "The path of the subscription.",
+    "Location": "The path of what was made.",
+    "Content-Disposition": "A name for the file.",
     "Idempotent-Replayed": "`true` where this was answered before and nothing was done again.",
 }
 _DESCRIPTION = """The ledger of the AI credits of subscriptions.

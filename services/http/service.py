@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
 from services.http.commands import Charging
@@ -30,6 +31,7 @@ class Service:
     as_of: AsOf
     what_if: WhatIf
     disputes: Disputes
+    evidence: Evidence
     clocks: Clocks
     kept_answers: KeptAnswers
 
@@ -51,5 +53,6 @@ class Service:
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             what_if=WhatIf(application.recorder, as_of, backend.schema, backend.catalogue),
             disputes=Disputes(backend.schema),
+            evidence=Evidence(backend.schema, backend.sealer, backend.clock),
             kept_answers=KeptAnswers(backend.reads, backend.schema, backend.clock),
         )

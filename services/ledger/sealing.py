@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from psycopg import Connection
 
-from services.ledger.checkpoints import Checkpoint, Checkpoints
+from services.ledger.checkpoints import Checkpoint, Checkpoints, OtherKey
 from services.ledger.signing import SigningKey
 
 
@@ -113,7 +113,7 @@ class Sealer:
 
         Raises OtherKey, LedgerIsOlder, NoSigningKey, OSError.
         """
-        key = self._key(connection)
+        key = self.key(connection)
         made = []
         while (checkpoint := self._checkpoints.make(connection, key, self._clock)) is not None:
             self._receipts.keep(checkpoint)
@@ -123,9 +123,7 @@ class Sealer:
     def rotate(self, connection: Connection[Any]) -> list[Checkpoint]:
         """Let a new key sign from now on; the old one vouches for it and is destroyed. Raises as `seal` does."""
         made = self.seal(connection)
-        handed_over = self._checkpoints.hand_over(
-            connection, self._key(connection), self._key_file.stage(), self._clock
-        )
+        handed_over = self._checkpoints.hand_over(connection, self.key(connection), self._key_file.stage(), self._clock)
         if handed_over:
             self._key_file.adopt()
             self._receipts.keep(handed_over[-1])
@@ -140,9 +138,13 @@ class Sealer:
         self._receipts.keep(made)
         return [made, *self.seal(connection)]
 
-    def _key(self, connection: Connection[Any]) -> SigningKey:
+    def key(self, connection: Connection[Any]) -> SigningKey:
+        """The key that signs now. Raises as `seal` does."""
         latest = self._refuse_older(connection)
-        return self._key_file.key_for(latest.next_key_id if latest else None)
+        key = self._key_file.key_for(latest.next_key_id if latest else None)
+        if latest is not None and latest.next_key_id != key.key_id:
+            raise OtherKey(f"checkpoint {latest.number} lets key {latest.next_key_id} sign, not {key.key_id}")
+        return key
 
     def _refuse_older(self, connection: Connection[Any]) -> Checkpoint | None:
         latest = self._checkpoints.latest(connection)

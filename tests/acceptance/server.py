@@ -1,12 +1,14 @@
 """The service as its clients meet it: a real server on a real socket, and a customer who uses it."""
 
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ from services.http.app import create_app
 from services.http.backend import Backend
 from services.keys import SCOPES, KeyRing
 from services.ledger.ledger import Ledger
+from services.ledger.sealing import KeyFile, Receipts, Sealer
 from tests.conftest import SCHEMA
 
 _generations = count(1)
@@ -52,6 +55,7 @@ def running_server(
 ) -> Iterator[Server]:
     """Serve a migrated database in a thread, on a port of its own, at the time that the clock says."""
     with (
+        tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder,
         reading_pool(database_url, size=8) as reads,
         Ledger(database_url, schema, catalogue, clock=clock) as ledger,
     ):
@@ -65,6 +69,7 @@ def running_server(
             keys=keys,
             clock=clock,
             test_clocks_enabled=test_clocks,
+            sealer=Sealer(schema, KeyFile(Path(folder, "signing.key")), Receipts(Path(folder)), clock),
         )
         with _listening(backend) as url:
             yield Server(url, backend, keys.create("every scope", SCOPES)[1])

@@ -3,7 +3,9 @@
 from typing import Annotated
 from uuid import UUID, uuid4
 
+import structlog
 from fastapi import APIRouter, Depends
+from msgspec import Meta
 from starlette.responses import Response
 
 from projections.disputes.view import Dispute
@@ -22,11 +24,19 @@ from services.http.documentation import Shown, documented
 from services.http.examples import page_of
 from services.http.paging import BIGGEST, AtPosition, Page, Paging
 from services.http.parameters import DisputeId
-from services.http.problems import Problem
-from services.http.reply import json_response
+from services.http.problems import Problem, Unavailable
+from services.http.reply import Reply, json_response
+from services.ledger.checkpoints import OtherKey
+from services.ledger.sealing import LedgerIsOlder
+from services.ledger.signing import NoSigningKey
 from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription
 
+log = structlog.get_logger()
+
 router = APIRouter(tags=["Disputes"])
+
+ZIP = "application/zip"
+ZipFile = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
 
 class DisputesWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,6 +93,32 @@ def get_dispute(call: Disputer, dispute_id: DisputeId) -> Response:
     if dispute is None:
         raise Problem(UnknownDispute())
     return json_response(dispute)
+
+
+@router.get(
+    "/v1/disputes/{dispute_id}/evidence",
+    openapi_extra=documented(
+        {200: Shown(ZipFile, examples.EVIDENCE, headers=("Content-Disposition",), media_type=ZIP)},
+        refusals=(UnknownDispute,),
+    ),
+)
+def get_evidence(call: Disputer, dispute_id: DisputeId) -> Response:
+    """Take what is known of a dispute, as a zip file that proves itself: `tallystick verify-evidence FILE`.
+
+    It has the events as they are stored, the hash chain, proofs of inclusion in signed checkpoints, the public keys,
+    the price reckoned again, the balance before and after, and a report that a person can read. Events that no
+    checkpoint covers yet are sealed first. `docs/reference/evidence-format.md` has the format.
+    """
+    with call.service.backend.reads.connection() as connection:
+        try:
+            archive = call.service.evidence.of_dispute(connection, dispute_id)
+        except (OtherKey, LedgerIsOlder, NoSigningKey, OSError) as error:
+            log.warning("evidence could not be signed", dispute=str(dispute_id), error=str(error))
+            raise Problem(Unavailable()) from error
+    if archive is None:
+        raise Problem(UnknownDispute())
+    headers = {"content-disposition": f'attachment; filename="dispute-{dispute_id}.zip"'}
+    return Reply(200, archive, headers, ZIP).response()
 
 
 @router.post(

@@ -1,0 +1,50 @@
+"""Evidence on the command line: checked offline, without settings, a server or a database."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.console import FOUND_WRONG, WRONG_USE, err, out
+from services.evidence.report import in_words
+from services.evidence.verify import NotGenuine, Verified, verify
+
+
+def verify_evidence(
+    file: Annotated[Path, typer.Argument(help="As `GET /v1/disputes/{id}/evidence` gave it.")],
+    key_id: Annotated[
+        list[str] | None, typer.Option(help="A key id that is trusted; where given, no other may have signed.")
+    ] = None,
+) -> None:
+    """Check evidence of a disputed charge: every byte, hash, proof and signature, and that they fit together."""
+    try:
+        archive = file.read_bytes()
+    except OSError as error:
+        err.print(f"{file} cannot be read: {error.strerror}", style="red", markup=False)
+        raise typer.Exit(WRONG_USE) from None
+    try:
+        verified = verify(archive, key_id or ())
+    except NotGenuine as wrong:
+        err.print(f"{file} does not hold: {wrong}", style="red", markup=False)
+        raise typer.Exit(FOUND_WRONG) from None
+    out.print(_told(verified, is_trusted=bool(key_id)), markup=False)
+
+
+def _told(verified: Verified, *, is_trusted: bool) -> str:
+    facts, manifest = verified.facts, verified.manifest
+    charged, resolution = facts.charged, facts.dispute.state.resolution
+    numbers = ", ".join(str(each.number) for each in verified.checkpoints)
+    lines = {
+        "charge": f"{charged.generation_id}: {charged.credits:,} credits for {charged.model}",
+        "charged": in_words(facts.charge.stored.recorded_at),
+        "balance": f"{facts.before.balance_credits:,} before, {facts.after.balance_credits:,} after",
+        "dispute": f"{manifest.dispute_id}: {facts.dispute.state.status}",
+        "decided": "not yet" if resolution is None else in_words(facts.dispute.recorded_at),
+        "events": f"{verified.subscription_events:,} of the subscription, {verified.dispute_events:,} of the dispute",
+        "checkpoints": f"{numbers}; the charge was sealed {in_words(verified.sealed_at)}",
+        "ledger": manifest.ledger,
+        **{f"key {number}": key for number, key in enumerate(verified.key_ids, start=1)},
+    }
+    told = [f"  {name:<11} {value}" for name, value in lines.items()]
+    advice = "" if is_trusted else "\nCompare the key ids with those that the operator of the ledger has published."
+    return "\n".join(["It holds: every byte is as it was made.", *told]) + advice

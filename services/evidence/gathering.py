@@ -1,0 +1,116 @@
+"""Gathers a case from a ledger and makes evidence of it. What is not sealed yet, is sealed first."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from services.dispute.events import DisputeOpened
+from services.evidence.builder import build
+from services.evidence.case import Case, Inconsistent, Proof, Proven, facts_of
+from services.evidence.verify import NotGenuine, verify
+from services.ledger.checkpoints import Checkpoint, Checkpoints
+from services.ledger.mapper import read_dispute_event
+from services.ledger.merkle import inclusion_proof
+from services.ledger.recorder import chained_event
+from services.ledger.records import ChainedEvent
+from services.ledger.sealing import Sealer
+from services.sql import load_queries
+
+
+class LedgerDoesNotHold(RuntimeError):
+    """The stored events do not make evidence that holds; `tallystick verify` says what is wrong with them."""
+
+
+class Evidence:
+    """Evidence of the disputes of one schema."""
+
+    def __init__(self, schema: str, sealer: Sealer, clock: Callable[[], datetime]) -> None:
+        self._queries = load_queries(__file__, "gathering.sql", schema=schema)
+        self._checkpoints = Checkpoints(schema)
+        self._sealer = sealer
+        self._clock = clock
+
+    def of_dispute(self, connection: Connection[Any], dispute_id: UUID) -> bytes | None:
+        """The archive, on an autocommit connection; None where there is no such dispute.
+
+        Raises LedgerDoesNotHold, and what `Sealer.seal` raises.
+        """
+        streams = self._streams(connection, dispute_id)
+        if streams is None:
+            return None
+        dispute, subscription = streams
+        self._seal_up_to(connection, max(_position(dispute[-1]), _position(subscription[-1])))
+        try:
+            case = self._case(connection, subscription, dispute)
+            archive = build(case, self._sealer.key(connection), self._clock())
+            verify(archive)
+        except (Inconsistent, NotGenuine, LookupError) as error:
+            raise LedgerDoesNotHold(f"dispute {dispute_id}: {error}") from error
+        return archive
+
+    def _streams(
+        self, connection: Connection[Any], dispute_id: UUID
+    ) -> tuple[list[ChainedEvent], list[ChainedEvent]] | None:
+        """The dispute's events and those of its subscription, as of one moment."""
+        opened = connection.execute(self._queries["select_opening"], {"id": dispute_id}).fetchone()
+        if opened is None or (first := chained_event(opened)).topic != DisputeOpened.__name__:
+            return None
+        event = read_dispute_event(first).event
+        assert isinstance(event, DisputeOpened)
+        rows = connection.execute(self._queries["select_streams"], {"ids": [dispute_id, event.subscription_id]})
+        by_stream = {
+            id: list(events) for id, events in groupby(map(chained_event, rows), lambda each: each.originator_id)
+        }
+        return by_stream[dispute_id], by_stream[event.subscription_id]
+
+    def _seal_up_to(self, connection: Connection[Any], position: int) -> None:
+        latest = self._checkpoints.latest(connection)
+        if latest is None or latest.to_position < position:
+            self._sealer.seal(connection)
+
+    def _case(
+        self, connection: Connection[Any], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]
+    ) -> Case:
+        """The case with its proofs. Raises Inconsistent, LookupError."""
+        about: dict[Proven, ChainedEvent] = {
+            "charge": facts_of(subscription, dispute).charge.stored,
+            "subscription": subscription[-1],
+            "dispute": dispute[-1],
+        }
+        newest = self._checkpoints.latest(connection)
+        assert newest is not None, "the events were sealed"
+        leaves: dict[int, list[bytes]] = {}
+        checkpoints = {newest.number: newest}
+        proofs = []
+        for what, event in about.items():
+            checkpoint = self._checkpoints.covering(connection, _position(event))
+            if checkpoint is None:
+                raise LookupError(f"no checkpoint covers position {event.position}")
+            checkpoints[checkpoint.number] = checkpoint
+            if checkpoint.number not in leaves:
+                leaves[checkpoint.number] = self._checkpoints.leaves(connection, checkpoint)
+            proofs.append(_proof(what, event, checkpoint, leaves[checkpoint.number]))
+        return Case(subscription, dispute, [checkpoints[number] for number in sorted(checkpoints)], proofs)
+
+
+def _proof(what: Proven, event: ChainedEvent, checkpoint: Checkpoint, leaves: Sequence[bytes]) -> Proof:
+    index = _position(event) - checkpoint.from_position
+    return Proof(
+        what=what,
+        stream_id=event.originator_id,
+        version=event.originator_version,
+        position=_position(event),
+        checkpoint=checkpoint.number,
+        index=index,
+        size=checkpoint.event_count,
+        hashes=tuple(inclusion_proof(leaves, index)),
+    )
+
+
+def _position(event: ChainedEvent) -> int:
+    assert event.position is not None, "a stored event has a position"
+    return event.position

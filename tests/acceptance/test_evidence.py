@@ -1,0 +1,152 @@
+"""Evidence, from the dispute over HTTP to its check on another machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from services.evidence.archive import pack, unpack
+from services.evidence.verify import verify
+from tests.acceptance.server import Customer, Server
+from tests.conftest import SettableClock
+
+
+@pytest.fixture
+def customer(http: httpx.Client, clock: SettableClock) -> Customer:
+    """A subscription with some charges; `track` is in the middle."""
+    customer = Customer.with_plan(http, "ai-suite-40000-monthly")
+    for generation_id in ("one", "two", "track", "three"):
+        clock.advance(hours=1)
+        assert customer.try_charge("lyria-3", generation_id, duration_seconds=61.5).status_code == 201
+    return customer
+
+
+def disputed(customer: Customer, reason: str = "duplicate") -> str:
+    body = {"subscription_id": customer.subscription_id, "generation_id": "track", "reason": reason, "note": "Twice!"}
+    answer = customer.http.post("/v1/disputes", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["dispute_id"])
+
+
+def evidence(customer: Customer, dispute_id: str) -> httpx.Response:
+    return customer.http.get(f"/v1/disputes/{dispute_id}/evidence")
+
+
+def tallystick(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command in an empty folder, without any setting."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    command = [sys.executable, "-m", "services.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False, text=True)
+
+
+def test_an_open_dispute_has_evidence(customer: Customer) -> None:
+    dispute_id = disputed(customer)
+
+    answer = evidence(customer, dispute_id)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/zip"
+    assert f"dispute-{dispute_id}.zip" in answer.headers["content-disposition"]
+    verified = verify(answer.content)
+    assert str(verified.manifest.dispute_id) == dispute_id
+    assert verified.facts.charged.generation_id == "track"
+    assert verified.subscription_events == 6
+
+
+def test_what_happens_later_is_in_later_evidence(customer: Customer, clock: SettableClock) -> None:
+    dispute_id = disputed(customer)
+    first = verify(evidence(customer, dispute_id).content)
+    clock.advance(days=2)
+    body = {"outcome": "upheld", "note": "It was.", "credit_to": "current_cycle"}
+    assert customer.http.post(f"/v1/disputes/{dispute_id}/resolve", json=body).status_code == 200
+    customer.charge("lyria-3")
+
+    later = verify(evidence(customer, dispute_id).content)
+
+    assert later.facts.dispute.state.status == "upheld"
+    assert later.facts.reversal is not None
+    assert later.sealed_at == first.sealed_at, "the charge is still proven by the checkpoint that first sealed it"
+    assert len(later.checkpoints) == 2
+    assert later.key_ids == first.key_ids
+
+
+def test_it_is_what_the_ledger_stores(customer: Customer) -> None:
+    dispute_id = disputed(customer)
+
+    verified = verify(evidence(customer, dispute_id).content)
+
+    events = customer.get("events")["data"]
+    assert verified.facts.charge.stored.hash.hex() == events[4]["hash"]
+    assert verified.facts.charge.stored.position == events[4]["position"]
+
+
+def test_it_is_checked_on_a_machine_that_knows_nothing(customer: Customer, tmp_path: Path) -> None:
+    dispute_id = disputed(customer, "unsatisfied")
+    archive = evidence(customer, dispute_id).content
+    (tmp_path / "evidence.zip").write_bytes(archive)
+    key_id = verify(archive).key_ids[0]
+
+    plain = tallystick("verify-evidence", "evidence.zip", folder=tmp_path)
+    trusted = tallystick("verify-evidence", "evidence.zip", "--key-id", key_id, folder=tmp_path)
+    distrusted = tallystick("verify-evidence", "evidence.zip", "--key-id", "0" * 64, folder=tmp_path)
+
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert "It holds: every byte is as it was made." in plain.stdout
+    assert "  charge      track: 150 credits for lyria-3\n" in plain.stdout
+    assert "  balance     39,700 before, 39,550 after\n" in plain.stdout
+    assert f"  dispute     {dispute_id}: rejected\n" in plain.stdout
+    assert key_id in plain.stdout
+    assert (trusted.returncode, "published" in trusted.stdout, "published" in plain.stdout) == (0, False, True)
+    assert (distrusted.returncode, distrusted.stdout) == (1, "")
+
+
+def test_a_file_that_does_not_hold_is_said_so(customer: Customer, tmp_path: Path) -> None:
+    members = unpack(evidence(customer, disputed(customer)).content)
+    members["charge.json"] = members["charge.json"].replace(b"150", b"100")
+    (tmp_path / "altered.zip").write_bytes(pack(members))
+    (tmp_path / "notes.txt").write_text("no evidence")
+
+    altered = tallystick("verify-evidence", "altered.zip", folder=tmp_path)
+    notes = tallystick("verify-evidence", "notes.txt", folder=tmp_path)
+    missing = tallystick("verify-evidence", "missing.zip", folder=tmp_path)
+
+    assert (altered.returncode, notes.returncode, missing.returncode) == (1, 1, 2)
+    assert "altered.zip does not hold: charge.json: it is not what the manifest says" in altered.stderr
+    assert "notes.txt does not hold: the archive" in notes.stderr
+    assert "missing.zip cannot be read" in missing.stderr
+
+
+def test_there_is_no_evidence_of_a_ledger_that_was_tampered_with(customer: Customer, database_url: str) -> None:
+    dispute_id = disputed(customer)
+    assert evidence(customer, dispute_id).status_code == 200
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE tallystick.ledger_events DISABLE TRIGGER USER")
+        connection.execute(
+            "UPDATE tallystick.ledger_events SET state = convert_to(replace(convert_from(state, 'UTF8'),"
+            " '\"credits\":150', '\"credits\":149'), 'UTF8')"
+            " WHERE topic = 'GenerationCharged' AND originator_version = 5"
+        )
+
+    answer = evidence(customer, dispute_id)
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+
+
+def test_what_is_no_dispute_has_no_evidence(customer: Customer) -> None:
+    for id in (customer.subscription_id, "00000000-0000-0000-0000-000000000001", "no-uuid"):
+        answer = evidence(customer, id)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_dispute")
+
+
+def test_only_those_who_handle_disputes_get_evidence(server: Server, customer: Customer) -> None:
+    dispute_id = disputed(customer)
+    with server.client("read", "charge", "manage", "audit") as other:
+        answer: Any = other.get(f"/v1/disputes/{dispute_id}/evidence")
+
+    assert (answer.status_code, answer.json()["scope"]) == (403, "dispute")
