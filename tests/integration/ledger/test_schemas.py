@@ -1,0 +1,90 @@
+"""A ledger is a schema: two in one database do not touch each other, and one migrator at a time makes one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from services.catalogue import Catalogue
+from services.ledger.ledger import Ledger
+from services.ledger.submission import Charged
+from services.migrations.migrate import migrate, missing_revisions
+from services.subscription.commands import StartSubscription
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.ledger.books import Books, tally
+from tests.integration.ledger.lanes import BY, STARTER, at_once, charge, track
+
+SECOND = "second"
+
+
+def test_two_ledgers_in_one_database_do_not_touch_each_other(
+    ledger: Ledger, database_url: str, catalogue: Catalogue, clock: SettableClock
+) -> None:
+    """The same subscriptions, generations and keys in both, at once."""
+    migrate(database_url, SECOND)
+    ids = [UUID(int=number) for number in range(1, 5)]
+    with Ledger(database_url, SECOND, catalogue, clock=clock, snapshot_interval=10) as second:
+        both = (ledger, second)
+        for each in both:
+            for id in ids:
+                each.execute(id, StartSubscription("account-1", STARTER), BY)
+        asked = [
+            partial(both[number % 2].execute, ids[number // 2 % 4], track(f"track-{number // 8}"), BY)
+            for number in range(8 * 40)
+        ]
+        answers = at_once(asked)
+
+    assert tally(answers) == {"Charged": 320}
+    assert not any(answer.is_replay for answer in answers if isinstance(answer, Charged))
+    first_books, second_books = Books(database_url, SCHEMA), Books(database_url, SECOND)
+    for books in (first_books, second_books):
+        books.check()
+        assert len(books.charged()) == 160
+    assert first_books.count("ledger_snapshots") == 0
+    assert second_books.count("ledger_snapshots") > 0
+
+
+def test_what_one_ledger_holds_the_other_does_not_wait_for(
+    ledger: Ledger, database_url: str, catalogue: Catalogue
+) -> None:
+    migrate(database_url, SECOND)
+    with (
+        psycopg.connect(database_url) as someone,
+        Ledger(database_url, SECOND, catalogue) as second,
+    ):
+        someone.execute("LOCK TABLE tallystick.ledger_events, tallystick.head, tallystick.balance")
+        id = UUID(int=1)
+        second.execute(id, StartSubscription("account-1", STARTER), BY)
+        assert not charge(second, id, "track-1").is_replay
+
+
+def test_of_many_migrators_at_once_one_does_the_work(database_url: str) -> None:
+    with ThreadPoolExecutor(6) as migrators:
+        applied = list(migrators.map(lambda _: migrate(database_url, "fresh"), range(6)))
+
+    assert len([revisions for revisions in applied if revisions]) == 1
+    assert missing_revisions(database_url, "fresh") == []
+
+
+def test_many_processes_start_at_once_on_a_fresh_ledger(database_url: str, catalogue: Catalogue) -> None:
+    """They create nothing: creating functions in parallel makes the stock library's starts fail."""
+
+    def begin(number: int) -> object:
+        with Ledger(database_url, SCHEMA, catalogue) as ledger:
+            return ledger.execute(UUID(int=number), StartSubscription("account-1", STARTER), BY)
+
+    with ThreadPoolExecutor(12) as processes:
+        answers = list(processes.map(begin, range(1, 13)))
+
+    assert tally(answers) == {"Done": 12}
+    books = Books(database_url)
+    books.check()
+    assert books.ask("SELECT count(*) FROM pg_proc WHERE proname LIKE 'es_insert%%'") == [(0,)]
+
+
+@pytest.mark.parametrize("schema", ["a b", 'a"b', "Upper", "a;b", "", "x" * 64])
+def test_a_schema_has_a_plain_name(database_url: str, catalogue: Catalogue, schema: str) -> None:
+    with pytest.raises(ValueError, match="schema"):
+        Ledger(database_url, schema, catalogue)
