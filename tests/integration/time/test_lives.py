@@ -23,7 +23,7 @@ def http(database_url: str, clock: SettableClock) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.parametrize(("lives", "steps"), [(60, 30), pytest.param(1_000, 60, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("lives", "steps"), [(60, 30), pytest.param(400, 50, marks=pytest.mark.long)])
 def test_the_ledger_lives_as_the_model_does(database_url: str, clock: SettableClock, lives: int, steps: int) -> None:
     with (
         connect(database_url, autocommit=True) as connection,
@@ -33,7 +33,7 @@ def test_the_ledger_lives_as_the_model_does(database_url: str, clock: SettableCl
         play(LedgerWorld(ledger, worker, connection, clock), lives, steps)
 
 
-@pytest.mark.parametrize(("lives", "steps"), [(10, 25), pytest.param(150, 60, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("lives", "steps"), [(10, 25), pytest.param(80, 50, marks=pytest.mark.long)])
 def test_the_api_lives_as_the_model_does(http: httpx.Client, lives: int, steps: int) -> None:
     play(HttpWorld(http), lives, steps)
 
