@@ -121,7 +121,7 @@ def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[An
 def _means(old: bytes, new: bytes, counters: dict[str, int]) -> bool:
     try:
         return with_counters(old, **counters) == with_counters(new, **counters)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
 
 

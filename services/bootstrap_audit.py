@@ -14,8 +14,10 @@ from services.bootstrap import migrated_url, receipts_of, sealer_of
 from services.checkpointer import Checkpointer
 from services.config import Settings
 from services.database import connect
+from services.ledger import verify as verification
 from services.ledger.mapper import decode_event
 from services.ledger.sealing import Sealer
+from services.ledger.verify_order import Trust
 from services.projector import Projector, catch_up_projections
 from services.status_page import status_page
 
@@ -42,6 +44,27 @@ def rebuild(settings: Settings, names: Iterable[str], on_progress: Callable[[Pro
     schema = settings.db_schema
     make_catch_ups = partial(catch_up_projections, schema)
     return Rebuild(migrated_url(settings), schema, names, decode_event, make_catch_ups, on_progress).run()
+
+
+def verify(
+    settings: Settings, on_progress: Callable[[verification.Progress], None], broken_key_ids: Iterable[str] = ()
+) -> verification.Verified:
+    """Check the whole ledger. Raises NoDatabase, NotMigrated, NoSigningKey."""
+    trust = trust_of(settings, broken_key_ids)
+    with connect(migrated_url(settings), autocommit=True) as connection:
+        return verification.Verification(settings.db_schema, trust, on_progress).run(connection)
+
+
+def trust_of(settings: Settings, broken_key_ids: Iterable[str] = ()) -> Trust:
+    """What is kept here of the ledger's checkpoints: the key, and a receipt. Raises NoSigningKey."""
+    key = key_file_of(settings).read()
+    receipts = receipts_of(settings)
+
+    def receipt(ledger: bytes) -> tuple[int, str] | None:
+        kept = receipts.of(ledger)
+        return (kept.number, kept.hash) if kept else None
+
+    return Trust(key.key_id if key else None, receipt, frozenset(broken_key_ids))
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def _read_body(topic: str, state: bytes, decoders: Decoders) -> StoredBody[Any]:
         decoder = decoders[topic]
         upcasters = UPCASTERS.get(topic, ())
         body: StoredBody[Any] = _upcast(state, upcasters, decoder.type) if upcasters else decoder.decode(state)
-    except (LookupError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+    except (LookupError, TypeError, AttributeError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise UnreadableEvent(f"{type(error).__name__}: {error}") from error
     if body.v > 1 + len(upcasters):
         raise UnreadableEvent(f"its form is version {body.v}, newer than this program")

@@ -4,16 +4,16 @@ import random
 from collections.abc import Callable
 from uuid import UUID
 
+from services.dispute.commands import OpenDispute, ResolveDispute
+from services.dispute.events import Outcome
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
-from services.ledger.submission import Charged, Failed
+from services.ledger.submission import AnyCommand, Charged, Failed
 from services.subscription.commands import (
     CancelSubscription,
     ChargeGeneration,
-    Command,
     RecordDue,
     ResumeSubscription,
-    ReverseCharge,
     ScheduleDowngrade,
     StartSubscription,
     UpgradePlan,
@@ -50,7 +50,7 @@ class Lives:
         """Let so many things happen, some of which are refused."""
         kinds: list[tuple[int, Callable[[UUID], object]]] = [
             (60, self._charge),
-            (4, self._reverse),
+            (4, self._dispute),
             (4, lambda id: self._put(id, UpgradePlan(self._random.choice(PLANS)))),
             (3, lambda id: self._put(id, ScheduleDowngrade(self._random.choice(PLANS)))),
             (2, lambda id: self._put(id, CancelSubscription("term_end"))),
@@ -71,19 +71,21 @@ class Lives:
         if isinstance(answer, Charged):
             self._charges[id].append(answer)
 
-    def _reverse(self, id: UUID) -> None:
+    def _dispute(self, id: UUID) -> None:
+        """Dispute a charge; most disputes are decided, and most of these upheld."""
         if self._charges[id]:
             charge = self._charges[id].pop(self._random.randrange(len(self._charges[id]))).charge
-            command = ReverseCharge(
-                charge.generation_id, "dispute-1", "current_cycle", charge.credits, charge.cycle_number
-            )
-            self._put(id, command)
+            dispute_id = UUID(int=self._random.getrandbits(128), version=4)
+            self._put(id, OpenDispute(dispute_id, charge.generation_id, "duplicate", "it was charged twice"))
+            outcome: Outcome | None = self._random.choice(("upheld", "upheld", "rejected", None))
+            if outcome is not None:
+                self._put(id, ResolveDispute(dispute_id, charge.generation_id, outcome, "as we found it"))
 
     def _let_time_pass(self, id: UUID) -> None:
         self._clock.advance(days=self._random.randrange(1, 40))
         self._put(id, RecordDue())
 
-    def _put(self, id: UUID, command: Command) -> object:
+    def _put(self, id: UUID, command: AnyCommand) -> object:
         answer = self._ledger.execute(id, command, BY)
         assert not isinstance(answer, Failed), answer
         return answer

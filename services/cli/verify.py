@@ -1,0 +1,54 @@
+"""The check of the whole ledger."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from services import bootstrap_audit
+from services.cli.console import FOUND_WRONG, err, out, plain_errors, settings
+from services.cli.progress import progress
+from services.ledger.verify import Verified
+
+SHOWN = 20
+
+
+def verify(
+    trust_key: Annotated[
+        list[str] | None, typer.Option(help="The id of a key that replaced a lost one; may be repeated.")
+    ] = None,
+) -> None:
+    """Check chains, checkpoints, prices, balances and read models against the events; name what does not hold."""
+    configured = settings()
+    began_at = time.monotonic()
+    with plain_errors():
+        with progress() as show:
+            verified = bootstrap_audit.verify(configured, lambda at: show(at.stage, at.done, at.total), trust_key or ())
+        has_key = bootstrap_audit.key_file_of(configured).read() is not None
+    _say(verified, time.monotonic() - began_at, has_key=has_key)
+    if not verified.holds:
+        raise typer.Exit(FOUND_WRONG)
+
+
+def _say(verified: Verified, seconds: float, *, has_key: bool) -> None:
+    rate = verified.events / seconds
+    out.print(
+        f"Checked {verified.events:,} events of {verified.streams:,} streams in {seconds:.1f} s ({rate:,.0f} events/s)."
+    )
+    newer = verified.events - verified.covered
+    covered = f"{verified.checkpoints:,} checkpoints cover {verified.covered:,} events"
+    out.print(f"{covered}; {newer:,} newer ones are held by chains and read models only.")
+    if verified.checkpoints and not has_key:
+        err.print(
+            "[yellow]No signing key is kept here, so signatures were checked against the public keys in the database. "
+            f"Compare these key ids with what you know: {', '.join(verified.key_ids)}"
+        )
+    if verified.holds:
+        out.print("Everything holds.")
+        return
+    first, *others = verified.findings[:SHOWN]
+    out.print(f"[red]The first that does not hold:[/] {first}", markup=True)
+    for finding in others:
+        out.print(f"  {finding}", markup=False)
+    if (left := verified.finding_count - len(others) - 1) > 0:
+        out.print(f"  and {left:,} more")

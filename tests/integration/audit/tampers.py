@@ -1,0 +1,243 @@
+"""Ways to tamper with a ledger as whoever owns the database can, with its triggers switched off.
+
+Each is one change, drawn at random; `Tampers.draw` makes it in the caller's transaction and says what it was.
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import Connection, sql
+
+
+class Column(NamedTuple):
+    """A column that can be changed, and what kind of value it has."""
+
+    table: str
+    name: str
+    kind: str
+
+
+def columns(table: str, **kinds: str) -> list[Column]:
+    return [Column(table, name, kind) for kind, names in kinds.items() for name in names.split()]
+
+
+EVENTS = columns(
+    "ledger_events",
+    id="originator_id",
+    number="notification_id originator_version",
+    instant="recorded_at",
+    text="topic",
+    bytes="previous_hash state",
+)
+CHECKPOINTS = columns(
+    "checkpoints",
+    number="number from_position to_position",
+    instant="made_at",
+    bytes="ledger root previous_hash public_key signature leaf_tags",
+)
+READ_MODELS = [
+    *columns(
+        "balance",
+        id="subscription_id",
+        number="version position used_credits reversed_credits granted_credits carried_credits cycle_number",
+        instant="cycle_starts_at cycle_ends_at credits_renew_at",
+        text="status plan_id",
+    ),
+    *columns("renewal", id="subscription_id", instant="next_due_at", text="account_id status", bytes="state"),
+    *columns("charges", id="subscription_id", number="version reversed_in_version", text="generation_id"),
+    *columns(
+        "usage",
+        id="subscription_id",
+        day="day",
+        text="model asset_type",
+        number="charges credits reversed_credits",
+    ),
+    *columns(
+        "disputes",
+        id="dispute_id subscription_id",
+        instant="opened_at",
+        number="position version",
+        text="generation_id reason status",
+    ),
+    *columns("ledger_snapshots", id="originator_id", number="originator_version", bytes="state"),
+    *columns("head", number="last_id"),
+]
+# A snapshot only saves time: one that is missing is no loss.
+DELETED_FROM = "ledger_events checkpoints balance renewal charges usage disputes head".split()
+KEYS = {
+    "ledger_events": ("notification_id", "originator_version"),
+    "balance": ("subscription_id",),
+    "renewal": ("subscription_id",),
+    "charges": ("generation_id",),
+    "usage": ("model",),
+    "disputes": ("dispute_id", "position"),
+    "ledger_snapshots": ("originator_version",),
+}
+
+_APPEND_COPY = """
+    INSERT INTO tallystick.ledger_events
+        (notification_id, originator_version, recorded_at, originator_id, topic, previous_hash, state)
+    SELECT (SELECT max(notification_id) + 1 FROM tallystick.ledger_events),
+           (SELECT max(originator_version) + 1 FROM tallystick.ledger_events WHERE originator_id = e.originator_id),
+           recorded_at, originator_id, topic, previous_hash, state
+    FROM tallystick.ledger_events AS e WHERE ctid = %s
+"""
+
+
+class Tampers:
+    """A source of tampers; the same seed draws the same ones from the same ledger."""
+
+    def __init__(self, connection: Connection[Any], seed: int) -> None:
+        self._connection = connection
+        self._random = random.Random(seed)
+
+    def draw(self) -> str:
+        """Change something; what, in words. What the database itself refuses is drawn again."""
+        while True:
+            tampers = (
+                *(self._change_event, self._change_row, self._change_checkpoint),
+                *(self._delete, self._insert, self._reorder, self._truncate),
+            )
+            (tamper,) = self._random.choices(tampers, (40, 20, 10, 10, 5, 10, 5))
+            try:
+                with self._connection.transaction():
+                    return tamper()
+            except (psycopg.IntegrityError, psycopg.DataError, LookupError):
+                continue
+
+    def _change_event(self) -> str:
+        return self._change(self._random.choice(EVENTS))
+
+    def _change_row(self) -> str:
+        return self._change(self._random.choice(READ_MODELS))
+
+    def _change_checkpoint(self) -> str:
+        return self._change(self._random.choice(CHECKPOINTS))
+
+    def _change(self, column: Column) -> str:
+        """One byte, one character or one step of a number or an instant."""
+        row, value = self._row(column.table, column.name)
+        changed = self._changed(column.kind, value)
+        self._run("UPDATE {table} SET {column} = %s WHERE ctid = %s", column.table, [changed, row], column.name)
+        return f"{column.table}.{column.name} of {row}: {value!r} -> {changed!r}"
+
+    def _changed(self, kind: str, value: Any) -> Any:
+        step = self._random.choice((-1, 1)) * self._random.choice((1, 1, 2, 10, 1_000))
+        match kind:
+            case "bytes":
+                at = self._random.randrange(len(value))
+                return value[:at] + bytes([value[at] ^ self._random.randrange(1, 256)]) + value[at + 1 :]
+            case "text":
+                at = self._random.randrange(len(value))
+                others = [each for each in "abcZ09-_" if each != value[at]]
+                return value[:at] + self._random.choice(others) + value[at + 1 :]
+            case "id":
+                return type(value)(int=value.int ^ (1 << self._random.randrange(128)))
+            case "number":
+                return value + step
+            case "instant" | "day":
+                return value + (timedelta(microseconds=step) if kind == "instant" else timedelta(days=step))
+            case _:
+                raise AssertionError(kind)
+
+    def _delete(self) -> str:
+        table = self._random.choice(DELETED_FROM)
+        row, _ = self._row(table)
+        self._run("DELETE FROM {table} WHERE ctid = %s", table, [row])
+        return f"{table}: deleted {row}"
+
+    def _insert(self) -> str:
+        """A copy of a row under another key; a copied event at the end of its stream and of the ledger."""
+        table = self._random.choice([*KEYS])
+        if table == "ledger_events":
+            return self._append_copy()
+        key = self._random.choice(KEYS[table])
+        row, value = self._row(table, key)
+        kind = next(each.kind for each in [*EVENTS, *READ_MODELS] if (each.table, each.name) == (table, key))
+        changed = self._changed(kind, value)
+        self._run("CREATE TEMP TABLE copied ON COMMIT DROP AS SELECT * FROM {table} WHERE ctid = %s", table, [row])
+        self._connection.execute(sql.SQL("UPDATE copied SET {key} = %s").format(key=sql.Identifier(key)), [changed])
+        self._run("INSERT INTO {table} SELECT * FROM copied", table, [])
+        self._connection.execute("DROP TABLE copied")
+        return f"{table}: a copy of {row} with {key} {changed!r}"
+
+    def _append_copy(self) -> str:
+        row, _ = self._row("ledger_events")
+        is_head_moved = self._random.random() < 0.5
+        self._connection.execute(_APPEND_COPY, [row])
+        if is_head_moved:
+            self._connection.execute("UPDATE tallystick.head SET last_id = last_id + 1")
+        return f"ledger_events: a copy of {row} appended{', and the head moved' if is_head_moved else ''}"
+
+    def _reorder(self) -> str:
+        """Two events change places: in the ledger, in their stream, or with all that they say."""
+        names = self._random.choice(("notification_id", "originator_version", "state", "topic, state, recorded_at"))
+        one, _ = self._row("ledger_events")
+        other, _ = self._row("ledger_events")
+        picked = [each.strip() for each in names.split(",")]
+        listed = sql.SQL(", ").join(map(sql.Identifier, picked))
+        query = sql.SQL("SELECT {} FROM tallystick.ledger_events WHERE ctid = %s").format(listed)
+        first, second = (self._connection.execute(query, [row]).fetchone() for row in (one, other))
+        if first is None or second is None or first == second:
+            raise LookupError("nothing would change")
+        if picked == ["notification_id"] or picked == ["originator_version"]:
+            # Through a place that none has, since both may not have the same one at any time.
+            self._set(picked, [10**9], other)
+            self._set(picked, second, one)
+            self._set(picked, first, self._ctid_of(picked, 10**9))
+        else:
+            self._set(picked, second, one)
+            self._set(picked, first, other)
+        return f"ledger_events: {one} and {other} change {names}"
+
+    def _ctid_of(self, picked: Sequence[str], value: int) -> str:
+        query = sql.SQL("SELECT ctid::text FROM tallystick.ledger_events WHERE {} = %s").format(
+            sql.Identifier(picked[0])
+        )
+        found = self._connection.execute(query, [value]).fetchone()
+        assert found is not None
+        return str(found[0])
+
+    def _set(self, names: Sequence[str], values: Sequence[Any], row: str) -> None:
+        settings = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in names)
+        statement = sql.SQL("UPDATE tallystick.ledger_events SET {} WHERE ctid = %s").format(settings)
+        assert self._connection.execute(statement, [*values, row]).rowcount == 1
+
+    def _truncate(self) -> str:
+        """The newest events go, and whoever does it mends the head row, or that and the balances' versions."""
+        (last,) = self._connection.execute("SELECT max(notification_id) FROM tallystick.ledger_events").fetchone() or (
+            0,
+        )
+        kept = last - self._random.randrange(1, 20)
+        mended = self._random.choice(("nothing", "the head", "the head and the balances"))
+        self._connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id > %s", [kept])
+        if mended != "nothing":
+            self._connection.execute("UPDATE tallystick.head SET last_id = %s", [kept])
+        if mended == "the head and the balances":
+            self._connection.execute(
+                "UPDATE tallystick.balance AS b SET (version, position) = (SELECT max(originator_version),"
+                " max(notification_id) FROM tallystick.ledger_events WHERE originator_id = b.subscription_id)"
+                " WHERE position > %s AND EXISTS (SELECT FROM tallystick.ledger_events"
+                " WHERE originator_id = b.subscription_id)",
+                [kept],
+            )
+        return f"ledger_events: cut behind {kept}, {mended} mended"
+
+    def _row(self, table: str, column: str | None = None) -> tuple[str, Any]:
+        """The place of a row at random, and the value of a column of it that is not null."""
+        name = sql.Identifier(column) if column else sql.SQL("true")
+        query = sql.SQL("SELECT ctid::text, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY ctid").format(
+            name=name, table=sql.Identifier("tallystick", table)
+        )
+        rows = self._connection.execute(query).fetchall()
+        if not rows:
+            raise LookupError(f"{table} is empty")
+        row, value = self._random.choice(rows)
+        return row, value
+
+    def _run(self, statement: str, table: str, arguments: Sequence[Any], column: str = "ctid") -> None:
+        query = sql.SQL(statement).format(table=sql.Identifier("tallystick", table), column=sql.Identifier(column))
+        self._connection.execute(query, arguments)
