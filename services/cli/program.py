@@ -7,6 +7,7 @@ from services.cli.as_of import as_of
 from services.cli.checkpoint import checkpoint
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
+from services.cli.verify import verify
 from services.cli.verify_evidence import verify_evidence
 
 program = typer.Typer(
@@ -21,6 +22,7 @@ for command in (roles.serve, roles.api, renewals.renewals, projector.projector, 
 program.command()(as_of)
 program.command()(verify_evidence)
 program.command()(rebuild)
+program.command()(verify)
 program.command()(checkpoint)
 program.add_typer(keys, name="keys")
 
