@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import replace
 from psycopg import Connection
 
 from projections.balance.project import project as balance_row
@@ -26,17 +25,20 @@ from services.subscription.refusals import UnknownSubscription
 
 
 class CurrentSubscription(Struct, frozen=True):
-    """A subscription as of an instant; `version` and `position` are those of its last recorded event."""
+    """A subscription as of an instant; `position` is that of its last recorded event.
+
+    The state's version counts the boundaries that are due as if they were recorded, as they will be before anything
+    else is. So what was read can be named in `If-Match`, whether or not the renewal worker was there in between.
+    """
 
     subscription_id: UUID
     state: core.Subscription
     now: datetime
-    version: int
     position: int
 
     def view(self) -> Subscription:
         """The public form."""
-        return subscription_view(self.subscription_id, self.state, self.version)
+        return subscription_view(self.subscription_id, self.state, self.state.version)
 
 
 class Reads:
@@ -64,8 +66,7 @@ class Reads:
         if now < found.row.cycle_ends_at or found.row.status == "ended":
             return balance_view(id, found.row, found.position, now)
         current = self._current(self._subscription(connection, id))
-        view = balance_view(id, balance_row(current.state), current.position, current.now)
-        return replace(view, version=current.version)
+        return balance_view(id, balance_row(current.state), current.position, current.now)
 
     def subscription(self, subscription_id: UUID) -> CurrentSubscription:
         """The subscription now."""
@@ -135,6 +136,4 @@ class Reads:
 
     def _current(self, found: FoundSubscription) -> CurrentSubscription:
         now = found.clock_now or self._clock()
-        return CurrentSubscription(
-            found.subscription_id, as_of(found.state, now), now, found.state.version, found.position
-        )
+        return CurrentSubscription(found.subscription_id, as_of(found.state, now), now, found.position)

@@ -178,9 +178,24 @@ def test_a_missed_year_is_recorded_reset_by_reset_before_the_next_charge(
     shown = customer.get("balance")
     charge = customer.charge("lyria-3")
 
-    assert (shown["cycle"]["number"], shown["version"]) == (13, 2)
+    assert (shown["cycle"]["number"], shown["version"]) == (13, 15)
     assert (charge["cycle_number"], charge["balance_before"]) == (13, 40_000)
     assert customer.events()[2:] == ["CycleReset"] * 12 + ["TermRenewed", "GenerationCharged"]
+
+
+def test_what_was_read_after_an_unrecorded_boundary_can_be_expected(http: httpx.Client, clock: SettableClock) -> None:
+    customer = Customer.with_plan(http, "ai-suite-40000-yearly")
+    clock.now = datetime(2026, 3, 20, tzinfo=UTC)
+    read = http.get(customer.path)
+
+    upgraded = http.post(
+        f"{customer.path}/upgrade",
+        json={"plan_id": "max-pro-240000-yearly"},
+        headers={"If-Match": read.headers["etag"]},
+    )
+
+    assert upgraded.status_code == 200
+    assert customer.events()[2:] == ["CycleReset", "CycleReset", "PlanUpgraded"]
 
 
 def test_a_quote_says_whether_the_subscription_can_pay(http: httpx.Client) -> None:

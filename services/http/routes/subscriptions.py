@@ -95,7 +95,7 @@ def get_subscription(call: Reader, subscription_id: SubscriptionId) -> Response:
     last recorded event, and the `ETag` to send back as `If-Match`.
     """
     current = call.service.reads.subscription(subscription_id)
-    return json_response(current.view(), headers={"etag": f'"{current.version}"'})
+    return json_response(current.view(), headers={"etag": f'"{current.state.version}"'})
 
 
 @router.get(
