@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from services.cli.console import FOUND_WRONG, WRONG_USE, err, out
-from services.evidence.report import in_words
+from services.evidence.documents import written
 from services.evidence.verify import NotGenuine, Verified, verify
 
 
@@ -36,12 +36,12 @@ def _told(verified: Verified, *, is_trusted: bool) -> str:
     numbers = ", ".join(str(each.number) for each in verified.checkpoints)
     lines = {
         "charge": f"{charged.generation_id}: {charged.credits:,} credits for {charged.model}",
-        "charged": in_words(facts.charge.stored.recorded_at),
+        "charged": written(facts.charge.stored.recorded_at),
         "balance": f"{facts.before.balance_credits:,} before, {facts.after.balance_credits:,} after",
         "dispute": f"{manifest.dispute_id}: {facts.dispute.state.status}",
-        "decided": "not yet" if resolution is None else in_words(facts.dispute.recorded_at),
+        "decided": "not yet" if resolution is None else written(facts.dispute.recorded_at),
         "events": f"{verified.subscription_events:,} of the subscription, {verified.dispute_events:,} of the dispute",
-        "checkpoints": f"{numbers}; the charge was sealed {in_words(verified.sealed_at)}",
+        "checkpoints": f"{numbers}; the charge was sealed {written(verified.sealed_at)}",
         "ledger": manifest.ledger,
         **{f"key {number}": key for number, key in enumerate(verified.key_ids, start=1)},
     }

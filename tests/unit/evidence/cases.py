@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
+from services.catalogue import Catalogue
 from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDispute
 from services.dispute.decide import Decided, DisputedCharge, decide
 from services.dispute.events import Outcome, Reason
@@ -19,7 +20,7 @@ from services.ledger.merkle import inclusion_proof, root_of
 from services.ledger.records import ChainedEvent, DisputeHead, Metadata, StreamHead, extend, extend_dispute
 from services.ledger.signing import SigningKey
 from tests.unit.subscription.history import History
-from tests.unit.subscription.scenario import instant, play
+from tests.unit.subscription.scenario import play
 
 SUBSCRIPTION_ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
 DISPUTE_ID = UUID("5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e")
@@ -48,9 +49,10 @@ def disputed(
     reason: Reason = "duplicate",
     outcome: Outcome | None = "upheld",
     note: str = "The same track was charged twice.",
+    catalogue: Catalogue | None = None,
 ) -> Case:
     """A history that is played, a dispute about a charge of it, and one checkpoint over both streams."""
-    history = play(table)
+    history = play(table, catalogue)
     subscription, dispute = _stored(history, generation_id, reason, outcome, note)
     return sealed(subscription, dispute, KEY)
 
@@ -118,7 +120,7 @@ def _stored(
     commands: list[DisputeCommand] = [OpenDispute(DISPUTE_ID, generation_id, reason, note)]
     if outcome is not None and reason != "unsatisfied":
         commands.append(ResolveDispute(DISPUTE_ID, generation_id, outcome, "So it is.", "current_cycle"))
-    now = instant("2024-02-07 08:00")
+    now = history.recorded[-1][0] + timedelta(days=1)
     for command in commands:
         assert history.state is not None
         state = dispute_head.state if dispute_head else None
