@@ -6,9 +6,11 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.abc import Buffer
+from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import Loader
+from psycopg.pq.abc import PGconn
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
+from psycopg.waiting import Ready, Wait
 from psycopg_pool import ConnectionPool
 
 CONNECT_TIMEOUT_SECONDS = 2
@@ -39,6 +41,23 @@ def reading_pool(database_url: str, *, size: int) -> ConnectionPool[Connection[A
         configure=configure,
         kwargs={"autocommit": True, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
     )
+
+
+def send_out(connection: Connection[Any]) -> None:
+    """Hand all that a pipeline has written to the server, however much it is.
+
+    psycopg stops writing once the last statement is in libpq's buffer, and then waits for results. Where the buffer
+    holds more than the socket takes at once, the server waits too, for the rest of the statement, and both wait for
+    ever: no timeout of the server's runs while it reads. Raises psycopg.OperationalError.
+    """
+    connection.wait(_sent_out(connection.pgconn))
+
+
+def _sent_out(pgconn: PGconn) -> PQGen[None]:
+    while pgconn.flush():
+        ready = yield Wait.RW
+        if ready & Ready.R:  # a server that cannot get rid of its results would not read on
+            pgconn.consume_input()
 
 
 def configure(connection: Connection[Any]) -> None:

@@ -12,6 +12,7 @@ from psycopg import Connection
 from projections.balance import project as balance
 from projections.charges import project as charges
 from projections.renewal import project as renewal
+from services.database import send_out
 from services.ledger.recorder import LedgerRecorder, PendingPositions
 from services.ledger.records import AnyRecorded, Recorded, StreamHead
 from services.sql import load_queries
@@ -83,6 +84,7 @@ class Writes:
         if of_subscriptions:
             ordinals = {each.originator_id: ordinal for ordinal, each in of_subscriptions}
             self._send_balances(connection, len(recorded), ordinals, heads)
+        send_out(connection)
         return positions
 
     def _send_charges(self, connection: Connection[Any], recorded: Sequence[Recorded]) -> None:
