@@ -20,6 +20,7 @@ from services.catalogue import Catalogue, CatalogueError, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
 from services.database import connect, reading_pool
+from services.demo import Demo, Wanted
 from services.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_url
 from services.http.app import create_app
 from services.http.backend import Backend
@@ -167,6 +168,16 @@ def backend(settings: Settings) -> Iterator[Backend]:
             test_clocks_enabled=settings.test_clocks,
             sealer=sealer_of(settings),
         )
+
+
+def fill_demo(
+    settings: Settings, subscriptions: int, events: int, seed: int, on_progress: Callable[[int], None]
+) -> int:
+    """Write a made-up history that ends now; how many events. Raises CatalogueError, NoDatabase, NotMigrated."""
+    with ledger(settings) as opened, connect(database_url_of(settings)) as connection:
+        set_for_serving()
+        made_up = Demo(opened.application, settings.db_schema, catalogue_of(settings), seed)
+        return made_up.fill(connection, Wanted(subscriptions, events, until=utc_now()), on_progress)
 
 
 def run_api(settings: Settings, listening: socket.socket) -> None:

@@ -1,0 +1,98 @@
+"""The made-up ledger is one like any other: chained, gapless, and its read models say what its events say."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from projections.balance.project import project as balance_row
+from projections.renewal.project import project as renewal_row
+from services.catalogue import Catalogue, Settings
+from services.database import connect
+from services.demo import Demo, Wanted
+from services.ledger.hashing import NO_HASH
+from services.ledger.ledger import Ledger
+from services.ledger.records import Metadata
+from services.ledger.submission import Charged
+from services.subscription.commands import ChargeGeneration
+from tests.conftest import SCHEMA
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+WANTED = Wanted(subscriptions=40, events=12_000, until=NOW)
+
+
+@pytest.fixture
+def filled(ledger: Ledger, catalogue: Catalogue, database_url: str) -> int:
+    with connect(database_url) as connection:
+        return Demo(ledger.application, SCHEMA, catalogue, seed=1).fill(connection, WANTED, lambda _done: None)
+
+
+def rows(database_url: str, query: str) -> list[Any]:
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def test_it_is_as_large_as_was_asked_for(filled: int, database_url: str) -> None:
+    (counted,) = rows(
+        database_url, "SELECT count(*), max(notification_id), min(recorded_at) FROM tallystick.ledger_events"
+    )
+    topics = Counter(topic for (topic,) in rows(database_url, "SELECT topic FROM tallystick.ledger_events"))
+
+    assert WANTED.events <= filled < WANTED.events + 100
+    assert counted[:2] == (filled, filled)
+    assert counted[2] < NOW
+    assert topics["SubscriptionStarted"] == WANTED.subscriptions
+    assert {"GenerationCharged", "CycleReset", "PlanUpgraded"} <= set(topics)
+
+
+def test_its_read_models_say_what_its_events_say(filled: int, ledger: Ledger, database_url: str) -> None:
+    assert filled
+    balances = rows(
+        database_url,
+        "SELECT subscription_id, version, used_credits, reversed_credits, granted_credits, cycle_number, status,"
+        " plan_id FROM tallystick.balance",
+    )
+    renewals = dict(rows(database_url, "SELECT subscription_id, next_due_at FROM tallystick.renewal"))
+    for id, *row in balances:
+        state = ledger.application.state(id)
+        assert state is not None
+        told = balance_row(state)
+        assert row == [
+            told.version,
+            told.used_credits,
+            told.reversed_credits,
+            told.granted_credits,
+            told.cycle_number,
+            told.status,
+            told.plan_id,
+        ]
+        assert renewals[id] == renewal_row(state).next_due_at
+    charged = rows(database_url, "SELECT count(*) FROM tallystick.ledger_events WHERE topic = 'GenerationCharged'")
+    assert charged == rows(database_url, "SELECT count(*) FROM tallystick.charges")
+
+
+def test_every_stream_is_chained_and_can_be_charged_on(filled: int, ledger: Ledger, database_url: str) -> None:
+    assert filled
+    streams = rows(database_url, "SELECT subscription_id FROM tallystick.balance WHERE status = 'active'")
+    for (id,) in streams:
+        expected, version = NO_HASH, 0
+        for stored in ledger.application.recorder.select_events(id):
+            assert (stored.previous_hash, stored.originator_version) == (expected, version + 1)
+            expected, version = stored.hash, stored.originator_version
+
+    accepted = [_charge(ledger, id) for (id,) in streams]
+    assert any(isinstance(answer, Charged) for answer in accepted)
+
+
+def _charge(ledger: Ledger, id: UUID) -> object:
+    asked = ChargeGeneration("after", "example-voice-1", Settings(characters=100))
+    return ledger.execute(id, asked, Metadata("test", "request-1"))
+
+
+def test_it_goes_on_where_nobody_can_pay_any_more(ledger: Ledger, catalogue: Catalogue, database_url: str) -> None:
+    few = Wanted(subscriptions=1, events=9_000, until=NOW)
+    with connect(database_url) as connection:
+        assert Demo(ledger.application, SCHEMA, catalogue, seed=2).fill(connection, few, lambda _done: None) >= 9_000
