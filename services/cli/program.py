@@ -5,6 +5,7 @@ import typer
 from services.cli import projector, renewals, roles
 from services.cli.as_of import as_of
 from services.cli.checkpoint import checkpoint
+from services.cli.demo import demo
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
 from services.cli.verify import verify
@@ -22,6 +23,7 @@ for command in (roles.serve, roles.api, renewals.renewals, projector.projector, 
 program.command()(as_of)
 program.command()(verify_evidence)
 program.command()(rebuild)
+program.command()(demo)
 program.command()(verify)
 program.command()(checkpoint)
 program.add_typer(keys, name="keys")
