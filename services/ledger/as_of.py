@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import replace
 from psycopg import Connection
 
 from projections.balance.project import project as balance_row
@@ -29,7 +28,8 @@ from services.subscription import state as core
 class PastSubscription(Struct, frozen=True):
     """A subscription and its balance as they were, and the last event that had been recorded by then.
 
-    Their `version`, and the balance's `position`, are those of that event.
+    The balance's `position` is that of this event. As in every read, the `version` of both counts the boundaries that
+    were due by then as if they had been recorded.
     """
 
     subscription: Subscription
@@ -46,15 +46,10 @@ class PastState(Struct, frozen=True):
 
     def view(self) -> PastSubscription:
         """The public form."""
-        id, version, position = (
-            self.last_event.originator_id,
-            self.last_event.originator_version,
-            self.last_event.position,
-        )
-        balance = balance_view(id, balance_row(self.state), position or 0, self.at)
+        id, state = self.last_event.originator_id, self.state
         return PastSubscription(
-            subscription=subscription_view(id, self.state, version),
-            balance=replace(balance, version=version),
+            subscription=subscription_view(id, state, state.version),
+            balance=balance_view(id, balance_row(state), self.last_event.position or 0, self.at),
             last_event=as_stored(self.last_event),
         )
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 from psycopg import Connection
 
 from projections.balance.project import project as balance_row
@@ -52,8 +52,7 @@ class Difference(Struct, frozen=True):
 class WhatIfAnswer(Struct, frozen=True):
     """Both balances at the end, and everything that differs on the way there, in the order of the history.
 
-    `version` and `position` of `actual` are those of the last event recorded by then; the replay's `version` counts its
-    own events.
+    `position` is that of the last event recorded by then; the replay's `version` counts its own events.
     """
 
     actual: Balance
@@ -110,8 +109,7 @@ class WhatIf:
 
 def _balance(end: PastState, state: Subscription) -> Balance:
     row = balance_row(as_of(state, end.at))
-    balance = balance_view(end.last_event.originator_id, row, end.last_event.position or 0, end.at)
-    return replace(balance, version=state.version)
+    return balance_view(end.last_event.originator_id, row, end.last_event.position or 0, end.at)
 
 
 def _shown(found: core.Difference) -> Difference:
