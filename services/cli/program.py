@@ -6,6 +6,7 @@ from services.cli import projector, renewals, roles
 from services.cli.as_of import as_of
 from services.cli.checkpoint import checkpoint
 from services.cli.demo import demo
+from services.cli.history import history
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
 from services.cli.verify import verify
@@ -20,6 +21,7 @@ program = typer.Typer(
 )
 for command in (roles.serve, roles.api, renewals.renewals, projector.projector, roles.migrate):
     program.command()(command)
+program.command()(history)
 program.command()(as_of)
 program.command()(verify_evidence)
 program.command()(rebuild)
