@@ -1,6 +1,7 @@
-"""Reads the console blocks of a document: what is typed after `$ `, and what is shown below it."""
+"""The console blocks of a document: what is typed after `$ `, and what is shown below it; read, and typed again."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,3 +51,16 @@ def with_outputs(text: str, commands: list[Typed], outputs: list[str]) -> str:
         text = text[:start] + after + text[start + len(before) :]
         done = start + len(after)
     return text
+
+
+def type_commands(commands: list[Typed], folder: Path, port: str) -> list[str]:
+    """Type the commands into one shell, for a service on this port; the output of each."""
+    separator = "-- next command --"
+    script = f"\necho; echo '{separator}'\n".join(typed.command for typed in commands).replace(":8000/", f":{port}/")
+    shell = subprocess.run(["bash", "-e"], input=script, cwd=folder, capture_output=True, text=True, check=True)
+    return shell.stdout.split(separator)
+
+
+def hide_port(output: str, port: str) -> str:
+    """The output as a service on the usual port would give it."""
+    return output.replace(f":{port}", ":8000").strip()
