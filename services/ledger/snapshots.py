@@ -4,6 +4,7 @@ import threading
 from queue import SimpleQueue
 
 import structlog
+from eventsourcing.persistence import PersistenceError
 
 from services.ledger.application import LedgerApplication
 from services.ledger.records import StreamHead
@@ -45,7 +46,10 @@ class SnapshotWriter:
         while (heads := self._queue.get()) is not None:
             try:
                 snapshots.put(heads)
-            except Exception as error:
-                log.warning("snapshots were not stored", count=len(heads), error=repr(error), exc_info=True)
-                if self._is_stopping:
-                    return
+                continue
+            except PersistenceError as error:
+                log.warning("snapshots were not stored", count=len(heads), error=str(error))
+            except Exception:
+                log.exception("storing snapshots met a defect")
+            if self._is_stopping:
+                return
