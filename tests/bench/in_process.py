@@ -1,6 +1,6 @@
-"""One process that charges through the ledger without HTTP: `python -m tests.bench.in_process URL CHARGES`.
+"""One process that charges through the ledger without HTTP: `python -m tests.bench.in_process URL CHARGES ONLY`.
 
-With CHARGES 0 it only starts the benchmark's subscriptions.
+With CHARGES 0 it only starts the benchmark's subscriptions; ONLY is the number of the one to charge, 0 for all.
 """
 
 import json
@@ -30,15 +30,16 @@ BY = Metadata("bench", "aBcDeFgHiJkLmNoP")
 
 def main() -> None:
     """Charge, and print what it took as JSON."""
-    database_url, charges = sys.argv[1], int(sys.argv[2])
+    database_url, charges, only = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with Ledger(database_url, SCHEMA, load_catalogue(CATALOGUE.read_text(), str(CATALOGUE))) as ledger:
         ids = [subscription_id(number) for number in range(1, SUBSCRIPTIONS + 1)]
         put(ledger, [(id, StartSubscription("bench", "endless")) for id in ids])
         if not charges:
             return
         run = secrets.token_hex(4)
+        chosen = [subscription_id(only)] if only else ids
         commands = [
-            (random.choice(ids), ChargeGeneration(f"{run}-{number:08x}", "lyria-3")) for number in range(charges)
+            (random.choice(chosen), ChargeGeneration(f"{run}-{number:08x}", "lyria-3")) for number in range(charges)
         ]
         set_for_serving()
         print("ready", flush=True)

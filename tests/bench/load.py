@@ -133,13 +133,13 @@ def wrk(
 
 def start_subscriptions(database_url: str) -> None:
     """Have the benchmark's subscriptions in a migrated ledger."""
-    subprocess.run([sys.executable, "-m", "tests.bench.in_process", database_url, "0"], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "tests.bench.in_process", database_url, "0", "0"], check=True, cwd=ROOT)
 
 
-def in_process(stand: Stand, database_url: str, *, charges: int, processes: int) -> Run:
-    """Charges through the ledger's own lane, without HTTP, from so many processes."""
+def in_process(stand: Stand, database_url: str, *, charges: int, processes: int, only: int = 0) -> Run:
+    """Charges through the ledger's own lane, without HTTP, from so many processes; `only` on one subscription."""
     stand.checkpoint()
-    command = [sys.executable, "-m", "tests.bench.in_process", database_url, str(charges // processes)]
+    command = [sys.executable, "-m", "tests.bench.in_process", database_url, str(charges // processes), str(only)]
     children = [
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(processes)

@@ -1,13 +1,12 @@
 """The measures of `make bench`, each by its name. Every round runs the two sides one right after the other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-import psycopg
-
 from tests.bench.figures import Finding, Goal
+from tests.bench.grown import ask_as_of, rebuild_all, schema_bytes, stored_charges
 from tests.bench.load import (
     SUBSCRIPTIONS,
     Run,
@@ -16,9 +15,10 @@ from tests.bench.load import (
     in_process,
     pgbench,
     start_subscriptions,
+    subscription_id,
     wrk,
 )
-from tests.bench.stand import SCHEMA, Service, Stand, running_noop, running_service
+from tests.bench.stand import Service, Stand, running_noop, running_service
 
 PIECES = 100
 """Charges of one batch request."""
@@ -33,10 +33,28 @@ class Pace:
     charges_in_process: int
     charges_on_disk: int
     grown_events: int
+    few_events: int
+    many_events: int
 
 
-QUICK = Pace(rounds=1, seconds=3, charges_in_process=40_000, charges_on_disk=40_000, grown_events=50_000)
-FULL = Pace(rounds=5, seconds=10, charges_in_process=200_000, charges_on_disk=200_000, grown_events=1_000_000)
+QUICK = Pace(
+    rounds=1,
+    seconds=3,
+    charges_in_process=40_000,
+    charges_on_disk=40_000,
+    grown_events=50_000,
+    few_events=500,
+    many_events=5_000,
+)
+FULL = Pace(
+    rounds=5,
+    seconds=10,
+    charges_in_process=200_000,
+    charges_on_disk=200_000,
+    grown_events=1_000_000,
+    few_events=1_000,
+    many_events=100_000,
+)
 
 
 class Bench:
@@ -55,15 +73,18 @@ class Bench:
         return url
 
     @cached_property
-    def ledger(self) -> str:
-        """URL of the service's database."""
-        return self.stand.database("service")
+    def served(self) -> Service:
+        """The service on a ledger that has the benchmark's subscriptions, and what the measures before left."""
+        return self._serve("service", events=0)
 
     @cached_property
-    def service(self) -> Service:
-        """The service, with the benchmark's subscriptions."""
-        service = self._parts.enter_context(running_service(self.stand, self.ledger))
-        start_subscriptions(self.ledger)
+    def grown(self) -> Service:
+        """The same on a ledger that has many events already."""
+        return self._serve("grown", events=self.pace.grown_events)
+
+    def _serve(self, name: str, events: int) -> Service:
+        service = self._parts.enter_context(running_service(self.stand, self.stand.database(name), events=events))
+        start_subscriptions(service.database_url)
         return service
 
     @cached_property
@@ -83,10 +104,18 @@ class Bench:
             with_median=clients == 1,
         )
 
-    def http(self, what: str, *, connections: int, subscriptions: int = SUBSCRIPTIONS, batch_size: int = 1) -> Run:
-        """One run of the service. Every charge that was answered must be stored, once."""
-        service = self.service
-        before = self._stored_charges() if what != "balance" else 0
+    def http(
+        self,
+        what: str,
+        *,
+        connections: int,
+        subscriptions: int = SUBSCRIPTIONS,
+        batch_size: int = 1,
+        service: Service | None = None,
+    ) -> Run:
+        """One run of a service. Every charge that was answered must be stored, once."""
+        service = service or self.served
+        before = stored_charges(service.database_url) if what != "balance" else 0
         run = wrk(
             self.stand,
             service.url,
@@ -99,16 +128,10 @@ class Bench:
             batch_size=batch_size,
         )
         if what != "balance":
-            stored = self._stored_charges() - before
+            stored = stored_charges(service.database_url) - before
             if stored < run.count:  # there are more than were counted: those on their way when the time was up
                 raise Unsound(f"{run.count} charges were answered, and {stored} are stored")
         return run
-
-    def _stored_charges(self) -> int:
-        with psycopg.connect(self.ledger) as connection:
-            row = connection.execute(f'SELECT count(*) FROM "{SCHEMA}".charges').fetchone()
-        assert row is not None
-        return int(row[0])
 
     def pairs(self, ours: Callable[[], Run], theirs: Callable[[], Run]) -> tuple[list[Run], list[Run]]:
         """So many rounds; every other round begins with the other side."""
@@ -142,9 +165,10 @@ def batches_over_http(bench: Bench) -> Iterator[Finding]:
 
 def charges_in_process(bench: Bench) -> Iterator[Finding]:
     """Charges through the writer lanes of as many processes as the service has, without HTTP."""
-    _ = bench.service  # migrated, and the subscriptions are there
     processes = bench.stand.processes
-    run = partial(in_process, bench.stand, bench.ledger, charges=bench.pace.charges_in_process, processes=processes)
+    run = partial(
+        in_process, bench.stand, bench.served.database_url, charges=bench.pace.charges_in_process, processes=processes
+    )
     ours, theirs = bench.pairs(run, bench.sql)
     yield _faster("P3", f"charges in {processes} processes, no HTTP", Goal(5, "at least"), ours, theirs)
 
@@ -158,14 +182,11 @@ def balance_reads(bench: Bench) -> Iterator[Finding]:
 
 def disk(bench: Bench) -> Iterator[Finding]:
     """Bytes of every table and index of a charge, after VACUUM, in a ledger of its own."""
-    database_url = bench.stand.database("disk")
-    with running_service(bench.stand, database_url):
-        start_subscriptions(database_url)
-        before = _schema_bytes(database_url)
-        run = in_process(bench.stand, database_url, charges=bench.pace.charges_on_disk, processes=1)
-    after = _schema_bytes(database_url)
+    with fresh_service(bench, "disk") as service:
+        before = schema_bytes(service.database_url)
+        run = in_process(bench.stand, service.database_url, charges=bench.pace.charges_on_disk, processes=1)
+        after = schema_bytes(service.database_url)
     by_table = {name: (after[name] - before[name]) / run.count for name in after if after[name] > before[name]}
-    bench.stand.drop("disk")
     each = sum(by_table.values())
     yield Finding("P8", "disk of a charge", Goal(600, "at most", "bytes"), [each], unit="bytes", remarks=by_table)
 
@@ -186,11 +207,54 @@ def hot_subscription(bench: Bench) -> Iterator[Finding]:
     yield _faster("P10", "charges of one subscription, 64 connections", Goal(0.8, "at least"), ours, theirs)
 
 
+def rebuild(bench: Bench) -> Iterator[Finding]:
+    """Every read model made anew from the events and compared with the old, against charges of the SQL ledger."""
+    events = bench.pace.grown_events
+    ours, theirs = bench.pairs(partial(rebuild_all, bench.grown), bench.sql)
+    yield _faster("P5", f"rebuild of every read model from {events:,} events", Goal(15, "at least"), ours, theirs)
+
+
+def as_of(bench: Bench) -> Iterator[Finding]:
+    """The p99 of as-of at random instants, of a subscription with many events against one with few."""
+    few, many = (subscription_id(number) for number in (1, 2))
+    with fresh_service(bench, "as_of") as service:
+        for number, events in ((1, bench.pace.few_events), (2, bench.pace.many_events)):
+            in_process(bench.stand, service.database_url, charges=events, processes=1, only=number)
+        ours, theirs = bench.pairs(partial(ask_as_of, service, many), partial(ask_as_of, service, few))
+    p99 = [run.p99_ms for run in ours], [run.p99_ms for run in theirs]
+    what = f"p99 of as-of, {bench.pace.many_events:,} events against {bench.pace.few_events:,}"
+    yield Finding("P6", what, Goal(5, "at most"), *p99, unit="ms")
+
+
+def growth(bench: Bench) -> Iterator[Finding]:
+    """Charges and balance reads on a ledger that has grown, against one that has not."""
+    sizes = f"{bench.pace.grown_events:,} events stored, 64 connections"
+    for what, title in (("charge", "charges"), ("balance", "balance reads")):
+        run = partial(bench.http, what, connections=64)
+        run(service=bench.grown)
+        ours, theirs = bench.pairs(partial(run, service=bench.grown), run)
+        found = _faster("P7", f"{title}, {sizes}", Goal(0.9, "at least"), ours, theirs)
+        memory = {"ours": bench.grown.memory_bytes(), "theirs": bench.served.memory_bytes()}
+        yield replace(found, remarks={**found.remarks, "memory_bytes": memory})
+
+
+@contextmanager
+def fresh_service(bench: Bench, name: str) -> Iterator[Service]:
+    """A service on a ledger that is dropped afterwards."""
+    with running_service(bench.stand, bench.stand.database(name)) as service:
+        start_subscriptions(service.database_url)
+        yield service
+    bench.stand.drop(name)
+
+
 MEASURES: Mapping[str, Callable[[Bench], Iterator[Finding]]] = {
     "P1": charges_over_http,
     "P2": batches_over_http,
     "P3": charges_in_process,
     "P4": balance_reads,
+    "P5": rebuild,
+    "P6": as_of,
+    "P7": growth,
     "P8": disk,
     "P9": latency,
     "P10": hot_subscription,
@@ -212,15 +276,3 @@ def _faster(measure: str, what: str, goal: Goal, ours: Sequence[Run], theirs: Se
             "p99_ms": [run.p99_ms for run in ours],
         },
     )
-
-
-def _schema_bytes(database_url: str) -> dict[str, int]:
-    """Bytes of each table of the ledger with its indexes, after VACUUM."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
-        rows = connection.execute(
-            "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r'"
-            " AND relnamespace = %s::regnamespace",
-            [SCHEMA],
-        )
-        return {str(name): int(size) for name, size in rows}

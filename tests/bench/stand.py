@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ ROOT = HERE.parent.parent
 CATALOGUE = HERE / "catalogue.toml"
 SCHEMA = "tallystick"
 START_SECONDS = 30.0
+EVENTS_A_CUSTOMER = 1_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Service:
 
     url: str
     key: str
+    database_url: str
+    environment: Mapping[str, str]
     process: psutil.Process
 
     def cpu_seconds(self) -> float:
@@ -86,8 +89,8 @@ def open_stand(processes: int) -> Iterator[Stand]:
 
 
 @contextmanager
-def running_service(stand: Stand, database_url: str) -> Iterator[Service]:
-    """`tallystick migrate`, then `tallystick api` until the end of the context."""
+def running_service(stand: Stand, database_url: str, *, events: int = 0) -> Iterator[Service]:
+    """`tallystick migrate`, `demo` where the ledger is to have events, then `api` until the end of the context."""
     port, key = free_port(), f"ts_bench_{secrets.token_urlsafe(24)}"
     environment = {
         **os.environ,
@@ -100,8 +103,14 @@ def running_service(stand: Stand, database_url: str) -> Iterator[Service]:
     }
     program = [sys.executable, "-m", "services.cli"]
     subprocess.run([*program, "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    with running([*program, "api"], f"http://127.0.0.1:{port}/readyz", environment) as process:
-        yield Service(f"http://127.0.0.1:{port}", key, process)
+    if events:
+        customers = ["--subscriptions", str(max(1, events // EVENTS_A_CUSTOMER)), "--events", str(events)]
+        subprocess.run([*program, "demo", *customers], env=environment, check=True, stdout=subprocess.DEVNULL)
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+    url = f"http://127.0.0.1:{port}"
+    with running([*program, "api"], f"{url}/readyz", environment) as process:
+        yield Service(url, key, database_url, environment, process)
 
 
 @contextmanager
@@ -115,7 +124,7 @@ def running_noop(stand: Stand) -> Iterator[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], ready_url: str, environment: dict[str, str]) -> Iterator[psutil.Process]:
+def running(command: Sequence[str], ready_url: str, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
     """A process tree that answers at `ready_url`. Raises RuntimeError where it ends or stays silent."""
     process = psutil.Popen(command, env=environment, cwd=ROOT)
     try:

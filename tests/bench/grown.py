@@ -1,0 +1,82 @@
+"""What is asked of a ledger beside the load: rebuilds, the past, and how large it is."""
+
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+
+from tests.bench.load import Run, Unsound
+from tests.bench.stand import ROOT, SCHEMA, Service
+
+AS_OF_REQUESTS = 300
+
+
+def rebuild_all(service: Service) -> Run:
+    """`tallystick rebuild --all` while the service runs. Raises Unsound where a row differed."""
+    command = [sys.executable, "-m", "services.cli", "rebuild", "--all"]
+    done = subprocess.run(command, env=service.environment, check=True, capture_output=True, text=True, cwd=ROOT)
+    told = " ".join(done.stdout.split())
+    found = re.search(r"from ([\d,]+) events in ([\d.]+) s", told)
+    if found is None or "No row of the tables in use differed" not in told:
+        raise Unsound(done.stdout)
+    events = int(found[1].replace(",", ""))
+    return Run(per_second=events / float(found[2]), count=events)
+
+
+def ask_as_of(service: Service, subscription_id: UUID) -> Run:
+    """Ask on one connection how a subscription was at random instants of its life."""
+    with psycopg.connect(service.database_url) as connection:
+        began_at, ended_at = _row(
+            connection,
+            f'SELECT min(recorded_at), max(recorded_at) FROM "{SCHEMA}".ledger_events WHERE originator_id = %s',
+            [subscription_id],
+        )
+    path = f"/v1/subscriptions/{subscription_id}/as-of"
+    instants = [began_at + (ended_at - began_at) * random.random() for _ in range(AS_OF_REQUESTS)]
+    with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.key}"}, timeout=30) as client:
+        took_ms = sorted(_asked(client, path, at) for at in instants)
+    p99_ms = took_ms[round(0.99 * (AS_OF_REQUESTS - 1))]
+    return Run(1e3 / statistics.mean(took_ms), AS_OF_REQUESTS, p50_ms=statistics.median(took_ms), p99_ms=p99_ms)
+
+
+def stored_charges(database_url: str) -> int:
+    """How many charges a ledger has."""
+    with psycopg.connect(database_url) as connection:
+        (count,) = _row(connection, f'SELECT count(*) FROM "{SCHEMA}".charges', [])
+        return int(count)
+
+
+def schema_bytes(database_url: str) -> dict[str, int]:
+    """Bytes of each table of the ledger with its indexes, after VACUUM."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        rows = connection.execute(
+            "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = %s::regnamespace",
+            [SCHEMA],
+        )
+        return {str(name): int(size) for name, size in rows}
+
+
+def _asked(client: httpx.Client, path: str, at: datetime) -> float:
+    began_at = time.perf_counter()
+    answer = client.get(path, params={"at": at.isoformat()})
+    took_ms = (time.perf_counter() - began_at) * 1e3
+    if answer.status_code != 200:
+        raise Unsound(answer.text)
+    return took_ms
+
+
+def _row(connection: psycopg.Connection[Any], query: str, arguments: Sequence[object]) -> Any:
+    row = connection.execute(query.encode(), arguments).fetchone()
+    assert row is not None
+    return row
