@@ -7,6 +7,6 @@ writes.py      the rows that a batch leaves                  recorder.py    head
 records.py     an event as recorded: who, when, after what   hashing.py     the hash chain
 mapper.py      stored JSON <-> events, old versions upcast   snapshots.py   stored behind the lane's back
 history.py     events and refusals as stored                 as_of.py       a subscription as it was
-what_if.py     history replayed with a change
+what_if.py     history replayed with a change                disputes.py    disputes as they are and were
 application.py the event-sourcing library, wired to the above  library.py   its parts on our connections
 """

@@ -23,11 +23,12 @@ class StoredEvent(Struct, frozen=True):
     """One recorded event. `data` and `metadata` are as they were stored, byte for byte; the hashes are hexadecimal.
 
     `hash` is over the stored form, `{"data":…,"metadata":…}`, with the event's place; `services/ledger/hashing.py`
-    says how. `subscription_id` is the stream that `version` counts in, `position` counts over the ledger.
+    says how. `stream_id` is the id of the subscription, or of the dispute, whose events `version` counts; `position`
+    counts over the ledger.
     """
 
     position: int
-    subscription_id: UUID
+    stream_id: UUID
     version: int
     type: str
     recorded_at: datetime
@@ -128,7 +129,7 @@ def as_stored(event: ChainedEvent) -> StoredEvent:
     body = _BODY.decode(event.state)
     return StoredEvent(
         position=event.position or 0,
-        subscription_id=event.originator_id,
+        stream_id=event.originator_id,
         version=event.originator_version,
         type=event.topic,
         recorded_at=event.recorded_at,

@@ -4,6 +4,8 @@
     decide.py     command -> events | refusal  events.py     what happened
     state.py      events -> state              boundaries.py resets, renewals and ends that time brings
     policies.py   what an upgrade leaves       calendar.py   months counted from an anchor
+    terms.py      what the rules ask of a catalogue
+    what_if.py    history replayed with a change, from its recorded_commands.py
 
 Nothing here reads a clock, a file or a global: instants, prices and ids are passed in.
 """
