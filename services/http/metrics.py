@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
 from services.ledger.ledger import Ledger
 
@@ -12,10 +13,12 @@ _BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 
 
 
 class Metrics:
-    """The metrics of one process's HTTP layer."""
+    """The metrics of one process's HTTP layer, and what `collectors` measure of the ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *collectors: Collector) -> None:
         self._registry = CollectorRegistry()
+        for collector in collectors:
+            self._registry.register(collector)
         self._requests = Histogram(
             "tallystick_http_request_seconds",
             "Duration of requests by method, route and status; its count is the number of requests.",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from projections.renewal.lag import LagCollector
 from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
@@ -41,13 +42,14 @@ class Service:
         application = backend.ledger.application
         as_of = AsOf(application, backend.schema, backend.clock)
         reads = Reads(backend)
+        lag = LagCollector(backend.reads.connection, backend.schema, backend.clock)
         return Service(
             backend=backend,
             reads=reads,
             balances=SharedBalanceReads(reads.balances),
             authenticator=Authenticator(backend.keys),
             charging=Charging(backend.ledger),
-            metrics=Metrics(backend.ledger),
+            metrics=Metrics(backend.ledger, lag),
             readiness=ReadinessCheck(backend),
             as_of=as_of,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),

@@ -16,7 +16,7 @@ from services.ledger.records import Metadata
 from services.ledger.submission import Answer, Done, Failed, Submission
 from services.subscription.commands import RecordDue
 
-EVENTS_AT_A_TIME = 1024
+EVENTS_AT_A_TIME = 256
 LANE_SILENCE_SECONDS = 60.0
 _FULL_LANE_PAUSE_SECONDS = 0.05
 

@@ -96,6 +96,7 @@ class RenewalWorker:
         """One pass: some thousands of subscriptions at most, none that another worker is at."""
         connection = self._connected()
         listed = self._due.list(connection, self._clock(), limit=LISTED)
+        self._got_on()
         if not listed:
             return Pass(0, 0, Tally())
         claims = Claims(connection, self._schema)
