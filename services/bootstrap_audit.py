@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 from psycopg import Connection
 
@@ -15,8 +15,12 @@ from services.checkpointer import Checkpointer
 from services.config import Settings
 from services.database import connect
 from services.ledger import verify as verification
+from services.ledger.exporting import Export
+from services.ledger.importing import Import
+from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
 from services.ledger.sealing import Sealer
+from services.ledger.transfer_lines import End
 from services.ledger.verify_order import Trust
 from services.projector import Projector, catch_up_projections
 from services.status_page import status_page
@@ -65,6 +69,18 @@ def trust_of(settings: Settings, broken_key_ids: Iterable[str] = ()) -> Trust:
         return (kept.number, kept.hash) if kept else None
 
     return Trust(key.key_id if key else None, receipt, frozenset(broken_key_ids))
+
+
+def export(settings: Settings, file: BinaryIO, report: Callable[[int, int], None]) -> End:
+    """Write the ledger as text. Raises NoDatabase, NotMigrated, OSError, ValueError for an event that is not text."""
+    with connect(migrated_url(settings), autocommit=True) as connection:
+        return Export(settings.db_schema).write(connection, file, utc_now(), report)
+
+
+def import_ledger(settings: Settings, file: BinaryIO, on_progress: Callable[[verification.Progress], None]) -> End:
+    """Read a ledger from text into the empty schema. Raises NoDatabase, NotMigrated, and what `Import.read` does."""
+    with connect(migrated_url(settings), autocommit=True) as connection:
+        return Import(connection, settings.db_schema, on_progress).read(file)
 
 
 @contextmanager

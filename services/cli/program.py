@@ -9,6 +9,7 @@ from services.cli.demo import demo
 from services.cli.history import history
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
+from services.cli.transfer import export, import_
 from services.cli.verify import verify
 from services.cli.verify_evidence import verify_evidence
 
@@ -27,6 +28,8 @@ program.command()(verify_evidence)
 program.command()(rebuild)
 program.command()(demo)
 program.command()(verify)
+program.command()(export)
+program.command("import")(import_)
 program.command()(checkpoint)
 program.add_typer(keys, name="keys")
 

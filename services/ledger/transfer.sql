@@ -1,0 +1,76 @@
+-- A ledger goes out as text, and comes in to an empty schema.
+
+-- name: begin_export
+-- One snapshot for everything that goes out.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- name: last_position
+-- The position of the last event.
+SELECT last_id FROM {schema}.head
+
+-- name: scan_test_clocks
+-- Every test clock.
+SELECT test_clock_id, now, created_at FROM {schema}.test_clocks ORDER BY test_clock_id
+
+-- name: scan_events
+-- Every event in the order of the ledger.
+SELECT notification_id, originator_id, originator_version, recorded_at, topic, previous_hash, state
+FROM {schema}.ledger_events ORDER BY notification_id
+
+-- name: scan_checkpoints
+-- Every checkpoint.
+SELECT number, from_position, to_position, made_at, ledger, root, previous_hash, public_key, next_public_key, signature,
+       leaf_tags
+FROM {schema}.checkpoints ORDER BY number
+
+-- name: scan_refusals
+-- Every refusal.
+SELECT subscription_id, generation_id, version, model, settings::text, code, required_credits, balance_credits,
+       refused_at
+FROM {schema}.refusals ORDER BY subscription_id, generation_id, version
+
+-- name: begin_import
+-- The head row's lock keeps every writer out until the import ends.
+SELECT last_id FROM {schema}.head FOR UPDATE
+
+-- name: is_empty
+-- Whether nothing of a ledger is in the schema.
+SELECT NOT (EXISTS (SELECT FROM {schema}.ledger_events) OR EXISTS (SELECT FROM {schema}.checkpoints)
+    OR EXISTS (SELECT FROM {schema}.refusals) OR EXISTS (SELECT FROM {schema}.test_clocks)
+    OR EXISTS (SELECT FROM {schema}.balance) OR EXISTS (SELECT FROM {schema}.renewal)
+    OR EXISTS (SELECT FROM {schema}.charges) OR EXISTS (SELECT FROM {schema}.usage)
+    OR EXISTS (SELECT FROM {schema}.projection_positions WHERE position > 0))
+
+-- name: copy_events
+-- Events, exactly as they were.
+COPY {schema}.ledger_events
+    (notification_id, originator_version, recorded_at, originator_id, topic, previous_hash, state)
+FROM STDIN (FORMAT binary)
+
+-- name: move_head
+-- The last position that came in.
+UPDATE {schema}.head SET last_id = %(last)s
+
+-- name: insert_test_clock
+-- A test clock.
+INSERT INTO {schema}.test_clocks (test_clock_id, now, created_at)
+VALUES (%(test_clock_id)s, %(now)s, %(created_at)s)
+
+-- name: insert_checkpoint
+-- A checkpoint.
+INSERT INTO {schema}.checkpoints
+    (number, from_position, to_position, made_at, ledger, root, previous_hash, public_key, next_public_key, signature,
+     leaf_tags)
+VALUES (%(number)s, %(from_position)s, %(to_position)s, %(made_at)s, %(ledger)s, %(root)s, %(previous_hash)s,
+        %(public_key)s, %(next_public_key)s, %(signature)s, %(leaf_tags)s)
+
+-- name: insert_refusal
+-- A refusal.
+INSERT INTO {schema}.refusals
+    (subscription_id, generation_id, version, model, settings, code, required_credits, balance_credits, refused_at)
+VALUES (%(subscription_id)s, %(generation_id)s, %(version)s, %(model)s, %(settings)s::jsonb, %(code)s,
+        %(required_credits)s, %(balance_credits)s, %(refused_at)s)
+
+-- name: analyze_events
+-- Statistics for the planner, before anybody asks.
+ANALYZE {schema}.ledger_events

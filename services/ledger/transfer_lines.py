@@ -1,0 +1,110 @@
+"""A ledger as text: one JSON object a line (NDJSON), readable, and exact to the byte.
+
+First a header, then test clocks, events in the ledger's order, checkpoints, refusals, and last an end line with the
+SHA-256 of every byte before it. `state` is an event's stored JSON, as a string, so that not a space of it changes. API
+keys and answers kept for idempotency keys stay behind: they belong to a service, not to a ledger.
+"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+FORM = 1
+
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
+
+
+class Header(Struct, frozen=True, tag="tallystick_export", tag_field="kind"):
+    """The first line."""
+
+    form: int
+    exported_at: datetime
+    events: int
+
+
+class TestClockLine(Struct, frozen=True, tag="test_clock", tag_field="kind"):
+    """A test clock, since subscriptions on it cannot live without it."""
+
+    test_clock_id: str
+    now: datetime
+    created_at: datetime
+
+
+class EventLine(Struct, frozen=True, tag="event", tag_field="kind"):
+    """An event with every column that is stored, and its hash."""
+
+    position: int
+    stream_id: UUID
+    version: int
+    recorded_at: datetime
+    type: str
+    previous_hash: Hash
+    hash: Hash
+    state: str
+
+
+class CheckpointLine(Struct, frozen=True, tag="checkpoint", tag_field="kind", omit_defaults=True):
+    """A checkpoint, bytes in hexadecimal."""
+
+    number: int
+    from_position: int
+    to_position: int
+    made_at: datetime
+    ledger: Hash
+    root: Hash
+    previous_hash: Hash
+    public_key: Hex
+    signature: Hex
+    leaf_tags: Hex
+    next_public_key: Hex | None = None
+
+
+class RefusalLine(Struct, frozen=True, tag="refusal", tag_field="kind"):
+    """A charge that was refused; `settings` is JSON as a string."""
+
+    subscription_id: UUID
+    generation_id: str
+    version: int
+    model: str
+    settings: str
+    code: str
+    required_credits: int | None
+    balance_credits: int
+    refused_at: datetime
+
+
+class End(Struct, frozen=True, tag="end", tag_field="kind"):
+    """The last line: without it, a file is not whole."""
+
+    test_clocks: int
+    events: int
+    checkpoints: int
+    refusals: int
+    sha256: Hash
+
+
+Line = Header | TestClockLine | EventLine | CheckpointLine | RefusalLine | End
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+class NotAnExport(ValueError):
+    """The text is not an export of a ledger, or not a whole one."""
+
+
+def written(line: Line) -> bytes:
+    """A line as it is written."""
+    return _ENCODER.encode(line) + b"\n"
+
+
+def read(text: bytes, number: int) -> Line:
+    """A line as it is read. Raises NotAnExport naming it."""
+    try:
+        return _DECODER.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise NotAnExport(f"line {number}: {error}") from None

@@ -1,0 +1,227 @@
+"""An export holds a ledger to the byte, and an import gives the same ledger back, or none."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from services.catalogue import Catalogue
+from services.database import connect
+from services.embedded import EmbeddedPostgres
+from services.ledger.exporting import Export
+from services.ledger.importing import DoesNotHold, Import
+from services.ledger.ledger import Ledger
+from services.ledger.sealing import KeyFile, Receipts, Sealer
+from services.ledger.transfer_lines import NotAnExport
+from services.ledger.verify import Verification
+from services.ledger.verify_order import Trust
+from services.subscription.commands import StartSubscription
+from tests.conftest import SCHEMA, TEMPLATE, SettableClock
+from tests.integration.audit.command_line import tallystick
+from tests.integration.audit.lives import BY, Lives
+
+AN_INSTANT = datetime(2026, 1, 15, 12, tzinfo=UTC)
+SAME = {
+    "ledger_events": "notification_id",
+    "checkpoints": "number",
+    "refusals": "subscription_id, generation_id, version",
+    "test_clocks": "test_clock_id",
+    "balance": "subscription_id",
+    "charges": "subscription_id, generation_id",
+    "head": "last_id",
+}
+
+
+@pytest.fixture
+def exported(ledger: Ledger, clock: SettableClock, database_url: str, tmp_path: Path) -> Path:
+    """The export of a ledger with checkpoints, refusals, disputes and a subscription on a test clock."""
+    with connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO tallystick.test_clocks VALUES ('clock-1', '2030-01-01', now())")
+        started = ledger.execute(uuid4(), StartSubscription("account", "ai-starter-7500-monthly", "clock-1"), BY)
+        assert type(started).__name__ == "Done"
+        lives = Lives(ledger, clock, seed=3)
+        lives.start(5)
+        lives.go_on(200)
+        Sealer(SCHEMA, KeyFile(tmp_path / "signing.key"), Receipts(tmp_path / "checkpoints"), clock).seal(connection)
+        lives.go_on(20)
+        return export(connection, tmp_path / "ledger.ndjson")
+
+
+def export(connection: Connection[Any], path: Path) -> Path:
+    with path.open("wb") as file:
+        Export(SCHEMA).write(connection, file, AN_INSTANT, lambda _done, _total: None)
+    return path
+
+
+def import_(connection: Connection[Any], path: Path) -> None:
+    with path.open("rb") as file:
+        Import(connection, SCHEMA, lambda _progress: None).read(file)
+
+
+@pytest.fixture
+def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Another database, migrated and empty."""
+    with another_database(postgres) as url:
+        yield url
+
+
+@contextmanager
+def another_database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    name = f"imported_{os.getpid()}_{uuid4().hex[:8]}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+    yield postgres.url.replace("@/tallystick?", f"@/{name}?")
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def rows(connection: Connection[Any]) -> dict[str, list[Any]]:
+    return {
+        table: connection.execute(f"SELECT * FROM tallystick.{table} ORDER BY {key}").fetchall()
+        for table, key in SAME.items()
+    }
+
+
+def test_what_was_exported_comes_back_to_the_byte_and_lives_on(
+    exported: Path, database_url: str, empty_url: str, catalogue: Catalogue, clock: SettableClock, tmp_path: Path
+) -> None:
+    done = tallystick(empty_url, tmp_path, "import", str(exported))
+
+    assert done.returncode == 0, done.stderr
+    with connect(database_url) as one, connect(empty_url, autocommit=True) as other:
+        before = rows(one)
+        assert rows(other) == before
+        assert all(before[table] for table in SAME), "none of it was empty"
+        assert Verification(SCHEMA, Trust()).run(other).findings == ()
+    with Ledger(empty_url, SCHEMA, catalogue, clock=clock) as ledger:
+        lives = Lives(ledger, clock, seed=4)
+        lives.start(2)
+        lives.go_on(30)
+    assert tallystick(empty_url, tmp_path, "verify").returncode == 0
+    assert "No row of the tables in use differed" in tallystick(empty_url, tmp_path, "rebuild", "--all").stdout
+
+
+def test_an_export_by_command_is_the_same(exported: Path, database_url: str, tmp_path: Path) -> None:
+    piped = tallystick(database_url, tmp_path, "export", "-").stdout.splitlines()
+    written = tallystick(database_url, tmp_path, "export", "again.ndjson")
+    assert written.returncode == 0, written.stderr
+    for lines in (piped, (tmp_path / "again.ndjson").read_text().splitlines()):
+        kept = exported.read_text().splitlines()
+        assert lines[1:-1] == kept[1:-1], "all but the instant in the header, and the digest over it"
+    assert not (tmp_path / "again.ndjson.unfinished").exists()
+
+
+def test_lines_can_be_read_by_anybody(exported: Path, database_url: str) -> None:
+    lines = [json.loads(line) for line in exported.read_text().splitlines()]
+    kinds = [line["kind"] for line in lines]
+    assert kinds[0] == "tallystick_export"
+    assert kinds[-1] == "end"
+    assert set(kinds[1:-1]) == {"test_clock", "event", "checkpoint", "refusal"}
+    with connect(database_url) as connection:
+        stored = connection.execute(
+            "SELECT notification_id, encode(previous_hash, 'hex'), convert_from(state, 'UTF8')"
+            " FROM tallystick.ledger_events ORDER BY 1"
+        ).fetchall()
+    events = [line for line in lines if line["kind"] == "event"]
+    assert [(line["position"], line["previous_hash"], line["state"]) for line in events] == stored
+
+
+def test_a_ledger_that_is_there_is_not_touched(exported: Path, database_url: str, tmp_path: Path) -> None:
+    with connect(database_url) as connection:
+        before = rows(connection)
+    refused = tallystick(database_url, tmp_path, "import", str(exported))
+    assert refused.returncode == 1
+    assert "there is a ledger in the schema tallystick already" in refused.stderr
+    with connect(database_url) as connection:
+        assert rows(connection) == before
+
+
+def cut(lines: list[str]) -> list[str]:
+    return lines[:-1]
+
+
+def cut_in_a_line(lines: list[str]) -> list[str]:
+    return [*lines[:-2], lines[-2][:20]]
+
+
+def without_one_event(lines: list[str]) -> list[str]:
+    return [line for line in lines if '"position":7,' not in line]
+
+
+def without_one_refusal(lines: list[str]) -> list[str]:
+    place = next(place for place, line in enumerate(lines) if '"kind":"refusal"' in line)
+    return lines[:place] + lines[place + 1 :]
+
+
+def with_another_account(lines: list[str]) -> list[str]:
+    return [line.replace("account-1", "account-2") for line in lines]
+
+
+def with_an_end_twice(lines: list[str]) -> list[str]:
+    return [*lines, lines[-1]]
+
+
+def with_two_events_exchanged(lines: list[str]) -> list[str]:
+    places = [place for place, line in enumerate(lines) if '"kind":"event"' in line]
+    lines[places[4]], lines[places[5]] = lines[places[5]], lines[places[4]]
+    return lines
+
+
+def of_another_form(lines: list[str]) -> list[str]:
+    return [lines[0].replace('"form":1', '"form":2'), *lines[1:]]
+
+
+def of_nothing(_lines: list[str]) -> list[str]:
+    return []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        cut_in_a_line,
+        without_one_event,
+        without_one_refusal,
+        with_another_account,
+        with_an_end_twice,
+        with_two_events_exchanged,
+        of_another_form,
+        of_nothing,
+    ],
+)
+def test_a_damaged_export_leaves_nothing(exported: Path, empty_url: str, tmp_path: Path, damage: Any) -> None:
+    damaged = tmp_path / "damaged.ndjson"
+    damaged.write_text("\n".join(damage(exported.read_text().splitlines())) + "\n")
+
+    with connect(empty_url, autocommit=True) as connection:
+        with pytest.raises((NotAnExport, DoesNotHold)):
+            import_(connection, damaged)
+        assert {table: found for table, found in rows(connection).items() if found} == {"head": [(True, 0)]}
+
+
+def test_an_export_that_was_forged_with_its_hashes_does_not_pass_the_check(
+    exported: Path, empty_url: str, tmp_path: Path, database_url: str
+) -> None:
+    """Whoever writes the file can make every hash in it right, but not the signature of the checkpoint."""
+    with connect(database_url) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")
+        change = "UPDATE tallystick.ledger_events SET recorded_at = recorded_at + '1 day' WHERE notification_id = 3"
+        connection.execute(change)
+        connection.commit()
+        connection.autocommit = True
+        forged = export(connection, tmp_path / "forged.ndjson")
+
+    with connect(empty_url, autocommit=True) as connection:
+        with pytest.raises(DoesNotHold, match=r"event 3 \("):
+            import_(connection, forged)
+        assert connection.execute("SELECT count(*) FROM tallystick.ledger_events").fetchone() == (0,)
+    assert exported.exists()
