@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from projections.balance import project as balance
 from projections.charges import project as charges
-from projections.ledger_events import Decode, LedgerEvent
+from projections.ledger_events import BadEvent, Decode, LedgerEvent
 from projections.renewal import project as renewal
 from projections.staging import staged
 from projections.usage import project as usage
@@ -89,7 +89,7 @@ class Target(Protocol):
 def fill(task: FillTask, report: Callable[[int], None]) -> Filled:
     """Fold the task's parts into the staged tables; `report` is told how many events were taken, as they are.
 
-    Raises psycopg.Error, and ValueError for an event that cannot be read or does not fit its stream.
+    Raises psycopg.Error, and BadEvent for an event that cannot be read or does not fit its stream.
     """
     with connect(task.database_url, autocommit=True) as connection:
         queries = staged(load_queries(__file__, "fold.sql", schema=task.schema), task.schema, BUILT_TABLES)
@@ -141,7 +141,7 @@ def _decoded(decode: Decode, row: Row) -> Any:
     try:
         return decode(topic, state)
     except ValueError as error:
-        raise ValueError(f"event {position} ({topic}, version {version} of {UUID(bytes=id)}): {error}") from error
+        raise BadEvent(f"event {position} ({topic}, version {version} of {UUID(bytes=id)}): {error}") from error
 
 
 def _targets(connection: Connection[Any], queries: Queries, tables: Collection[str]) -> list[Target]:
@@ -173,7 +173,7 @@ class States:
             head = heads.get(id)
             state = evolve(head.state if head else None, event)
             if state.version != version:
-                raise ValueError(f"event {position} is version {version} of its stream, but comes as {state.version}")
+                raise BadEvent(f"event {position} is version {version} of its stream, but comes as {state.version}")
             if head is None:
                 heads[id] = Head(state, position, state)
             else:

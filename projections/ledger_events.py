@@ -43,6 +43,10 @@ class StoredRow(Struct, frozen=True):
         return f"event {self.position} ({self.topic}, version {self.version} of {self.stream_id})"
 
 
+class BadEvent(ValueError):
+    """An event cannot be read, or does not follow from those before it in its stream; the message names it."""
+
+
 class MissingEvent(RuntimeError):
     """A position between two events has none. The ledger's own rules exclude it; `tallystick verify` says more."""
 
@@ -72,8 +76,11 @@ class EventReader:
         return rows
 
     def decode(self, row: StoredRow) -> LedgerEvent:
-        """The event of a row. Raises ValueError."""
-        event = self._decode(row.topic, row.state)
+        """The event of a row. Raises BadEvent."""
+        try:
+            event = self._decode(row.topic, row.state)
+        except ValueError as error:
+            raise BadEvent(f"{row}: {error}") from error
         return LedgerEvent(row.position, row.stream_id, row.version, row.recorded_at, event)
 
     def events_of(
@@ -81,7 +88,7 @@ class EventReader:
     ) -> Iterator[tuple[int, Sequence[LedgerEvent]]]:
         """The events of some topics up to a position, a range of positions at a time, each with where it ends.
 
-        Raises ValueError for one that cannot be read.
+        Raises BadEvent.
         """
         for after in range(0, until, chunk):
             end = min(after + chunk, until)

@@ -36,7 +36,7 @@ class Tail:
         self.position = position
 
     def follow(self, connection: Connection[Any]) -> None:
-        """Take what is there, on an autocommit connection. Raises ValueError for an event that cannot be read."""
+        """Take what is there, on an autocommit connection. Raises BadEvent."""
         last = self._reader.last_position(connection)
         while self.position < last:
             with connection.transaction():

@@ -13,7 +13,7 @@ import uvicorn
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from projections.ledger_events import MissingEvent
+from projections.ledger_events import BadEvent, MissingEvent
 from projections.processes import FillFailed
 from projections.rebuild import RebuildRuns
 from services.catalogue import Catalogue, CatalogueError, load_catalogue
@@ -53,6 +53,7 @@ MENDABLE = (
     EmbeddedPostgresError,
     UnreadableEvent,
     MissingEvent,
+    BadEvent,
     RebuildRuns,
     FillFailed,
     NoSigningKey,

@@ -72,7 +72,7 @@ def trust_of(settings: Settings, broken_key_ids: Iterable[str] = ()) -> Trust:
 
 
 def export(settings: Settings, file: BinaryIO, report: Callable[[int, int], None]) -> End:
-    """Write the ledger as text. Raises NoDatabase, NotMigrated, OSError, ValueError for an event that is not text."""
+    """Write the ledger as text. Raises NoDatabase, NotMigrated, UnreadableEvent, OSError."""
     with connect(migrated_url(settings), autocommit=True) as connection:
         return Export(settings.db_schema).write(connection, file, utc_now(), report)
 

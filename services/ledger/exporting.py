@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from psycopg import Connection
 
 from services.ledger.hashing import event_hash
+from services.ledger.mapper import UnreadableEvent
 from services.ledger.transfer_lines import (
     FORM,
     CheckpointLine,
@@ -37,7 +38,7 @@ class Export:
     ) -> End:
         """Write everything; `report` is told events done, and of how many. On an autocommit connection.
 
-        Raises ValueError for an event that is not text, and psycopg.Error.
+        Raises UnreadableEvent for an event that is not text, and psycopg.Error.
         """
         digest = sha256()
         counts: Counter[type[Line]] = Counter()
@@ -88,7 +89,7 @@ def _event_line(
     try:
         text = state.decode()
     except UnicodeDecodeError:
-        raise ValueError(f"event {position} is not text: `tallystick verify` says what else does not hold") from None
+        raise UnreadableEvent(f"event {position} is not text; `tallystick verify` says more") from None
     own_hash = event_hash(stream_id, version, recorded_at, previous_hash, topic, state)
     return EventLine(position, stream_id, version, recorded_at, topic, previous_hash.hex(), own_hash.hex(), text)
 

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from projections.compare import Difference
 from projections.engine import Engine
-from projections.ledger_events import EventReader
+from projections.ledger_events import BadEvent, EventReader
 from projections.positions import Positions
 from projections.rebuild import Progress, Rebuild, RebuildRuns, Rebuilt, UnknownProjection
 from services.database import connect
@@ -262,7 +262,7 @@ def test_a_rebuild_that_fails_leaves_everything_as_it_was(
     connection.execute("SET session_replication_role = replica")
     connection.execute("UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id = 12")
 
-    with pytest.raises(ValueError, match="event 12 "):
+    with pytest.raises(BadEvent, match="event 12 "):
         rebuild(database_url)
 
     assert rows(connection) == before
