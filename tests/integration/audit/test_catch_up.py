@@ -15,6 +15,7 @@ from projections.ledger_events import EventReader, LedgerEvent
 from projections.positions import Lag, Positions
 from projections.usage.catch_up import Usage
 from services.database import connect
+from services.dispute.events import DisputeEvent
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.sql import load_queries
@@ -51,7 +52,7 @@ class Counted:
 
     name = "counted"
     tables = ("counted",)
-    topics = frozenset(kind.__name__ for kind in get_args(Event))
+    topics = frozenset(kind.__name__ for kind in (*get_args(Event), *get_args(DisputeEvent)))
 
     def __init__(self, fails_at: int = 0) -> None:
         self.fails_at = fails_at
