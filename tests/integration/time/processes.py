@@ -1,4 +1,4 @@
-"""Renewal workers as processes of their own, at the real time."""
+"""Roles as processes of their own, at the real time."""
 
 import os
 import socket
@@ -8,13 +8,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 
-@contextmanager
-def renewals(database_url: str, folder: Path, *options: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+def renewals(
+    database_url: str, folder: Path, *options: str, port: int = 0
+) -> AbstractContextManager[subprocess.Popen[str]]:
     """A running `tallystick renewals`; killed at the end if it has not ended by then."""
+    return running(database_url, folder, "renewals", *options, port=port)
+
+
+@contextmanager
+def running(database_url: str, folder: Path, *arguments: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """A running `tallystick`; killed at the end if it has not ended by then."""
     environment = {
         **os.environ,
         "TALLYSTICK_DATABASE_URL": database_url,
@@ -22,7 +29,7 @@ def renewals(database_url: str, folder: Path, *options: str, port: int = 0) -> I
         "TALLYSTICK_PORT": str(port),
         "COLUMNS": "200",
     }
-    command = [sys.executable, "-m", "services.cli", "renewals", *options]
+    command = [sys.executable, "-m", "services.cli", *arguments]
     with subprocess.Popen(
         command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from services.ledger.ledger import Ledger
+from services.renewals.worker import KEY_ID
 from services.subscription.calendar import months_after
 from tests.conftest import SettableClock
 from tests.integration.time.fleet import YEARLY, Recorded, start
-from tests.integration.time.processes import free_port, page, renewals
+from tests.integration.time.processes import free_port, page, renewals, running
 
 
 @pytest.fixture
@@ -82,3 +83,17 @@ def test_workers_that_are_killed_at_work_leave_nothing_undone_and_nothing_done_t
         last.communicate()
 
     assert recorded.counts("CycleReset") == Counter({1: subscriptions})
+
+
+@pytest.mark.usefixtures("overdue")
+def test_serve_runs_a_worker(ledger: Ledger, database_url: str, tmp_path: Path, recorded: Recorded) -> None:
+    (id,) = start(ledger, 1, YEARLY)
+
+    with running(database_url, tmp_path, "serve", port=free_port()) as process:
+        while "CycleReset" not in recorded.topics(id):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+
+    assert recorded.by(id)[-1] == KEY_ID
