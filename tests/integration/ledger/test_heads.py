@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from services.catalogue import Catalogue
 from services.ledger.heads import Heads
@@ -40,6 +41,16 @@ def test_what_was_not_committed_is_not_kept(ledger: Ledger, heads: Heads, databa
 
     assert [None if head is None else head.version for head in seen] == [2, None]
     assert heads._kept[id] == ledger.application.head(id)
+
+
+def test_a_kept_head_that_is_ahead_of_what_is_stored_is_not_used(ledger: Ledger, heads: Heads, books: Books) -> None:
+    id = start(ledger)
+    charge(ledger, id, "track-1")
+    ahead = heads._kept[id]
+    heads._kept[id] = replace(ahead, state=replace(ahead.state, version=9, used_credits=0))
+
+    assert charge(ledger, id, "track-2").charge.balance_after == 16_500 - 300
+    books.check()
 
 
 def test_nothing_is_kept_of_a_server_that_was_lost(ledger: Ledger, heads: Heads, database_url: str) -> None:
