@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,8 +24,10 @@ from services.subscription.commands import CancelSubscription, ChargeGeneration,
 from services.subscription.events import CreditTo
 from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription
 from tests.conftest import SCHEMA, SettableClock
+from tests.integration.ledger.breaking import Fate, break_commits
 
 BY = Metadata(key_id="support", request_id="request-1")
+LOSSES: tuple[Fate, Fate] = ("stored", "not stored")
 
 
 @pytest.fixture
@@ -195,3 +198,24 @@ def test_a_snapshot_at_every_version_does_not_mind_disputes(
     with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=1) as ledger:
         support = Support(ledger)
         assert support.resolve(support.open().dispute_id).status == "upheld"
+
+
+@pytest.mark.parametrize("losses", [losses for count in (1, 2, 3) for losses in product(LOSSES, repeat=count)])
+def test_a_commit_whose_answer_is_lost_happens_once(
+    ledger: Ledger, database_url: str, losses: tuple[Fate, ...], connection: Connection[Any]
+) -> None:
+    fates = break_commits(ledger, database_url)
+    support = Support(ledger)
+
+    fates.come(*losses)
+    opened = support.open()
+    fates.come(*losses)
+    upheld = support.resolve(opened.dispute_id)
+
+    assert fates.losses == 2 * len(losses)
+    assert Disputes(SCHEMA).find(connection, opened.dispute_id) == upheld
+    topics = connection.execute(
+        "SELECT topic FROM tallystick.ledger_events WHERE notification_id > 3 ORDER BY notification_id"
+    ).fetchall()
+    assert topics == [("DisputeOpened",), ("ChargeReversed",), ("DisputeResolved",)]
+    assert balance(connection, support.id)[0] == 16_500
