@@ -12,10 +12,16 @@ CONFIGURATION = (ROOT / "docs/reference/configuration.md").read_text()
 def test_every_setting_is_documented_with_its_default() -> None:
     documented = dict(re.findall(r"^\| `(TALLYSTICK_\w+)` \| (?:`([^`]*)`)? ?\|", CONFIGURATION, re.MULTILINE))
     actual = {
-        f"TALLYSTICK_{name.upper()}": "" if field.default is None else str(field.default).lower()
+        f"TALLYSTICK_{name.upper()}": _as_written(field.default)
         for name, field in Settings.model_fields.items()
     }
     assert documented == actual
+
+
+def _as_written(default: object) -> str:
+    if default is None:
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default).lower()
 
 
 def test_links_between_documents_lead_somewhere() -> None:
