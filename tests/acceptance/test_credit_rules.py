@@ -132,7 +132,7 @@ def test_r3_the_balance_refreshes_at_the_instant_and_not_a_microsecond_before(
 
     assert (before["balance_credits"], before["cycle"]["number"]) == (16_350, 1)
     assert (after["balance_credits"], after["cycle"]["number"]) == (16_500, 2)
-    assert before["version"] == after["version"]  # shown before it is recorded
+    assert before["position"] == after["position"]  # shown before it is recorded
 
 
 # R4 There is no one-off purchase of credits. More credits come only from moving to a higher plan.
