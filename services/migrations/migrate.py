@@ -16,11 +16,15 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from services.sql import quote_schema
 
+SERVICE_ROLE = "tallystick_service"
 _FOLDER = Path(__file__).parent
 
 
 def migrate(database_url: str, schema: str) -> list[str]:
-    """Apply what is missing, in one transaction; the revisions that were applied, oldest first."""
+    """Apply what is missing, in one transaction; the revisions that were applied, oldest first.
+
+    Then the service's role gets its rights (`grants.sql`), also where only those are missing, as after a restore.
+    """
     with _connection(database_url) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {schema}"})
         missing = _missing(connection, schema)
@@ -29,6 +33,8 @@ def migrate(database_url: str, schema: str) -> list[str]:
             config = _config(schema)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        if missing or not _has_service_role(connection, schema):
+            _run_grants(connection, schema)
         connection.commit()
         return missing
 
@@ -37,6 +43,20 @@ def missing_revisions(database_url: str, schema: str) -> list[str]:
     """The revisions that `migrate` would apply; empty where the schema is up to date."""
     with _connection(database_url) as connection:
         return _missing(connection, schema)
+
+
+def _has_service_role(connection: Connection, schema: str) -> bool:
+    """Whether the service's role is there and may append events; None, and so False, where it is not there."""
+    ask = text("SELECT has_table_privilege(oid, :events, 'INSERT') FROM pg_roles WHERE rolname = :role")
+    named = {"events": f"{quote_schema(schema)}.ledger_events", "role": SERVICE_ROLE}
+    return bool(connection.execute(ask, named).scalar())
+
+
+def _run_grants(connection: Connection, schema: str) -> None:
+    statements = (_FOLDER / "grants.sql").read_text(encoding="utf-8").replace("{schema}", quote_schema(schema))
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None
+    driver_connection.execute(statements)
 
 
 def _missing(connection: Connection, schema: str) -> list[str]:

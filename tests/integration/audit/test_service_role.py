@@ -1,0 +1,122 @@
+"""The service's own role in PostgreSQL: it does all that a service does, and cannot touch what was recorded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from projections.engine import Engine
+from projections.ledger_events import EventReader
+from projections.positions import Positions
+from projections.rebuild import Rebuild
+from services.catalogue import Catalogue
+from services.database import connect
+from services.embedded import EmbeddedPostgres
+from services.ledger.ledger import Ledger
+from services.ledger.mapper import decode_event
+from services.ledger.sealing import KeyFile, Receipts, Sealer
+from services.ledger.verify import Verification
+from services.ledger.verify_order import Trust
+from services.migrations.migrate import SERVICE_ROLE, migrate, missing_revisions
+from services.projector import catch_up_projections
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.audit.lives import Lives
+
+
+@pytest.fixture
+def service_url(database_url: str) -> str:
+    """The URL that a service with the lesser role connects to."""
+    with connect(database_url, autocommit=True) as owner:
+        owner.execute(f"ALTER ROLE {SERVICE_ROLE} LOGIN")
+    return database_url.replace("postgres@", f"{SERVICE_ROLE}@")
+
+
+@pytest.fixture
+def service(service_url: str) -> Iterator[Connection[Any]]:
+    with connect(service_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def lives(service_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[Lives]:
+    """A ledger that the service's role writes, snapshots, refusals and disputes included."""
+    with Ledger(service_url, SCHEMA, catalogue, clock=clock, snapshot_interval=5) as ledger:
+        lives = Lives(ledger, clock)
+        lives.start(4)
+        lives.go_on(150)
+        yield lives
+
+
+def test_it_does_all_that_a_service_does(
+    lives: Lives, service_url: str, service: Connection[Any], clock: SettableClock, tmp_path: Any, database_url: str
+) -> None:
+    assert service.execute("SELECT current_user").fetchone() == (SERVICE_ROLE,)
+    reader = EventReader(SCHEMA, decode_event)
+    projector = Engine(lambda: connect(service_url), reader, Positions(SCHEMA), catch_up_projections(SCHEMA))
+    assert projector.catch_up(service, patience_seconds=60)
+    assert Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), clock).seal(service)
+    assert missing_revisions(service_url, SCHEMA) == []
+    assert Verification(SCHEMA, Trust()).run(service).findings == ()
+
+    def make_catch_ups(adapt: Any) -> Any:
+        return catch_up_projections(SCHEMA, adapt)
+
+    assert Rebuild(database_url, SCHEMA, (), decode_event, make_catch_ups).run().differences == ()
+    lives.go_on(30)
+    assert projector.catch_up(service, patience_seconds=60), "what the owner has rebuilt, the service still writes"
+
+
+@pytest.mark.parametrize("table", ["ledger_events", "refusals", "checkpoints"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}"])
+def test_it_cannot_change_what_was_recorded(service: Connection[Any], table: str, change: str) -> None:
+    column = {"ledger_events": "topic", "refusals": "code", "checkpoints": "root"}[table]
+    statement = change.format(f"tallystick.{table}", column, column)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        service.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "ALTER TABLE tallystick.ledger_events DISABLE TRIGGER ALL",
+        "SET session_replication_role = replica",
+        "DROP TRIGGER ledger_events_are_kept ON tallystick.ledger_events",
+        "CREATE OR REPLACE FUNCTION tallystick.refuse_change() RETURNS trigger LANGUAGE sql AS 'SELECT NULL'",
+        "UPDATE tallystick.alembic_version SET version_num = '0001'",
+        "CREATE TABLE tallystick.other (id bigint)",
+        "SET ROLE postgres",
+    ],
+)
+def test_it_cannot_get_around_that(service: Connection[Any], way: str) -> None:
+    with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidFunctionDefinition)):
+        service.execute(way)
+
+
+def test_rights_that_are_missing_come_back_with_a_migration_that_has_nothing_else_to_do(
+    service_url: str, database_url: str
+) -> None:
+    with connect(database_url, autocommit=True) as owner:
+        owner.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA tallystick FROM {SERVICE_ROLE}")
+    assert migrate(database_url, SCHEMA) == []
+    with connect(service_url) as service:
+        assert service.execute("SELECT last_id FROM tallystick.head").fetchone() == (0,)
+
+
+def test_a_user_who_may_not_make_roles_migrates_all_the_same(postgres: EmbeddedPostgres) -> None:
+    """The role is of the whole server: it is out of the way under another name meanwhile."""
+    with psycopg.connect(postgres.url, autocommit=True) as owner:
+        owner.execute("CREATE ROLE tenant LOGIN")
+        owner.execute(sql.SQL("ALTER ROLE {} RENAME TO away").format(sql.Identifier(SERVICE_ROLE)))
+        owner.execute("CREATE DATABASE tenants OWNER tenant")
+        try:
+            url = postgres.url.replace("postgres@/tallystick?", "tenant@/tenants?")
+            assert migrate(url, SCHEMA)
+            assert migrate(url, SCHEMA) == []
+            with connect(url) as tenant:
+                assert tenant.execute("SELECT last_id FROM tallystick.head").fetchone() == (0,)
+        finally:
+            owner.execute("DROP DATABASE tenants WITH (FORCE)")
+            owner.execute("DROP ROLE tenant")
+            owner.execute(sql.SQL("ALTER ROLE away RENAME TO {}").format(sql.Identifier(SERVICE_ROLE)))
