@@ -216,7 +216,7 @@ def test_a_projection_that_was_stopped_goes_on_after_its_rebuild(
 ) -> None:
     before = rows(connection)
     Positions(SCHEMA).note_stop(connection, "usage", 1, "a defect")
-    connection.execute("UPDATE tallystick.projection_positions SET position = 0")
+    connection.execute("UPDATE tallystick.projection_positions SET position = 0 WHERE projection = 'usage'")
 
     rebuild(database_url, ["usage"])
 
