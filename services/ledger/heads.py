@@ -70,11 +70,6 @@ class Heads:
         while len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
 
-    def forget(self, ids: Iterable[UUID]) -> None:
-        """Drop what may not have been committed."""
-        for id in ids:
-            self._kept.pop(id, None)
-
     def forget_all(self) -> None:
         """Drop everything: another server, or an older state of the same one, may answer from now on."""
         self._kept.clear()

@@ -186,7 +186,6 @@ class WriterLane:
             return batch.commit()
         except Exception as error:  # noqa: BLE001 - it becomes an answer, in the end
             is_undone = self._undo(connection, error)
-            self._workplace.heads.forget(each.subscription_id for each in submissions)
             if batch.is_committing and not is_undone:
                 for place, attempt in batch.attempts.items():
                     submissions[place].lost += (attempt,)
