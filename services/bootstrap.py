@@ -33,7 +33,7 @@ from services.ledger.ledger import Ledger, utc_now
 from services.ledger.mapper import UnreadableEvent
 from services.ledger.sealing import KeyFile, LedgerIsOlder, Receipts, Sealer
 from services.ledger.signing import NoSigningKey
-from services.migrations.migrate import migrate, missing_revisions
+from services.migrations.migrate import SERVICE_ROLE, migrate, missing_revisions
 
 READING_CONNECTIONS = 8
 
@@ -91,6 +91,18 @@ def database(settings: Settings, on_wait: Callable[[str], None]) -> Iterator[str
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with EmbeddedPostgres(settings.data_dir / "postgres", on_wait=on_wait) as server:
         yield server.url
+
+
+def service_url_of(settings: Settings, database_url: str) -> str:
+    """What the processes of a service connect to: on the embedded PostgreSQL with a role that cannot change events.
+
+    A configured database is used as it is configured. `database_url` is the owner's, and its schema is migrated.
+    """
+    if settings.url:
+        return settings.url
+    with connect(database_url) as owner:
+        owner.execute(f"ALTER ROLE {SERVICE_ROLE} LOGIN")
+    return database_url.replace("://postgres@", f"://{SERVICE_ROLE}@", 1)
 
 
 def upgrade_schema(settings: Settings) -> list[str]:

@@ -27,7 +27,7 @@ def serve() -> None:
         listening = _listen(configured)
         with bootstrap.database(configured, on_wait=_say_waiting) as database_url:
             first_key = bootstrap.prepare(configured, database_url)
-            environment = {**os.environ, "TALLYSTICK_DATABASE_URL": database_url}
+            environment = {**os.environ, "TALLYSTICK_DATABASE_URL": bootstrap.service_url_of(configured, database_url)}
             address = f"http://{configured.host}:{listening.getsockname()[1]}"
             ready = threading.Thread(target=_say_ready, args=(address, first_key, configured), daemon=True)
             others = [Child(role, [role, "--no-http"]) for role in ("renewals", "projector")]
