@@ -8,6 +8,7 @@ from services.subscription.calendar import Period
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 72, 16, 16, 36
+_INK, _SOFT, _GRID, _LINE = "#1d2433", "#5b6478", "#d9dee8", "#2456c4"
 _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
 
@@ -29,13 +30,14 @@ def balance_chart(
     last = max(course[-1].at, min(until, cycle.ends_at))
     parts = [
         _frame(axes),
-        f'<path class="balance" d="{_steps(axes, course, last)}"/>',
-        *(_mark(axes, by_version[version], word) for version, word in marks if version in by_version),
+        f'<path d="{_steps(axes, course, last)}" fill="none" stroke="{_LINE}" stroke-width="2"/>',
+        *(_mark(axes, by_version[v], word, row) for row, (v, word) in enumerate(marks) if v in by_version),
     ]
     charged = by_version[charge_version]
     about = f"The balance over cycle {cycle.number}. After the disputed charge: {charged.balance_credits:,} credits."
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{about}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" aria-label="{about}" fill="{_SOFT}"'
+        ' font-family="system-ui, sans-serif" font-size="12">'
         f"<title>{about}</title>{''.join(parts)}</svg>"
     )
 
@@ -57,32 +59,33 @@ class _Axes:
 def _steps(axes: _Axes, course: Sequence[BalancePoint], last: datetime) -> str:
     """A step for each place on the axis that can be told from the one before; of several at one place, the last."""
     levels = {axes.x(point.at): axes.y(point.balance_credits) for point in course}
-    begin = axes.y(course[0].balance_credits)
-    steps = (f"H{x}V{y}" for x, y in levels.items())
-    return f"M{axes.x(course[0].at)} {begin}{''.join(steps)}H{axes.x(last)}"
+    (x, y), *others = levels.items()
+    return f"M{x} {y}{''.join(f'H{x}V{y}' for x, y in others)}H{axes.x(last)}"
 
 
 def _frame(axes: _Axes) -> str:
     bottom, right = axes.y(0), WIDTH - RIGHT
     lines = "".join(
-        f'<line class="grid" x1="{LEFT}" y1="{axes.y(level)}" x2="{right}" y2="{axes.y(level)}"/>'
-        f'<text class="level" x="{LEFT - 8}" y="{axes.y(level) + 4}">{level:,}</text>'
+        f'<line x1="{LEFT}" y1="{axes.y(level)}" x2="{right}" y2="{axes.y(level)}" stroke="{_GRID}"/>'
+        f'<text x="{LEFT - 8}" y="{axes.y(level) + 4}" text-anchor="end">{level:,}</text>'
         for level in sorted({0, axes.highest // 2, axes.highest})
     )
     begin, end = f"{axes.cycle.starts_at:%-d %b %Y}", f"{axes.cycle.ends_at:%-d %b %Y}"
     return (
-        f'{lines}<text class="day" x="{LEFT}" y="{bottom + 22}">{begin}</text>'
-        f'<text class="day end" x="{right}" y="{bottom + 22}">{end}</text>'
+        f'{lines}<text x="{LEFT}" y="{bottom + 22}">{begin}</text>'
+        f'<text x="{right}" y="{bottom + 22}" text-anchor="end">{end}</text>'
     )
 
 
-def _mark(axes: _Axes, point: BalancePoint, word: str) -> str:
+def _mark(axes: _Axes, point: BalancePoint, word: str, row: int) -> str:
+    """A mark with its word at the top, each in a row of its own, so that no two words lie on each other."""
     x, y = axes.x(point.at), axes.y(point.balance_credits)
     is_right = x > LEFT + _PLOT_WIDTH / 2
     anchor, text_x = ("end", x - 8) if is_right else ("start", x + 8)
-    text_y = y + 18 if y < TOP + _PLOT_HEIGHT / 2 else y - 8
+    text_y = TOP + 14 + 18 * row
     return (
-        f'<line class="mark" x1="{x}" y1="{TOP}" x2="{x}" y2="{TOP + _PLOT_HEIGHT}"/>'
-        f'<circle class="mark" cx="{x}" cy="{y}" r="4"/>'
-        f'<text class="mark" x="{round(text_x, 1)}" y="{round(text_y, 1)}" text-anchor="{anchor}">{word}</text>'
+        f'<line x1="{x}" y1="{TOP}" x2="{x}" y2="{TOP + _PLOT_HEIGHT}" stroke="{_INK}" stroke-dasharray="3 3"/>'
+        f'<circle cx="{x}" cy="{y}" r="4" fill="{_INK}"/>'
+        f'<text x="{round(text_x, 1)}" y="{text_y}" text-anchor="{anchor}" fill="{_INK}" font-weight="600"'
+        f' stroke="#fff" stroke-width="4" paint-order="stroke">{word}</text>'
     )

@@ -64,7 +64,7 @@ PAGE = Template("""<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>$title</title>
 <style>
-:root { color-scheme: light; --ink: #1d2433; --soft: #5b6478; --line: #d9dee8; --tint: #f4f6fa; --accent: #2456c4 }
+:root { color-scheme: light; --ink: #1d2433; --soft: #5b6478; --line: #d9dee8; --tint: #f4f6fa }
 * { box-sizing: border-box }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 48rem; margin: 2.5rem auto;
   padding: 0 1.25rem }
@@ -82,15 +82,6 @@ td { overflow-wrap: anywhere; white-space: pre-line }
 .log td:nth-child(2) { width: 15rem; color: var(--soft) }
 .log .this td { font-weight: 600; background: var(--tint) }
 .proof td { font: 13px/1.6 ui-monospace, monospace }
-svg { width: 100%; height: auto; font: 12px system-ui, sans-serif }
-svg .balance { fill: none; stroke: var(--accent); stroke-width: 2 }
-svg .grid { stroke: var(--line) }
-svg .level { text-anchor: end; fill: var(--soft) }
-svg .day { fill: var(--soft) }
-svg .end { text-anchor: end }
-svg line.mark { stroke: var(--ink); stroke-dasharray: 3 3 }
-svg circle.mark { fill: var(--ink) }
-svg text.mark { fill: var(--ink); font-weight: 600 }
 small { color: var(--soft) }
 @media print { body { margin: 0 } h2 { break-after: avoid } table, svg { break-inside: avoid } }
 </style>
