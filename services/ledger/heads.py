@@ -1,7 +1,8 @@
 """The heads of the streams that a lane wrote or read last, kept so that a charge reads no history.
 
 A kept head is used only at the version that the locked balance row names. One that another process has moved on is
-caught up from its tail; one that is not kept is loaded from snapshot and tail. Each takes one query for a whole batch.
+caught up from its tail; one that is not kept, or far behind, is loaded from snapshot and tail. Each takes one query for
+a whole batch.
 """
 
 from collections import OrderedDict
@@ -21,6 +22,9 @@ from services.ledger.records import StreamHead, extend
 from services.sql import Queries
 
 log = structlog.get_logger()
+
+FAR_BEHIND = 100
+"""Events: a snapshot may be nearer than a head that is kept, where another process has had the stream for long."""
 
 
 class BrokenStream(RuntimeError):
@@ -51,8 +55,10 @@ class Heads:
             if (head := self._kept.get(id)) is not None and head.originator_version <= version
         }
         defects: dict[UUID, Exception] = {}
-        if missing := [id for id in versions if id not in heads]:
-            heads.update(self._snapshots(connection, missing))
+        if far := [id for id, version in versions.items() if version - _version(heads.get(id)) > FAR_BEHIND]:
+            for id, snapshot in self._snapshots(connection, far).items():
+                if snapshot.originator_version > _version(heads.get(id)):
+                    heads[id] = snapshot
         if behind := [id for id, version in versions.items() if _version(heads.get(id)) < version]:
             self._catch_up(connection, heads, behind, defects)
         for id, version in versions.items():

@@ -11,10 +11,7 @@ CONFIGURATION = (ROOT / "docs/reference/configuration.md").read_text()
 
 def test_every_setting_is_documented_with_its_default() -> None:
     documented = dict(re.findall(r"^\| `(TALLYSTICK_\w+)` \| (?:`([^`]*)`)? ?\|", CONFIGURATION, re.MULTILINE))
-    actual = {
-        f"TALLYSTICK_{name.upper()}": _as_written(field.default)
-        for name, field in Settings.model_fields.items()
-    }
+    actual = {f"TALLYSTICK_{name.upper()}": _as_written(field.default) for name, field in Settings.model_fields.items()}
     assert documented == actual
 
 
