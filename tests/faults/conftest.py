@@ -1,5 +1,6 @@
 """What the tests of faults share."""
 
+import faulthandler
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,6 +8,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.faults.proxy import CuttingProxy
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest) -> None:
+    """Long tests take their time: what ends a test that hangs is not for them."""
+    if request.node.get_closest_marker("long"):
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
