@@ -55,10 +55,10 @@ class Heads:
             if (head := self._kept.get(id)) is not None and head.originator_version <= version
         }
         defects: dict[UUID, Exception] = {}
-        if far := [id for id, version in versions.items() if version - _version(heads.get(id)) > FAR_BEHIND]:
-            for id, snapshot in self._snapshots(connection, far).items():
-                if snapshot.originator_version > _version(heads.get(id)):
-                    heads[id] = snapshot
+        kept = {id: _version(head) for id, head in heads.items()}
+        if far := [id for id, version in versions.items() if id not in kept or version - kept[id] > FAR_BEHIND]:
+            found = self._snapshots(connection, far)
+            heads.update({id: head for id, head in found.items() if head.originator_version > kept.get(id, 0)})
         if behind := [id for id, version in versions.items() if _version(heads.get(id)) < version]:
             self._catch_up(connection, heads, behind, defects)
         for id, version in versions.items():
