@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from services.catalogue import Catalogue, load_catalogue
@@ -15,6 +16,14 @@ from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.embedded import EmbeddedPostgres
 from services.ledger.ledger import Ledger
 from services.migrations.migrate import migrate
+
+# As the product logs: a rich traceback, structlog's default, takes seconds to render the locals of every frame.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 SCHEMA = "tallystick"
 TEMPLATE = "migrated"

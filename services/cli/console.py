@@ -42,11 +42,15 @@ def plain_errors() -> Iterator[None]:
 
 
 def set_up_logs(configured: Settings) -> None:
-    """Send structured logs to standard error, as lines for people or as JSON."""
+    """Send structured logs to standard error, as lines for people or as JSON.
+
+    Tracebacks are plain: a rich one renders every local of every frame, which takes seconds and shows secrets.
+    """
     as_json = configured.log_format == "json"
-    renderer = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    for_people = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    renderer = structlog.processors.JSONRenderer() if as_json else for_people
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
