@@ -1,12 +1,16 @@
 """The queue and the one thread behind it: what is taken is answered, and nothing grows without bounds."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from threading import Event
+from time import sleep
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
+from services.embedded import EmbeddedPostgres
 from services.ledger import batch, lane
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.ledger import Ledger
@@ -127,6 +131,44 @@ def test_streams_that_someone_else_has_locked_do_not_hold_up_the_others(
         assert isinstance(failed.error, psycopg.errors.LockNotAvailable)
         assert not failed.may_have_happened
     assert not charge(ledger, held, "track-0").is_replay
+
+
+def test_while_someone_holds_the_head_row_every_command_gets_an_answer(
+    ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch, books: Books
+) -> None:
+    """As a process does that is paused at its commit, until the server gives up on it after ten seconds."""
+    ids = [start(ledger) for _ in range(40)]
+    queries = ledger.application.recorder.queries
+    monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
+    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.1)
+    with psycopg.connect(database_url) as someone_else:
+        someone_else.execute("SELECT FROM tallystick.head FOR UPDATE")
+        answers = together(ledger, *[(id, track("track-1")) for id in ids])
+
+    assert tally(answers) == {"Failed": 40}
+    assert not any(answer.may_have_happened for answer in answers if isinstance(answer, Failed))
+    assert not books.charged()
+    assert not any(charge(ledger, id, "track-1").is_replay for id in ids)
+
+
+def test_a_lane_that_was_paused_in_a_transaction_finds_it_rolled_back_and_begins_anew(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, books: Books, postgres: EmbeddedPostgres
+) -> None:
+    id = start(ledger)
+    queries = ledger.application.recorder.queries
+    monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'10s'", b"'30ms'"))
+    workplace = ledger.lane._workplace
+    pauses = iter([0.0, 0.2])  # the clock is read before the transaction and in it
+
+    def pausing() -> datetime:
+        sleep(next(pauses, 0.0))
+        return workplace.clock()
+
+    monkeypatch.setattr(ledger.lane, "_workplace", replace(workplace, clock=pausing))
+
+    assert not charge(ledger, id, "track-1").is_replay
+    assert "terminating connection due to idle-in-transaction timeout" in postgres.log_file.read_text()
+    books.check()
 
 
 def test_a_session_that_is_ended_by_the_server_is_replaced(ledger: Ledger, database_url: str, books: Books) -> None:
