@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from eventsourcing.persistence import OperationalError
 
 from tests.acceptance.server import Customer, Server
 from tests.conftest import SettableClock
@@ -95,6 +96,19 @@ def test_of_a_subscription_that_there_is_not_there_is_no_past(http: httpx.Client
     for query in ({"at": "2026-01-15T12:00:00Z"}, {"version": "1"}):
         answer = http.get(f"/v1/subscriptions/{uuid4()}/as-of", params=query)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_subscription")
+
+
+def test_a_history_that_cannot_be_reached_is_asked_for_again(
+    server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def state(*_arguments: object) -> None:
+        raise OperationalError("the server is gone")
+
+    monkeypatch.setattr(server.backend.ledger.application, "state", state)
+
+    answer = customer.http.get(f"{customer.path}/as-of", params={"version": 1})
+
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
 
 
 def test_only_auditors_see_the_past(server: Server, customer: Customer) -> None:
