@@ -26,7 +26,7 @@ test: $(SETUP) ## run the whole test suite
 	@.venv/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 long: $(SETUP) ## run the tests that take minutes: faults, simulations, large ledgers
-	@.venv/bin/python -m pytest -q -m long $(ARGS)
+	@.venv/bin/python -m pytest -q -s -m long -o faulthandler_timeout=7200 $(ARGS)
 
 bench: $(SETUP) ## measure speed against a plain SQL ledger (ONLY=P1,P9; QUICK=1 for a look)
 	@ONLY="$(ONLY)" QUICK="$(QUICK)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" GROWN="$(GROWN)" \
