@@ -3,15 +3,21 @@
 
 -- name: begin_batch
 -- Settings of this transaction only, so that a pooler may hand the connection to anyone afterwards: durability,
--- patience, and plans. Everything a batch does is a look-up by primary key, and must stay one on a table that has just
--- begun to grow, whose statistics would still have it scanned.
+-- patience, and plans. Within a pipeline the server does not take us for idle, so from PostgreSQL 17 on the transaction
+-- as a whole is bounded: a process that is paused in it has rows locked, at its commit even the head row. Everything a
+-- batch does is a look-up by primary key, and must stay one on a table that has just begun to grow, whose statistics
+-- would still have it scanned.
 SELECT set_config('synchronous_commit', 'on', true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true),
        set_config('lock_timeout', '1s', true),
-       set_config('statement_timeout', '10s', true),
-       set_config('idle_in_transaction_session_timeout', '10s', true)
+       set_config(
+           CASE WHEN current_setting('server_version_num')::integer < 170000
+           THEN 'idle_in_transaction_session_timeout' ELSE 'transaction_timeout' END,
+           '20s', true
+       ),
+       set_config('statement_timeout', '10s', true)
 
 -- name: lock_streams
 -- Locks the batch's subscriptions in id order, so that two batches never deadlock, and learns their versions.

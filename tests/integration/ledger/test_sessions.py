@@ -73,8 +73,8 @@ def test_it_sets_nothing_beyond_the_transaction_and_locks_no_table(
         assert not re.search(
             r"\b(LOCK\s+TABLE|NOTIFY|LISTEN|PREPARE|DECLARE|TEMP|advisory)\b", statement, re.IGNORECASE
         )
-        for setting in re.findall(r"set_config\([^)]*\)", statement):
-            assert setting.endswith(", true)"), "for this transaction only"
+        settings = statement.count("set_config(")
+        assert settings == len(re.findall(r", true\s*\)", statement)), "for this transaction only"
 
 
 def test_its_session_is_as_it_was_between_transactions(ledger: Ledger) -> None:
