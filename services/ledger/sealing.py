@@ -44,6 +44,11 @@ class Receipts:
         except FileNotFoundError:
             return None
 
+    def all(self) -> dict[bytes, tuple[int, str]]:
+        """The number and the hash of the newest checkpoint that was made here, by ledger."""
+        kept = [msgspec.json.decode(path.read_bytes(), type=Receipt) for path in self._folder.glob("*.json")]
+        return {bytes.fromhex(each.ledger): (each.number, each.hash) for each in kept}
+
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keep the receipt of the newest checkpoint, whole or not at all."""
         receipt = Receipt(checkpoint.ledger.hex(), checkpoint.number, checkpoint.hash.hex())
@@ -151,6 +156,8 @@ class Sealer:
         receipt = self._receipts.of(latest.ledger) if latest else None
         if latest is None or receipt is None:
             return latest
+        if latest.number < receipt.number:  # another maker may have been at it between the two looks
+            latest = self._checkpoints.latest(connection) or latest
         if latest.number < receipt.number:
             path = self._receipts.path(latest.ledger)
             raise LedgerIsOlder(
