@@ -4,7 +4,6 @@ A part is what one process folds at a time: it keeps the states of its streams i
 end, while rows that come from single events go out as they come.
 """
 
-import gc
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, get_args
 from uuid import UUID
@@ -98,12 +97,6 @@ def fill(task: FillTask, report: Callable[[int], None]) -> Filled:
         for part in task.parts:
             taken += _fill_part(task, part, connection, queries, reversals, report)
         return Filled(taken, reversals)
-
-
-def fill_in_process(task: FillTask, report: Callable[[int], None]) -> Filled:
-    """`fill` as all that a process of its own does: its objects have no cycles, so collecting them is wasted."""
-    gc.disable()
-    return fill(task, report)
 
 
 def _fill_part(

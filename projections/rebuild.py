@@ -106,7 +106,7 @@ class Rebuild:
         self._staged_catch_ups = [each for each in adapted if each.name in self._names]
 
     def run(self) -> Rebuilt:
-        """Rebuild. Raises RebuildRuns, psycopg.Error, MissingEvent, FillFailed, BadEvent."""
+        """Rebuild. Raises RebuildRuns, psycopg.Error, MissingEvent, ProcessFailed, BadEvent."""
         with self._alone(), connect(self._database_url, autocommit=True) as connection:
             fold = staged(load_queries("projections", "fold.sql", schema=self._schema), self._schema, BUILT_TABLES)
             try:

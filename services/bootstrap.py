@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from projections.ledger_events import BadEvent, MissingEvent
-from projections.processes import FillFailed
+from projections.processes import ProcessFailed
 from projections.rebuild import RebuildRuns
 from services.catalogue import Catalogue, CatalogueError, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
@@ -55,7 +55,7 @@ MENDABLE = (
     MissingEvent,
     BadEvent,
     RebuildRuns,
-    FillFailed,
+    ProcessFailed,
     NoSigningKey,
     OtherKey,
     LedgerIsOlder,

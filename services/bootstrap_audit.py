@@ -53,22 +53,15 @@ def rebuild(settings: Settings, names: Iterable[str], on_progress: Callable[[Pro
 def verify(
     settings: Settings, on_progress: Callable[[verification.Progress], None], broken_key_ids: Iterable[str] = ()
 ) -> verification.Verified:
-    """Check the whole ledger. Raises NoDatabase, NotMigrated, NoSigningKey."""
+    """Check the whole ledger. Raises NoDatabase, NotMigrated, NoSigningKey, ProcessFailed."""
     trust = trust_of(settings, broken_key_ids)
-    with connect(migrated_url(settings), autocommit=True) as connection:
-        return verification.Verification(settings.db_schema, trust, on_progress).run(connection)
+    return verification.Verification(settings.db_schema, trust, on_progress).run(migrated_url(settings))
 
 
 def trust_of(settings: Settings, broken_key_ids: Iterable[str] = ()) -> Trust:
     """What is kept here of the ledger's checkpoints: the key, and a receipt. Raises NoSigningKey."""
     key = key_file_of(settings).read()
-    receipts = receipts_of(settings)
-
-    def receipt(ledger: bytes) -> tuple[int, str] | None:
-        kept = receipts.of(ledger)
-        return (kept.number, kept.hash) if kept else None
-
-    return Trust(key.key_id if key else None, receipt, frozenset(broken_key_ids))
+    return Trust(key.key_id if key else None, receipts_of(settings).all(), frozenset(broken_key_ids))
 
 
 def export(settings: Settings, file: BinaryIO, report: Callable[[int, int], None]) -> End:

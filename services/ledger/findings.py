@@ -1,6 +1,8 @@
 """What a check found that does not hold, the first of it first."""
 
 import heapq
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -46,6 +48,7 @@ class Findings:
         return [finding for _, _, finding in sorted(self._kept, reverse=True)]
 
 
-def event_name(position: int, topic: str, stream_id: bytes, version: int) -> str:
-    """An event as findings name it."""
+def event_name(row: Sequence[Any]) -> str:
+    """An event as findings name it, from its row as a check scans it."""
+    position, stream_id, version, _, _, topic, _ = row
     return f"event {position} ({topic}, version {version} of {UUID(bytes=stream_id)})"

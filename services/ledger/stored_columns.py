@@ -16,6 +16,8 @@ ROWS_A_FETCH = 2_000
 _YEAR_2000_MICROSECONDS = 946_684_800_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_2000 = date(2000, 1, 1)
+_CALENDAR = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+_FIRST, _LAST = ((at - _EPOCH) // timedelta(microseconds=1) - _YEAR_2000_MICROSECONDS for at in _CALENDAR)
 
 
 def scan(
@@ -23,13 +25,19 @@ def scan(
 ) -> Iterator[Any]:
     """The rows of a query, a few thousand at a time, however many there are. `name` is the cursor's."""
     with connection.cursor(name, binary=True) as cursor:
-        cursor.itersize = ROWS_A_FETCH
-        yield from cursor.execute(query, arguments or {})
+        cursor.execute(query, arguments or {})
+        while rows := cursor.fetchmany(ROWS_A_FETCH):
+            yield from rows
 
 
 def microseconds(sent: bytes) -> int:
     """Microseconds since 1970 of an instant as it is sent. Infinity becomes a number that no instant has."""
     return int.from_bytes(sent, "big", signed=True) + _YEAR_2000_MICROSECONDS
+
+
+def is_instant(sent: bytes) -> bool:
+    """Whether a calendar has the instant."""
+    return _FIRST <= int.from_bytes(sent, "big", signed=True) <= _LAST
 
 
 def instant(sent: bytes) -> datetime:

@@ -1,5 +1,6 @@
 """The check of the read models whose rows come from single events: charges, usage, disputes."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from projections.charges import project as charges
 from projections.disputes import project as disputes
 from projections.usage import project as usage
 from services.dispute.events import DisputeOpened, DisputeResolved
-from services.ledger.findings import Findings
+from services.ledger.findings import Findings, event_name
 from services.ledger.stored_columns import instant, sent_date, sent_instant
 from services.ledger.verify_rows import Rows, Stream
 from services.subscription.events import ChargeReversed, GenerationCharged
@@ -15,6 +16,8 @@ from services.subscription.events import ChargeReversed, GenerationCharged
 
 class ChargesCheck:
     """One row a charge, with the version that gave it back, where one did."""
+
+    wants = frozenset((GenerationCharged, ChargeReversed))
 
     def __init__(self, rows: Rows, findings: Findings) -> None:
         self._rows = rows
@@ -28,21 +31,21 @@ class ChargesCheck:
         self._rows.skip_to(stream.id)
         self._marked.clear()
 
-    def take(self, stream: Stream, event: Any, name: str) -> None:
+    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
         """Find the row of a charge, and the charge of a reversal."""
         self.given_back = None
         if isinstance(event, GenerationCharged):
-            self._find_row(stream, event, name)
+            self._find_row(stream, event, row)
         elif isinstance(event, ChargeReversed):
             charge = self._marked.pop(stream.version, None)
             if charge is None or charge.generation_id != event.generation_id:
                 reason = f"no charges row of {event.generation_id} says that it was given back here"
-                self._findings.add(stream.position, name, reason)
+                self._findings.add(stream.position, event_name(row), reason)
                 return
             self.given_back = charge
             if charge.credits != event.credits:
                 reason = f"gives {event.credits} credits back for a charge of {charge.credits}"
-                self._findings.add(stream.position, name, reason)
+                self._findings.add(stream.position, event_name(row), reason)
 
     def end(self, stream: Stream) -> None:
         """Rows that are left have no charge; marks that are left have no reversal."""
@@ -57,18 +60,18 @@ class ChargesCheck:
         """Whatever is left belongs to no stream."""
         self._rows.skip_to(None)
 
-    def _find_row(self, stream: Stream, event: GenerationCharged, name: str) -> None:
+    def _find_row(self, stream: Stream, event: GenerationCharged, row: Sequence[Any]) -> None:
         right = charges.project(event, stream.version)
         assert isinstance(right, charges.ChargeRow)
         rows = self._rows
         while rows.next is not None and rows.next[0] == stream.id and rows.next[1] < right.version:
             rows.say_surplus(rows.advance())
         if rows.next is None or rows.next[0] != stream.id or rows.next[1] != right.version:
-            self._findings.add(stream.position, name, "has no row in charges")
+            self._findings.add(stream.position, event_name(row), "has no row in charges")
             return
         _, _, generation_id, reversed_in_version = rows.advance()
         if generation_id != right.generation_id:
-            self._findings.add(stream.position, name, f"its charges row is of generation {generation_id}")
+            self._findings.add(stream.position, event_name(row), f"its charges row is of generation {generation_id}")
         if reversed_in_version is None:
             return
         if reversed_in_version <= stream.version or reversed_in_version in self._marked:
@@ -84,6 +87,8 @@ class ChargesCheck:
 class UsageCheck:
     """Sums of a stream, as far as the projection says that it has come."""
 
+    wants = frozenset((GenerationCharged, ChargeReversed))
+
     def __init__(self, rows: Rows, charges_check: ChargesCheck, until: int) -> None:
         self._rows = rows
         self._charges = charges_check
@@ -95,19 +100,17 @@ class UsageCheck:
         """Nothing is counted yet."""
         self._right, self._is_known = {}, True
 
-    def take(self, stream: Stream, event: Any, name: str) -> None:
+    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
         """Count. Runs after the check of charges, which finds what was given back."""
         if stream.position > self._until:
             return
         if isinstance(event, GenerationCharged):
             key, added = usage.charged(event, instant(stream.recorded_at))
-        elif isinstance(event, ChargeReversed):
+        else:
             if (original := self._charges.given_back) is None:
                 self._is_known = False
                 return
             key, added = usage.reversed_charge(event, instant(stream.recorded_at), original)
-        else:
-            return
         self._right[key] = usage.add(self._right[key], added) if key in self._right else added
 
     def end(self, stream: Stream) -> None:
@@ -132,6 +135,8 @@ class UsageCheck:
 class DisputesCheck:
     """One row a dispute, as far as the projection says that it has come."""
 
+    wants = frozenset((DisputeOpened, DisputeResolved))
+
     def __init__(self, rows: Rows, until: int) -> None:
         self._rows = rows
         self._until = until
@@ -141,7 +146,7 @@ class DisputesCheck:
         """Nothing is opened yet."""
         self._right = {}
 
-    def take(self, stream: Stream, event: Any, name: str) -> None:
+    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
         """Project."""
         if stream.position > self._until:
             return

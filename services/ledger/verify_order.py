@@ -1,6 +1,6 @@
 """The check in the order of the ledger: positions without gaps, and the checkpoints over them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +20,13 @@ REPORT_EVENTS = 10_000
 class Trust(Struct, frozen=True):
     """What is known of checkpoints from outside the database.
 
-    `key_id` must have signed the newest one (None: not known here). `receipt` is the number and the hash of one that
-    must be there. `broken_key_ids` are keys that may sign though no key vouched for them, the one before being lost.
+    `key_id` must have signed the newest one (None: not known here). `receipts` are the number and the hash of one that
+    must be there, by ledger. `broken_key_ids` are keys that may sign though none vouched for them: the one before was
+    lost.
     """
 
     key_id: str | None = None
-    receipt: Callable[[bytes], tuple[int, str] | None] = lambda _ledger: None
+    receipts: Mapping[bytes, tuple[int, str]] = {}
     broken_key_ids: frozenset[str] = frozenset()
 
 
@@ -56,20 +57,20 @@ class OrderCheck:
         checkpoints = CheckpointCheck(rows, self._findings, trust, self._first_leaf())
         last = events = 0
         for row in scan(self._connection, self._queries["scan_in_order"], "in_order"):
-            position, stream_id, version, _, _, topic, _ = row
+            position = row[0]
             events += 1
             if position != last + 1:
                 self._say_gap(row, last)
             last = max(last, position)
             leaf = try_hash(row)
             if leaf is None:
-                name = event_name(position, topic, stream_id, version)
-                self._findings.add(position, name, "has a column that no event can have")
+                self._findings.add(position, event_name(row), "has a column that no event can have")
             checkpoints.take(position, leaf or NO_HASH, row)
             if events % REPORT_EVENTS == 0:
                 self._report(REPORT_EVENTS)
         self._report(events % REPORT_EVENTS)
         self._check_head(last)
+        self._check_positions(last)
         checkpoints.end(last)
         return OrderChecked(events, last, checkpoints.count, checkpoints.covered, tuple(checkpoints.key_ids))
 
@@ -78,13 +79,13 @@ class OrderCheck:
         return (try_hash(row) if row else None) or NO_HASH
 
     def _say_gap(self, row: Sequence[Any], last: int) -> None:
-        position, stream_id, version, _, _, topic, _ = row
+        position = row[0]
         if position > last:
             missing = f"event {last + 1}" if position == last + 2 else f"events {last + 1} to {position - 1}"
             self._findings.add(last + 1, missing, "not there, though later ones are")
         else:
-            name = event_name(position, topic, stream_id, version)
-            self._findings.add(position, name, "at a position that no event can have, or that another one has")
+            reason = "at a position that no event can have, or that another one has"
+            self._findings.add(position, event_name(row), reason)
 
     def _check_head(self, last: int) -> None:
         heads = [head for (head,) in self._connection.execute(self._queries["select_heads"])]
@@ -93,6 +94,12 @@ class OrderCheck:
             self._findings.add(
                 last + 1, f"event {last + 1}", f"the head row says that the last event is {said}, but it is {last}"
             )
+
+    def _check_positions(self, last: int) -> None:
+        for projection, position in self._connection.execute(self._queries["select_positions"]):
+            if not 0 <= position <= last:
+                reason = f"says that it has taken event {position}, but the last one is {last}"
+                self._findings.add(last + 1, f"the position of {projection}", reason)
 
 
 class CheckpointCheck:
@@ -103,7 +110,7 @@ class CheckpointCheck:
         self._findings = findings
         self._trust = trust
         self._first_leaf = first_leaf
-        self._receipt = trust.receipt(first_leaf)
+        self._receipt = trust.receipts.get(first_leaf)
         self.count = self.covered = 0
         self.key_ids: dict[str, None] = {}
         self._before: Checkpoint | None = None
@@ -139,7 +146,7 @@ class CheckpointCheck:
             checkpoint = Checkpoint(number, begin, end, datetime.min.replace(tzinfo=UTC), *hashes)
         self.count += 1
         if self._before is None and self._receipt is None:
-            self._receipt = self._trust.receipt(checkpoint.ledger)
+            self._receipt = self._trust.receipts.get(checkpoint.ledger)
         self._check_chain(checkpoint)
         self._before = checkpoint
         return OpenCheckpoint(checkpoint, tags)
@@ -205,4 +212,4 @@ class OpenCheckpoint:
         self.tree.append(leaf)
         at = TAG_BYTES * (position - self.checkpoint.from_position)
         if leaf[:TAG_BYTES] != self.tags[at : at + TAG_BYTES] and len(self.changed) < 10:
-            self.changed.append((position, event_name(position, row[5], row[1], row[2])))
+            self.changed.append((position, event_name(row)))

@@ -3,7 +3,7 @@
 Streams and rows both go by in the order of stream ids, so a check keeps the rows of one stream at a time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from projections.balance import project as balance
+from projections.fold import SUBSCRIPTION_EVENTS
 from projections.renewal import project as renewal
 from services.ledger.findings import END_OF_LEDGER, Findings
 from services.ledger.mapper import encode_head
@@ -40,11 +41,15 @@ class Stream(Struct):
 class RowsCheck(Protocol):
     """Checks the rows of one table."""
 
+    @property
+    def wants(self) -> Collection[type]:
+        """The types of the events that it takes."""
+
     def begin(self, stream: Stream) -> None:
         """A stream begins."""
 
-    def take(self, stream: Stream, event: Any, name: str) -> None:
-        """An event was folded into the stream; `name` is how findings name it."""
+    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
+        """An event was folded into the stream; `row` is where it comes from."""
 
     def end(self, stream: Stream) -> None:
         """The stream ends."""
@@ -101,13 +106,15 @@ class Rows:
 class BalanceCheck:
     """One row a subscription, as of its last event."""
 
+    wants: Collection[type] = ()
+
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
     def begin(self, stream: Stream) -> None:
         """Nothing yet."""
 
-    def take(self, stream: Stream, event: Any, name: str) -> None:
+    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
         """Nothing yet."""
 
     def end(self, stream: Stream) -> None:
@@ -140,6 +147,8 @@ class BalanceCheck:
 class RenewalCheck:
     """One row a subscription: the state at its last change, or some charges after it."""
 
+    wants = SUBSCRIPTION_EVENTS
+
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._row: Any = None
@@ -155,9 +164,9 @@ class RenewalCheck:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._version = -1
 
-    def take(self, stream: Stream, event: Any, name: str) -> None:
+    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
         """Project the row as it must have been written."""
-        if stream.version == self._version and stream.is_subscription:
+        if stream.version == self._version:
             self._right = renewal.project(stream.state)
 
     def end(self, stream: Stream) -> None:
@@ -183,6 +192,8 @@ class RenewalCheck:
 class SnapshotsCheck:
     """Snapshots: each the head of its stream at its version, since the service decides on what they say."""
 
+    wants = SUBSCRIPTION_EVENTS
+
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
@@ -190,14 +201,14 @@ class SnapshotsCheck:
         """Whatever comes before this stream belongs to none."""
         self._rows.skip_to(stream.id)
 
-    def take(self, stream: Stream, event: Any, name: str) -> None:
+    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
         """Compare the snapshot of this version, if there is one."""
-        row = self._rows.next
-        if row is None or row[0] != stream.id or row[1] != stream.version or not stream.is_subscription:
+        kept = self._rows.next
+        if kept is None or kept[1] != stream.version or kept[0] != stream.id:
             return
         self._rows.advance()
         head = StreamHead(UUID(bytes=stream.id), stream.state, stream.hash, instant(stream.recorded_at))
-        self._rows.compare(stream, ("originator_version", "state"), row[1:], (stream.version, encode_head(head)))
+        self._rows.compare(stream, ("originator_version", "state"), kept[1:], (stream.version, encode_head(head)))
 
     def end(self, stream: Stream) -> None:
         """Snapshots that are left are of versions that the stream has not."""

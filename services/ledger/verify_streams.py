@@ -1,7 +1,9 @@
 """The check stream by stream: chains, versions and sums, folded as live state is, and the read models beside them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, get_args
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -12,7 +14,7 @@ from services.ledger.event_rules import broken_rules
 from services.ledger.findings import Findings, event_name
 from services.ledger.hashing import NO_HASH
 from services.ledger.mapper import SNAPSHOT_TOPIC, UnreadableEvent, decode_event
-from services.ledger.stored_columns import instant, scan, try_hash
+from services.ledger.stored_columns import is_instant, scan, try_hash
 from services.ledger.verify_event_rows import ChargesCheck, DisputesCheck, UsageCheck
 from services.ledger.verify_rows import BalanceCheck, RenewalCheck, Rows, RowsCheck, SnapshotsCheck, Stream
 from services.sql import Queries
@@ -24,24 +26,50 @@ _SUBSCRIPTION_EVENTS = frozenset(get_args(Event))
 _DISPUTE_EVENTS = frozenset(get_args(DisputeEvent))
 
 
+class Range(NamedTuple):
+    """A range of stream ids, both ends included."""
+
+    first: UUID
+    last: UUID
+
+
+ALL_STREAMS = Range(UUID(int=0), UUID(int=2**128 - 1))
+
+
+def ranges(count: int) -> list[Range]:
+    """All stream ids in so many ranges of one size."""
+    bounds = [(place << 128) // count for place in range(count + 1)]
+    return [Range(UUID(int=first), UUID(int=after - 1)) for first, after in pairwise(bounds)]
+
+
 class StreamsCheck:
-    """One pass over the ledger, stream by stream."""
+    """One pass over the streams of a range, each from its first event on."""
 
     def __init__(
-        self, connection: Connection[Any], queries: Queries, findings: Findings, report: Callable[[int], None]
+        self,
+        connection: Connection[Any],
+        queries: Queries,
+        findings: Findings,
+        report: Callable[[int], None],
+        streams: Range = ALL_STREAMS,
     ) -> None:
         self._connection = connection
+        self._range = streams._asdict()
         self._queries = queries
         self._findings = findings
         self._report = report
         self.streams = 0
+        self._takers: dict[type, list[RowsCheck]] = {}
+        """By type of event, the checks that want it."""
 
-    def run(self, last_position: int) -> int:
-        """Check; how many events there were. `last_position` is that of the last one."""
-        checks = self._rows_checks(last_position)
+    def run(self) -> int:
+        """Check; how many events there were."""
+        checks = self._rows_checks()
+        for kind in _SUBSCRIPTION_EVENTS | _DISPUTE_EVENTS:
+            self._takers[kind] = [check for check in checks if kind in check.wants]
         stream: Stream | None = None
         events = 0
-        for row in scan(self._connection, self._queries["scan_by_stream"], "by_stream"):
+        for row in scan(self._connection, self._queries["scan_by_stream"], "by_stream", self._range):
             if stream is None or row[1] != stream.id:
                 if stream is not None:
                     _end(stream, checks)
@@ -49,7 +77,7 @@ class StreamsCheck:
                 self.streams += 1
                 for check in checks:
                     check.begin(stream)
-            self._take(stream, row, checks)
+            self._take(stream, row)
             events += 1
             if events % REPORT_EVENTS == 0:
                 self._report(REPORT_EVENTS)
@@ -60,12 +88,8 @@ class StreamsCheck:
         self._report(events % REPORT_EVENTS)
         return events
 
-    def _rows_checks(self, last_position: int) -> list[RowsCheck]:
+    def _rows_checks(self) -> list[RowsCheck]:
         positions = dict(self._connection.execute(self._queries["select_positions"]).fetchall())
-        for projection, position in positions.items():
-            if not 0 <= position <= last_position:
-                reason = f"says that it has taken event {position}, but the last one is {last_position}"
-                self._findings.add(last_position + 1, f"the position of {projection}", reason)
         charges = ChargesCheck(self._rows("charges"), self._findings)
         return [
             BalanceCheck(self._rows("balance")),
@@ -73,18 +97,18 @@ class StreamsCheck:
             charges,
             UsageCheck(self._rows("usage"), charges, positions.get("usage", 0)),
             DisputesCheck(self._rows("disputes"), positions.get("disputes", 0)),
-            SnapshotsCheck(self._rows("snapshots", {"topic": SNAPSHOT_TOPIC})),
+            SnapshotsCheck(self._rows("snapshots")),
         ]
 
-    def _rows(self, table: str, arguments: Mapping[str, Any] | None = None) -> Rows:
+    def _rows(self, table: str) -> Rows:
+        arguments = {**self._range, "topic": SNAPSHOT_TOPIC}
         rows: Iterator[Any] = scan(self._connection, self._queries[f"scan_{table}"], table, arguments)
         return Rows(table, rows, self._findings)
 
-    def _take(self, stream: Stream, row: Sequence[Any], checks: Sequence[RowsCheck]) -> None:
+    def _take(self, stream: Stream, row: Sequence[Any]) -> None:
         """The next event of a stream: its place and chain, then what it says."""
         position, _, version, recorded_at, _, topic, state = row
-        name = event_name(position, topic, stream.id, version)
-        self._check_place(stream, row, name)
+        self._check_place(stream, row)
         stream.version, stream.position, stream.recorded_at = version, position, recorded_at
         stream.hash = try_hash(row) or NO_HASH
         if stream.is_broken:
@@ -93,31 +117,30 @@ class StreamsCheck:
             event = decode_event(topic, state)
         except UnreadableEvent as error:
             stream.is_broken = True
-            self._findings.add(position, name, f"cannot be read: {error}")
+            self._findings.add(position, event_name(row), f"cannot be read: {error}")
             return
         reason = self._fold(stream, event)
         if reason is not None:
             stream.is_broken = True
-            self._findings.add(position, name, reason)
+            self._findings.add(position, event_name(row), reason)
             return
-        for check in checks:
-            check.take(stream, event, name)
+        for check in self._takers[type(event)]:
+            check.take(stream, event, row)
 
-    def _check_place(self, stream: Stream, row: Sequence[Any], name: str) -> None:
+    def _check_place(self, stream: Stream, row: Sequence[Any]) -> None:
         position, _, version, recorded_at, previous_hash, _, _ = row
         if version != stream.version + 1:
             stream.is_broken = True
-            self._findings.add(position, name, f"comes after version {stream.version} of its stream")
+            self._findings.add(position, event_name(row), f"comes after version {stream.version} of its stream")
         elif previous_hash != stream.hash:
             before = f"the event before it in its stream ({stream.position})" if stream.version else "nothing"
-            self._findings.add(position, name, f"is not chained to {before}: one of the two was changed")
+            reason = f"is not chained to {before}: one of the two was changed"
+            self._findings.add(position, event_name(row), reason)
         if position <= stream.position:
-            self._findings.add(position, name, f"stands before version {stream.version} of its stream")
-        try:
-            instant(recorded_at)
-        except OverflowError:
+            self._findings.add(position, event_name(row), f"stands before version {stream.version} of its stream")
+        if not is_instant(recorded_at):
             stream.is_broken = True
-            self._findings.add(position, name, "was recorded at an instant that no calendar has")
+            self._findings.add(position, event_name(row), "was recorded at an instant that no calendar has")
 
     def _fold(self, stream: Stream, event: Any) -> str | None:
         """Fold the event, and check what it says; why not, where it does not fit."""

@@ -58,7 +58,7 @@ def test_it_does_all_that_a_service_does(
     assert projector.catch_up(service, patience_seconds=60)
     assert Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), clock).seal(service)
     assert missing_revisions(service_url, SCHEMA) == []
-    assert Verification(SCHEMA, Trust()).run(service).findings == ()
+    assert Verification(SCHEMA, Trust()).run(service_url).findings == ()
 
     def make_catch_ups(adapt: Any) -> Any:
         return catch_up_projections(SCHEMA, adapt)

@@ -21,7 +21,7 @@ from services.embedded import EmbeddedPostgres
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.ledger.sealing import KeyFile, Receipts, Sealer
-from services.ledger.verify import Verification, Verified
+from services.ledger.verify import Progress, Verification, Verified
 from services.ledger.verify_order import Trust
 from services.projector import catch_up_projections
 from tests.conftest import SCHEMA, TEMPLATE, SettableClock
@@ -43,12 +43,7 @@ class Kept:
 
     def trust(self) -> Trust:
         key = self.key_file.read()
-
-        def receipt(ledger: bytes) -> tuple[int, str] | None:
-            kept = self.receipts.of(ledger)
-            return (kept.number, kept.hash) if kept else None
-
-        return Trust(key.key_id if key else None, receipt)
+        return Trust(key.key_id if key else None, self.receipts.all())
 
     @contextmanager
     def tampering(self) -> Iterator[Connection[Any]]:
@@ -111,6 +106,14 @@ def test_a_sound_ledger_holds(kept: Kept) -> None:
     assert counted == (verified.events, True, True)
     assert verified.covered == verified.events
     assert {"GenerationCharged", "CycleReset", "PlanUpgraded", "ChargeReversed", "DisputeResolved"} <= topics
+
+
+def test_several_processes_come_to_the_same(kept: Kept) -> None:
+    seen: list[Progress] = []
+    alone = Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=1)
+    together = Verification(SCHEMA, kept.trust(), seen.append).run(kept.database_url, processes=3)
+    assert together == alone
+    assert seen[-1].done == seen[-1].total == 2 * alone.events
 
 
 def test_every_tamper_of_a_campaign_is_found(kept: Kept) -> None:
@@ -297,6 +300,9 @@ def test_the_command_ends_with_0_or_1_and_says_why(kept: Kept) -> None:
         before = connection.execute("SELECT state FROM tallystick.ledger_events WHERE notification_id = 9").fetchone()
         connection.execute("UPDATE tallystick.ledger_events SET state = state || ' ' WHERE notification_id = 9")
     try:
+        beside = Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=2)
+        assert first_of(beside).startswith("event 9 (")
+        assert beside.findings == Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=1).findings
         found = tallystick(kept.database_url, kept.folder, "verify")
         assert found.returncode == 1
         assert "The first that does not hold: event 9 (" in found.stdout
