@@ -6,10 +6,19 @@ import pytest
 
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
-from services.ledger.submission import Answer, Charged, Done, IdempotencyKey, IdempotencyKeyReused, Refused, Repeated
+from services.ledger.submission import (
+    Answer,
+    Charged,
+    Done,
+    Failed,
+    IdempotencyKey,
+    IdempotencyKeyReused,
+    Refused,
+    Repeated,
+)
 from services.subscription.commands import ChargeGeneration, Command, StartSubscription, UpgradePlan
 from tests.integration.ledger.books import Books, tally
-from tests.integration.ledger.lanes import BY, STARTER, charge, start, together, track
+from tests.integration.ledger.lanes import BY, STARTER, Asked, charge, start, together, track
 
 LARGE = UpgradePlan("max-pro-240000-yearly")
 SMALL = "ai-starter-7500-monthly"
@@ -30,7 +39,7 @@ def test_the_same_again_gets_the_first_answer(ledger: Ledger, books: Books, is_i
     id = start(ledger)
     asked = (id, LARGE, key())
 
-    answers = together(ledger, asked, asked) if is_in_one_batch else together(ledger, asked) + together(ledger, asked)
+    answers = together(ledger, asked, asked) if is_in_one_batch else _apart(ledger, asked, asked)
 
     done, repeated = answers
     assert isinstance(done, Done)
@@ -38,23 +47,35 @@ def test_the_same_again_gets_the_first_answer(ledger: Ledger, books: Books, is_i
     assert books.types(id)[2:] == ["PlanUpgraded"]
 
 
+# Whatever the first answer is: done, refused, charged, charged before, in conflict with an earlier charge.
+FIRST_ASKED: list[Command] = [
+    LARGE,
+    UpgradePlan(SMALL),
+    track("track-1"),
+    track("track-0"),
+    ChargeGeneration("track-0", "lyria-3-pro"),
+]
+
+
 @pytest.mark.parametrize("is_in_one_batch", [True, False])
-@pytest.mark.parametrize(
-    "command",
-    [LARGE, UpgradePlan(SMALL), track("track-1"), track("track-0"), ChargeGeneration("track-0", "lyria-3-pro")],
-)
 def test_another_request_under_the_same_key_is_refused(
-    ledger: Ledger, books: Books, command: Command, is_in_one_batch: bool
+    ledger: Ledger, books: Books, is_in_one_batch: bool, subtests: pytest.Subtests
 ) -> None:
-    """Whatever the first answer was: done, refused, charged, charged before, in conflict with an earlier charge."""
-    id = start(ledger)
-    charge(ledger, id, "track-0")
-    first, second = (id, command, key(request=b"one")), (id, LARGE, key(request=b"another"))
+    for number, command in enumerate(FIRST_ASKED):
+        id = start(ledger)
+        charge(ledger, id, "track-0")
+        first = (id, command, key(f"key-{number}", b"one"))
+        second = (id, LARGE, key(f"key-{number}", b"another"))
+        with subtests.test(command=command):
+            answers = together(ledger, first, second) if is_in_one_batch else _apart(ledger, first, second)
 
-    answers = together(ledger, first, second) if is_in_one_batch else together(ledger, first) + together(ledger, second)
-
-    assert answers[1] == Refused(IdempotencyKeyReused())
+            assert not isinstance(answers[0], Failed)
+            assert answers[1] == Refused(IdempotencyKeyReused())
     books.check()
+
+
+def _apart(ledger: Ledger, *asked: Asked) -> list[Answer]:
+    return [answer for each in asked for answer in together(ledger, each)]
 
 
 def test_a_refusal_is_the_first_answer_too(ledger: Ledger, books: Books) -> None:

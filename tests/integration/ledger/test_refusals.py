@@ -71,10 +71,10 @@ def test_an_earlier_charge_that_is_asked_for_again_is_no_refusal(ledger: Ledger,
     assert books.count("refusals") == 0
 
 
-@pytest.mark.parametrize("statement", ["UPDATE {} SET code = ''", "DELETE FROM {}", "TRUNCATE {}"])
-def test_it_only_grows(ledger: Ledger, database_url: str, statement: str) -> None:
-    id = start(ledger, SMALL)
-    ledger.execute(id, track("track-1"), BY)
+def test_it_only_grows(ledger: Ledger, database_url: str, subtests: pytest.Subtests) -> None:
+    ledger.execute(start(ledger, SMALL), track("track-1"), BY)
 
-    with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.IntegrityConstraintViolation):
-        connection.execute(statement.format("tallystick.refusals").encode())
+    for change in ("UPDATE {} SET code = ''", "DELETE FROM {}", "TRUNCATE {}"):
+        refused = pytest.raises(psycopg.errors.IntegrityConstraintViolation)
+        with subtests.test(change), psycopg.connect(database_url) as connection, refused:
+            connection.execute(change.format("tallystick.refusals").encode())
