@@ -153,8 +153,8 @@ def key_file_of(settings: Settings) -> KeyFile:
 
 
 def receipts_of(settings: Settings) -> Receipts:
-    """Where the receipts of checkpoints are."""
-    return Receipts(settings.data_dir / "checkpoints")
+    """Where the receipts of checkpoints are: by schema, since a copy of a ledger in another one has fewer."""
+    return Receipts(settings.data_dir / "checkpoints" / settings.db_schema)
 
 
 def sealer_of(settings: Settings) -> Sealer:

@@ -39,7 +39,7 @@ class Kept:
         self.database_url = database_url
         self.folder = folder
         self.key_file = KeyFile(folder / "signing.key")
-        self.receipts = Receipts(folder / "checkpoints")
+        self.receipts = Receipts(folder / "checkpoints" / SCHEMA)
 
     def trust(self) -> Trust:
         key = self.key_file.read()
