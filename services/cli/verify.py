@@ -36,7 +36,8 @@ def _say(verified: Verified, seconds: float, *, has_key: bool) -> None:
         f"Checked {verified.events:,} events of {verified.streams:,} streams in {seconds:.1f} s ({rate:,.0f} events/s)."
     )
     newer = verified.events - verified.covered
-    covered = f"{verified.checkpoints:,} checkpoints cover {verified.covered:,} events"
+    many = "checkpoint covers" if verified.checkpoints == 1 else "checkpoints cover"
+    covered = f"{verified.checkpoints:,} {many} {verified.covered:,} events"
     out.print(f"{covered}; {newer:,} newer ones are held by chains and read models only.")
     if verified.checkpoints and not has_key:
         err.print(

@@ -1,5 +1,6 @@
 """Requests generated from the OpenAPI document, well formed and not: never a defect, never an undocumented answer."""
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -10,8 +11,8 @@ from schemathesis import GenerationMode, checks
 
 from tests.acceptance.server import Customer, Server
 
-EXAMPLES_PER_OPERATION = 8
-SEED = 20_260_115
+EXAMPLES_PER_OPERATION = int(os.environ.get("TALLYSTICK_GENERATED_REQUESTS", "8"))
+SEED = int(os.environ.get("TALLYSTICK_SEED", "20260115"))
 
 # A plan or a model can have the form that the document asks for and still not be in the catalogue; that is left out for
 # all. What is left out for one operation besides: a batch is answered with 200, and tells in it which entry is wrong.
@@ -24,6 +25,8 @@ def test_generated_requests_meet_only_documented_answers(server: Server) -> None
         customer.charge("lyria-3")
         schema = schemathesis.openapi.from_dict(http.get("/openapi.json").json())
         schema.config.update(base_url=server.url)
+        wrong = schema.config.checks.negative_data_rejection
+        wrong.expected_statuses = [*wrong.expected_statuses, "413"]  # a list beyond its limit can exceed the body's
         known = {"subscription_id": customer.subscription_id}
 
         failures = []

@@ -293,7 +293,7 @@ def test_the_command_ends_with_0_or_1_and_says_why(kept: Kept) -> None:
     sound = tallystick(kept.database_url, kept.folder, "verify")
     assert sound.returncode == 0, sound.stdout + sound.stderr
     assert "Everything holds." in sound.stdout
-    assert "3 checkpoints cover" in sound.stdout
+    assert "3 checkpoints cover " in sound.stdout
 
     with connect(kept.database_url) as connection:
         connection.execute("SET session_replication_role = replica")
