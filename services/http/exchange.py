@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
@@ -29,19 +30,39 @@ def new_request_id() -> str:
 
 
 class Exchange:
-    """A request and the id of it: the client's `Request-Id`, if it has the form of one, or a new one."""
+    """A request and the id of it: the client's `Request-Id`, if it has the form of one, or a new one.
 
-    __slots__ = ("_content_length", "_idempotency_key", "_receive", "authorization", "path", "query", "request_id")
+    Its body is `whole_body`, or what is yet to be received.
+    """
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.path: str = scope["path"]
-        self.query: bytes = scope["query_string"]
+    __slots__ = (
+        "_content_length",
+        "_idempotency_key",
+        "_receive",
+        "_whole_body",
+        "authorization",
+        "path",
+        "query",
+        "request_id",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        query: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        receive: Receive | None = None,
+        whole_body: bytes = b"",
+    ) -> None:
+        self.path = path
+        self.query = query
         self.authorization = ""
         self._receive = receive
+        self._whole_body = whole_body
         self._content_length = 0
         self._idempotency_key: str | None = None
         request_id = ""
-        for name, value in scope["headers"]:
+        for name, value in headers:
             if name == b"authorization":
                 self.authorization = value.decode("latin-1")
             elif name == b"content-length" and value.isdigit():
@@ -50,7 +71,7 @@ class Exchange:
                 request_id = value.decode("latin-1")
             elif name == b"idempotency-key":
                 self._idempotency_key = value.decode("latin-1")
-        self.request_id = request_id if _REQUEST_ID.fullmatch(request_id) else new_request_id()
+        self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else new_request_id()
 
     @property
     def idempotency_key(self) -> str | None:
@@ -62,21 +83,25 @@ class Exchange:
 
     async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
         """The whole body. Raises Problem once it is known to be too large; ClientDisconnect."""
-        parts = []
-        expected_bytes, read_bytes, is_complete = self._content_length, 0, False
-        while not is_complete:
-            if max(expected_bytes, read_bytes) > limit_bytes:
-                raise Problem(RequestTooLarge(limit_bytes))
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            part: bytes = message.get("body", b"")
-            parts.append(part)
-            read_bytes += len(part)
-            is_complete = not message.get("more_body", False)
+        if max(self._content_length, len(self._whole_body)) > limit_bytes:
+            raise Problem(RequestTooLarge(limit_bytes))
+        return self._whole_body if self._receive is None else await _received(self._receive, limit_bytes)
+
+
+async def _received(receive: Receive, limit_bytes: int) -> bytes:
+    parts = []
+    read_bytes, is_complete = 0, False
+    while not is_complete:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part: bytes = message.get("body", b"")
+        parts.append(part)
+        read_bytes += len(part)
         if read_bytes > limit_bytes:
             raise Problem(RequestTooLarge(limit_bytes))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        is_complete = not message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def remember(scope: Scope, exchange: Exchange) -> None:

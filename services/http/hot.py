@@ -4,10 +4,9 @@ They are ordinary routes as well (`routes/charges.py`, `routes/balances.py`), wh
 steps; what is here only takes the short way to them.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-
-from starlette.types import Scope
 
 from services.http.decoding import JsonBody, refuse_query
 from services.http.exchange import Exchange
@@ -16,13 +15,14 @@ from services.http.reply import Reply, encode
 from services.http.requests import ChargeRequest
 from services.http.service import Service
 
-_PREFIX = "/v1/subscriptions/"
+_PATH = re.compile(r"/v1/subscriptions/([0-9a-fA-F-]+)/(charges|balance)")
 _CHARGE_BODY = JsonBody(ChargeRequest)
 
 
 class HotRoute(NamedTuple):
     """A route template and what answers it, given the exchange and the subscription id as it was written."""
 
+    method: str
     template: str
     answer: Callable[[Exchange, str], Awaitable[Reply]]
 
@@ -33,17 +33,19 @@ class HotPaths:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._routes = {
-            ("POST", "charges"): HotRoute("/v1/subscriptions/{subscription_id}/charges", self._charge),
-            ("GET", "balance"): HotRoute("/v1/subscriptions/{subscription_id}/balance", self._balance),
+            ("POST", "charges"): HotRoute("POST", "/v1/subscriptions/{subscription_id}/charges", self._charge),
+            ("GET", "balance"): HotRoute("GET", "/v1/subscriptions/{subscription_id}/balance", self._balance),
         }
 
-    def find(self, scope: Scope) -> tuple[HotRoute, str] | None:
-        """The hot route of a request, and the subscription id in its path; None for any other request."""
-        path: str = scope["path"]
-        if not path.startswith(_PREFIX):
+    def find(self, method: str, path: str) -> tuple[HotRoute, str] | None:
+        """The hot route of a request, and the subscription id in its path; None for any other request.
+
+        A path that is found is the same in a URL and decoded, and has no query.
+        """
+        if (parts := _PATH.fullmatch(path)) is None:
             return None
-        subscription_id, _, resource = path[len(_PREFIX) :].partition("/")
-        route = self._routes.get((scope["method"], resource))
+        subscription_id, resource = parts.groups()
+        route = self._routes.get((method, resource))
         return None if route is None else (route, subscription_id)
 
     async def _charge(self, exchange: Exchange, subscription_id: str) -> Reply:

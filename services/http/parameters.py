@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import Depends, Path
+from msgspec import convert
 from starlette.requests import Request
 
 from services.dispute.refusals import UnknownDispute
@@ -25,7 +26,7 @@ def subscription_id_of(written: str) -> UUID:
     """The id in a path. Raises Problem: what is no UUID is the id of no subscription."""
     if not _UUID.fullmatch(written):
         raise Problem(UnknownSubscription())
-    return UUID(written)
+    return convert(written, UUID)  # much faster than UUID()
 
 
 async def _subscription_id(subscription_id: Annotated[str, Path()]) -> UUID:

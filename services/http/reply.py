@@ -21,6 +21,17 @@ class Reply(Struct, frozen=True):
     headers: Mapping[str, str] = _NO_HEADERS
     media_type: str = "application/json"
 
+    def all_headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        """Every header of the response, in ASGI's form."""
+        headers = [
+            (b"content-type", self.media_type.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"request-id", request_id.encode()),
+        ]
+        if self.headers:
+            headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        return headers
+
     def response(self) -> Response:
         """The same for a FastAPI route."""
         return Response(self.body, self.status, dict(self.headers), self.media_type)

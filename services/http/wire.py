@@ -3,8 +3,13 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from services.http.edge import Edge
+from services.http.exchange import Exchange
+from services.http.hot import HotRoute
+
+_NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
 
 
@@ -30,6 +35,13 @@ class JoinedWrites(asyncio.Transport):
         self._gathered_bytes += len(data)
         if self._gathered_bytes >= _FLUSH_BYTES:
             self._flush()
+
+    def write_whole(self, data: bytes) -> None:
+        """Write what nothing follows."""
+        if self._gathered:
+            self.write(data)
+        else:
+            self._transport.write(data)
 
     def _flush(self) -> None:
         if self._gathered:
@@ -59,8 +71,99 @@ class JoinedWrites(asyncio.Transport):
         self._transport.set_protocol(protocol)
 
 
+class _ShortCycle(RequestResponseCycle):
+    """What uvicorn asks of a request that is under way; nothing else of its own cycle is there."""
+
+    def __init__(self) -> None:
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = True
+        self.message_event = _NOBODY
+
+
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 over such a transport."""
+    """uvicorn's HTTP/1.1 over such a transport, with a short way for plain requests to the hot paths.
+
+    Plain is a request that arrived whole, in one piece, on a connection where nothing else is under way, in HTTP/1.1
+    with keep-alive and without `Expect`, an upgrade or a query. It is answered by the same rules, without an ASGI
+    scope and messages. Every other request is left to uvicorn.
+    """
+
+    transport: JoinedWrites
+    _hot: tuple[HotRoute, str] | None = None
+    """The plain request that is being parsed; None otherwise."""
+    _body = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own type
         super().connection_made(JoinedWrites(transport, self.loop))
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._hot is not None:
+            self._leave_to_uvicorn()
+
+    def on_headers_complete(self) -> None:
+        self._hot = self._plain_request()
+        if self._hot is None:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._hot is None:
+            super().on_body(body)
+        else:
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        if self._hot is None:
+            super().on_message_complete()
+            return
+        hot, body, self._hot, self._body = self._hot, self._body, None, b""
+        self.cycle = cycle = _ShortCycle()
+        exchange = Exchange(self.url.decode(), b"", self.headers, whole_body=body)
+        task = self.loop.create_task(self._answer(cycle, hot, exchange))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _plain_request(self) -> tuple[HotRoute, str] | None:
+        parser, app = self.parser, self.app
+        is_plain = (
+            isinstance(app, Edge)
+            and getattr(self.cycle, "response_complete", True)  # there is none before the first request
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.access_log
+            and self.limit_concurrency is None
+        )
+        return app.find_hot(parser.get_method().decode(), self.url.decode("latin-1")) if is_plain else None
+
+    def _leave_to_uvicorn(self) -> None:
+        body, self._hot, self._body = self._body, None, b""
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
+
+    async def _answer(self, cycle: _ShortCycle, hot: tuple[HotRoute, str], exchange: Exchange) -> None:
+        try:
+            reply = await self.app.answer_hot(*hot, exchange)
+            if self.flow.write_paused:
+                await self.flow.drain()
+        except BaseException:  # cancelled, when a stop takes too long: whether it happened is not known
+            self.transport.close()
+            raise
+        if cycle.disconnected:
+            return
+        content = [STATUS_LINE[reply.status]]
+        for name, value in self.server_state.default_headers:
+            content += (name, b": ", value, b"\r\n")
+        content += (
+            b"".join([b"%b: %b\r\n" % header for header in reply.all_headers(exchange.request_id)]),
+            b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n",
+            reply.body,
+        )
+        self.transport.write_whole(b"".join(content))
+        cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()

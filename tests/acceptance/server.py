@@ -19,6 +19,7 @@ from services.catalogue import Catalogue
 from services.database import connect, reading_pool
 from services.http.app import create_app
 from services.http.backend import Backend
+from services.http.wire import Protocol
 from services.keys import SCOPES, KeyRing
 from services.ledger.ledger import Ledger
 from services.ledger.sealing import KeyFile, Receipts, Sealer
@@ -78,7 +79,16 @@ def running_server(
 @contextmanager
 def _listening(backend: Backend) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(backend), log_config=None, access_log=False, ws="none", lifespan="off")
+    config = uvicorn.Config(
+        create_app(backend),
+        http=Protocol,
+        ws="none",
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
