@@ -3,14 +3,23 @@
 All are put to the writer lane at once, so they share its transactions; one that is refused does not touch the others.
 """
 
+import asyncio
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from starlette.concurrency import run_in_threadpool
 
 from projections.charges.view import Charge
+from services.http.calls import Call
+from services.http.decoding import JsonBody
+from services.http.exchange import BATCH_BODY_LIMIT_BYTES
+from services.http.once import answered_once
 from services.http.problems import InvalidRequest, Problem, invalid, problem_body, problem_of, problem_of_failure
+from services.http.reply import Reply, encode
 from services.http.requests import ChargeRequest
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.ledger import Ledger
@@ -37,6 +46,9 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
         return [_command(place, charge) for place, charge in enumerate(self.charges)]
 
 
+BATCH_BODY = JsonBody(BatchRequest, limit_bytes=BATCH_BODY_LIMIT_BYTES)
+
+
 class ChargeResult(Struct, frozen=True, omit_defaults=True):
     """What became of one charge: the status that it would have been answered with alone, and its charge or problem."""
 
@@ -53,43 +65,53 @@ class BatchResults(Struct, frozen=True):
     results: list[ChargeResult]
 
 
-def charge_all(ledger: Ledger, wanted: BatchRequest, metadata: Metadata) -> BatchResults:
-    """Put every charge and wait for what became of each; for threads. Raises Problem before anything is charged."""
-    outcomes: dict[int, Answer | Problem] = {}
-    gathered = _Gathered(outcomes)
-    for place, (charge, command) in enumerate(zip(wanted.charges, wanted.commands(), strict=True)):
-        submission = Submission(charge.subscription_id, command, metadata, gathered.deliver)
-        try:
-            gathered.put(ledger, place, submission)
-        except (LaneFull, LaneClosed) as error:
-            outcomes[place] = problem_of(error, metadata.request_id)
-    gathered.wait()
-    return BatchResults([_result(outcomes[place], metadata.request_id) for place in range(len(wanted.charges))])
+async def answer_batch(call: Call, wanted: BatchRequest) -> Reply:
+    """Put every charge and await what became of each. Raises Problem before anything is charged; psycopg.Error."""
+    ledger, metadata = call.service.backend.ledger, Metadata(call.key.key_id, call.exchange.request_id)
+    if call.exchange.idempotency_key is not None:
+        reply = partial(_answer_in_thread, ledger, wanted, metadata)
+        return await run_in_threadpool(answered_once, call, wanted, reply)
+    loop, is_complete = asyncio.get_running_loop(), asyncio.Event()
+    charges = _Charges(ledger, wanted, metadata, lambda: loop.call_soon_threadsafe(is_complete.set))
+    await is_complete.wait()
+    return charges.reply()
 
 
-class _Gathered:
-    """Answers of the lane to several submissions, awaited together."""
+def _answer_in_thread(ledger: Ledger, wanted: BatchRequest, metadata: Metadata) -> Reply:
+    is_complete = threading.Event()
+    charges = _Charges(ledger, wanted, metadata, is_complete.set)
+    is_complete.wait()
+    return charges.reply()
 
-    def __init__(self, outcomes: dict[int, Answer | Problem]) -> None:
-        self._outcomes = outcomes
-        self._places: dict[Submission, int] = {}
-        self._answered = threading.Semaphore(0)
 
-    def put(self, ledger: Ledger, place: int, submission: Submission) -> None:
-        self._places[submission] = place
-        try:
-            ledger.lane.submit(submission)
-        except (LaneFull, LaneClosed):
-            del self._places[submission]
-            raise
+class _Charges:
+    """Charges that were put to the lane together, and what becomes of each."""
 
-    def deliver(self, submission: Submission, answer: Answer) -> None:
-        self._outcomes[self._places[submission]] = answer
-        self._answered.release()
+    def __init__(
+        self, ledger: Ledger, wanted: BatchRequest, metadata: Metadata, when_complete: Callable[[], object]
+    ) -> None:
+        self._request_id = metadata.request_id
+        self._outcomes: dict[int, Answer | Problem] = {}
+        self._when_complete = when_complete
+        commands = wanted.commands()
+        self._count = len(commands)
+        for place, (charge, command) in enumerate(zip(wanted.charges, commands, strict=True)):
+            submission = Submission(charge.subscription_id, command, metadata, partial(self._put, place))
+            try:
+                ledger.lane.submit(submission)
+            except (LaneFull, LaneClosed) as error:
+                self._put(place, submission, problem_of(error, self._request_id))
 
-    def wait(self) -> None:
-        for _ in range(len(self._places)):
-            self._answered.acquire()
+    def _put(self, place: int, _submission: Submission, outcome: Answer | Problem) -> None:
+        """Note one outcome; lanes call this from threads of their own, and whoever puts the last one sees all."""
+        self._outcomes[place] = outcome
+        if len(self._outcomes) == self._count:
+            self._when_complete()
+
+    def reply(self) -> Reply:
+        """All results in the order of the request, once complete."""
+        results = [_result(self._outcomes[place], self._request_id) for place in range(self._count)]
+        return Reply(200, encode(BatchResults(results)))
 
 
 def _command(place: int, charge: BatchedCharge) -> ChargeGeneration:

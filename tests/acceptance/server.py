@@ -72,13 +72,14 @@ def running_server(
             test_clocks_enabled=test_clocks,
             sealer=Sealer(schema, KeyFile(Path(folder, "signing.key")), Receipts(Path(folder)), clock),
         )
-        with _listening(backend) as url:
+        with listening(backend) as (url, _):
             yield Server(url, backend, keys.create("every scope", SCOPES)[1])
 
 
 @contextmanager
-def _listening(backend: Backend) -> Iterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
+def listening(backend: Backend) -> Iterator[tuple[str, uvicorn.Server]]:
+    """Serve a backend in a thread, as the product does; the URL, and the server for those who stop it themselves."""
+    opened = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         create_app(backend),
         http=Protocol,
@@ -90,14 +91,14 @@ def _listening(backend: Backend) -> Iterator[str]:
         lifespan="off",
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listening],))
+    thread = threading.Thread(target=server.run, args=([opened],))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"http://127.0.0.1:{opened.getsockname()[1]}", server
     finally:
         server.should_exit = True
         thread.join()
-        listening.close()
+        opened.close()
 
 
 def pages(http: httpx.Client, path: str, **query: Any) -> Iterator[list[Any]]:
