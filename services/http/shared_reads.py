@@ -5,6 +5,7 @@ A read joins only a query that starts after it arrived, so it sees every charge 
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from uuid import UUID
 
 from projections.balance.view import Balance
@@ -18,16 +19,16 @@ class SharedBalanceReads:
 
     def __init__(self, read: Callable[[Sequence[UUID]], Mapping[UUID, Balance | Problem]]) -> None:
         self._read = read
-        self._waiting: dict[UUID, asyncio.Future[Balance | Problem]] = {}
+        self._waiting: dict[UUID, list[asyncio.Future[Balance | Problem]]] = {}
         self._querying: asyncio.Task[None] | None = None
 
     async def balance(self, subscription_id: UUID) -> Balance:
         """The balance now. Raises Problem for an unknown subscription, and psycopg.Error."""
-        if (answer := self._waiting.get(subscription_id)) is None:
-            answer = self._waiting[subscription_id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Balance | Problem] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(subscription_id, []).append(answer)
         if self._querying is None:
             self._querying = asyncio.create_task(self._query())
-        found = await asyncio.shield(answer)  # others may wait for the same
+        found = await answer
         if isinstance(found, Problem):
             raise found
         return found
@@ -40,9 +41,12 @@ class SharedBalanceReads:
             try:
                 found = await asyncio.to_thread(self._read, list(asked))
             except Exception as error:  # noqa: BLE001 - raised in each that asked
-                for answer in asked.values():
-                    answer.set_exception(error)
+                for answer in chain(*asked.values()):
+                    if not answer.done():  # whoever awaits it may be gone
+                        answer.set_exception(error)
             else:
-                for id, answer in asked.items():
-                    answer.set_result(found[id])
+                for id, answers in asked.items():
+                    for answer in answers:
+                        if not answer.done():
+                            answer.set_result(found[id])
         self._querying = None
