@@ -1,12 +1,16 @@
 """`Idempotency-Key`: the same key and body again gets the first answer, and does nothing again."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from services.catalogue import Catalogue
 from tests.acceptance.server import Customer, Server
+from tests.acceptance.time_travel import server_with_clocks
+from tests.conftest import SettableClock
 
 START = {"account_id": "account-1", "plan_id": "ai-suite-40000-monthly"}
 KEY = {"Idempotency-Key": "order-1"}
@@ -97,3 +101,88 @@ def test_each_api_key_has_idempotency_keys_of_its_own(server: Server, customer: 
 
     assert (first.status_code, second.status_code) == (200, 200)
     assert second.json()["status"] == "active"
+
+
+Body = dict[str, Any]
+TRACK = {"generation_id": "track", "model": "lyria-3"}
+EVERY_POST: dict[str, Callable[[Customer], tuple[Body, Body]]] = {
+    "/v1/subscriptions": lambda _: (START, {**START, "account_id": "account-2"}),
+    "/v1/subscriptions/{subscription_id}/charges": lambda _: (TRACK, {**TRACK, "generation_id": "other"}),
+    "/v1/subscriptions/{subscription_id}/upgrade": lambda _: (
+        {"plan_id": "max-pro-240000-monthly"},
+        {"plan_id": "max-pro-240000-yearly"},
+    ),
+    "/v1/subscriptions/{subscription_id}/downgrade": lambda _: (
+        {"plan_id": "ai-starter-16500-monthly"},
+        {"plan_id": "ai-starter-7500-monthly"},
+    ),
+    "/v1/subscriptions/{subscription_id}/cancel": lambda _: ({"when": "term_end"}, {"when": "now"}),
+    "/v1/subscriptions/{subscription_id}/resume": lambda _: ({}, {}),
+    "/v1/subscriptions/{subscription_id}/what-if": lambda _: ({}, {"without_generations": ["first"]}),
+    "/v1/charges/batch": lambda customer: (
+        {"charges": [{"subscription_id": customer.subscription_id, **TRACK}]},
+        {"charges": [{"subscription_id": customer.subscription_id, **TRACK, "model": "lyria-3-pro"}]},
+    ),
+    "/v1/quotes": lambda customer: (
+        {"model": "lyria-3", "subscription_id": customer.subscription_id},
+        {"model": "lyria-3-pro", "subscription_id": customer.subscription_id},
+    ),
+    "/v1/disputes": lambda customer: (
+        {"subscription_id": customer.subscription_id, "generation_id": "first", "reason": "other", "note": "?"},
+        {"subscription_id": customer.subscription_id, "generation_id": "first", "reason": "duplicate", "note": "?"},
+    ),
+    "/v1/disputes/{dispute_id}/resolve": lambda _: (
+        {"outcome": "rejected", "note": "No."},
+        {"outcome": "upheld", "note": "Yes.", "credit_to": "current_cycle"},
+    ),
+    "/v1/test-clocks": lambda _: ({"now": "2026-01-01T00:00:00Z"}, {"now": "2026-01-02T00:00:00Z"}),
+    "/v1/test-clocks/{test_clock_id}/advance": lambda _: (
+        {"to": "2026-03-01T00:00:00Z"},
+        {"to": "2026-04-01T00:00:00Z"},
+    ),
+}
+
+
+def test_every_post_there_is_takes_a_key(
+    database_url: str, catalogue: Catalogue, clock: SettableClock, subtests: pytest.Subtests
+) -> None:
+    """Documented for each; the same again gets the first answer whatever happened since, another body none."""
+    with server_with_clocks(database_url, catalogue, clock) as (_, http):
+        paths: dict[str, Any] = http.get("/openapi.json").json()["paths"]
+        posts = {path: methods["post"] for path, methods in paths.items() if "post" in methods}
+        assert set(posts) == set(EVERY_POST)
+        for number, (path, operation) in enumerate(posts.items()):
+            with subtests.test(path=path):
+                assert "Idempotency-Key" in [each["name"] for each in operation["parameters"]]
+                customer = Customer.with_plan(http, "ai-suite-40000-monthly")
+                assert customer.try_charge("lyria-3", "first").status_code == 201
+                url, (body, other) = _fill(path, customer), EVERY_POST[path](customer)
+                key = {"Idempotency-Key": f"key-{number}"}
+
+                first = http.post(url, json=body, headers=key)
+                customer.charge("lyria-3")
+                again = http.post(url, json=body, headers=key)
+
+                assert first.is_success, first.text
+                assert again.content == first.content
+                assert again.headers["Idempotent-Replayed"] == "true"
+                assert again.status_code == (200 if url.endswith("/charges") else first.status_code)
+                if other != body:
+                    reused = http.post(url, json=other, headers=key)
+                    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+                malformed = http.post(url, json=body, headers={"Idempotency-Key": "two words"})
+                assert (malformed.status_code, malformed.json()["code"]) == (422, "invalid_request")
+
+
+def _fill(path: str, customer: Customer) -> str:
+    """The path of something that is there, and to which it can be done."""
+    ids = {"subscription_id": customer.subscription_id}
+    if path.endswith("/resume"):
+        customer.post("cancel", when="term_end")
+    if "{dispute_id}" in path:
+        body = {**ids, "generation_id": "first", "reason": "other", "note": "?"}
+        ids["dispute_id"] = customer.http.post("/v1/disputes", json=body).json()["dispute_id"]
+    if "{test_clock_id}" in path:
+        made = customer.http.post("/v1/test-clocks", json={"now": "2026-01-01T00:00:00Z"})
+        ids["test_clock_id"] = made.json()["test_clock_id"]
+    return path.format(**ids)

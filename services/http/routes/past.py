@@ -13,10 +13,11 @@ from services.http.audit_requests import WhatIfRequest
 from services.http.calls import Auditor, Call
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import Shown, documented
+from services.http.once import answered_once
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
 from services.http.problems import NotStartedThen, Problem, invalid
-from services.http.reply import json_response
+from services.http.reply import Reply, encode, json_response
 from services.http.requests import Instant
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion
 from services.ledger.what_if import WhatIfAnswer
@@ -92,7 +93,10 @@ def ask_what_if(
     balance alone is none. `reprice` gives credits per unit. An inserted charge is priced by the rate card then in
     force, and comes after what was recorded at its instant.
     """
-    _ = call.exchange.idempotency_key  # nothing is recorded, so a key has nothing to guard; its form still counts
+    return answered_once(call, wanted, lambda: Reply(200, encode(_replayed(call, subscription_id, wanted)))).response()
+
+
+def _replayed(call: Call, subscription_id: UUID, wanted: WhatIfRequest) -> WhatIfAnswer:
     with call.service.backend.reads.connection() as connection:
         until = wanted.until or call.service.as_of.now(connection, subscription_id)
         if until is None:
@@ -108,4 +112,4 @@ def ask_what_if(
             raise invalid("until", str(wrong)) from None
     if answer is None:
         raise Problem(UnknownSubscription())
-    return json_response(answer)
+    return answer

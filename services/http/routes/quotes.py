@@ -9,8 +9,9 @@ from services.http import examples
 from services.http.calls import Reader
 from services.http.decoding import JsonBody
 from services.http.documentation import Shown, documented
+from services.http.once import answered_once
 from services.http.previews import Quote, price_for, price_of
-from services.http.reply import json_response
+from services.http.reply import Reply, encode
 from services.http.requests import QuoteRequest
 from services.subscription.refusals import InvalidSettingsRefused, UnknownModelRefused, UnknownSubscription
 
@@ -30,9 +31,12 @@ def quote(call: Reader, wanted: Annotated[QuoteRequest, Depends(JsonBody(QuoteRe
 
     With `subscription_id` it also says whether that subscription could pay for it now, by balance, plan and status.
     """
-    backend, settings = call.service.backend, wanted.settings.settings()
-    _ = call.exchange.idempotency_key  # nothing is recorded, so a key has nothing to guard; its form still counts
-    if wanted.subscription_id is None:
-        return json_response(price_of(wanted.model, settings, backend.clock(), backend.catalogue))
-    current = call.service.reads.subscription(wanted.subscription_id)
-    return json_response(price_for(current, wanted.model, settings, backend.catalogue))
+
+    def answer() -> Reply:
+        backend, settings = call.service.backend, wanted.settings.settings()
+        if wanted.subscription_id is None:
+            return Reply(200, encode(price_of(wanted.model, settings, backend.clock(), backend.catalogue)))
+        current = call.service.reads.subscription(wanted.subscription_id)
+        return Reply(200, encode(price_for(current, wanted.model, settings, backend.catalogue)))
+
+    return answered_once(call, wanted, answer).response()
