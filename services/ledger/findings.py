@@ -10,10 +10,12 @@ from msgspec import Struct
 KEPT = 100
 END_OF_LEDGER = 2**63 - 1
 """The place of what belongs to no event."""
+BEHIND_EVENTS = 2**62
+"""Added to the place of rows that are made of events: an event that does not hold is named before all that follows."""
 
 
 class Finding(Struct, frozen=True, order=True):
-    """Something that does not hold. `position` is where in the ledger; the lowest comes first."""
+    """Something that does not hold. `position` is its place, an event's that in the ledger; the lowest comes first."""
 
     position: int
     subject: str

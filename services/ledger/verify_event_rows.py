@@ -8,7 +8,7 @@ from projections.charges import project as charges
 from projections.disputes import project as disputes
 from projections.usage import project as usage
 from services.dispute.events import DisputeOpened, DisputeResolved
-from services.ledger.findings import Findings, event_name
+from services.ledger.findings import BEHIND_EVENTS, Findings, event_name
 from services.ledger.stored_columns import instant, sent_date, sent_instant
 from services.ledger.verify_rows import Rows, Stream
 from services.subscription.events import ChargeReversed, GenerationCharged
@@ -81,7 +81,9 @@ class ChargesCheck:
 
     def _say_wrong_mark(self, stream: Stream, charge: GenerationCharged, version: int) -> None:
         subject = f"charges row of {UUID(bytes=stream.id)} ({charge.generation_id})"
-        self._findings.add(stream.position, subject, f"says that version {version} gave it back, which is not so")
+        self._findings.add(
+            BEHIND_EVENTS + stream.position, subject, f"says that version {version} gave it back, which is not so"
+        )
 
 
 class UsageCheck:

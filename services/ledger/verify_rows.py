@@ -13,7 +13,7 @@ from msgspec import Struct
 from projections.balance import project as balance
 from projections.fold import SUBSCRIPTION_EVENTS
 from projections.renewal import project as renewal
-from services.ledger.findings import END_OF_LEDGER, Findings
+from services.ledger.findings import BEHIND_EVENTS, END_OF_LEDGER, Findings
 from services.ledger.mapper import encode_head
 from services.ledger.records import StreamHead
 from services.ledger.stored_columns import instant, sent_instant
@@ -95,12 +95,13 @@ class Rows:
     ) -> None:
         """Say where a row differs from what it should be; both without the stream's id."""
         subject = f"{self.table} row of {UUID(bytes=stream.id)}, at its event {stream.position}"
+        place = BEHIND_EVENTS + stream.position
         if row is None:
-            self._findings.add(stream.position, subject, "not there")
+            self._findings.add(place, subject, "not there")
             return
         for column, value, right in zip(columns, row, expected, strict=True):
             if value != right:
-                self._findings.add(stream.position, subject, f"{column} is {_shown(value)}, not {_shown(right)}")
+                self._findings.add(place, subject, f"{column} is {_shown(value)}, not {_shown(right)}")
 
 
 class BalanceCheck:

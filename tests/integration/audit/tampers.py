@@ -84,6 +84,7 @@ _APPEND_COPY = """
            (SELECT max(originator_version) + 1 FROM tallystick.ledger_events WHERE originator_id = e.originator_id),
            recorded_at, originator_id, topic, previous_hash, state
     FROM tallystick.ledger_events AS e WHERE ctid = %s
+    RETURNING notification_id
 """
 
 
@@ -93,6 +94,8 @@ class Tampers:
     def __init__(self, connection: Connection[Any], seed: int) -> None:
         self._connection = connection
         self._random = random.Random(seed)
+        self.positions: frozenset[int] = frozenset()
+        """Of the events that were touched, where they were and are; empty where it was something else."""
 
     def draw(self) -> str:
         """Change something; what, in words. What the database itself refuses is drawn again."""
@@ -102,6 +105,7 @@ class Tampers:
                 *(self._delete, self._insert, self._reorder, self._truncate),
             )
             (tamper,) = self._random.choices(tampers, (40, 20, 10, 10, 5, 10, 5))
+            self.positions = frozenset()
             try:
                 with self._connection.transaction():
                     return tamper()
@@ -120,8 +124,11 @@ class Tampers:
     def _change(self, column: Column) -> str:
         """One byte, one character or one step of a number or an instant."""
         row, value = self._row(column.table, column.name)
+        self._note(column.table, row)
         changed = self._changed(column.kind, value)
         self._run("UPDATE {table} SET {column} = %s WHERE ctid = %s", column.table, [changed, row], column.name)
+        if column.name == "notification_id":
+            self.positions |= {changed}
         return f"{column.table}.{column.name} of {row}: {value!r} -> {changed!r}"
 
     def _changed(self, kind: str, value: Any) -> Any:
@@ -146,6 +153,7 @@ class Tampers:
     def _delete(self) -> str:
         table = self._random.choice(DELETED_FROM)
         row, _ = self._row(table)
+        self._note(table, row)
         self._run("DELETE FROM {table} WHERE ctid = %s", table, [row])
         return f"{table}: deleted {row}"
 
@@ -167,7 +175,9 @@ class Tampers:
     def _append_copy(self) -> str:
         row, _ = self._row("ledger_events")
         is_head_moved = self._random.random() < 0.5
-        self._connection.execute(_APPEND_COPY, [row])
+        appended = self._connection.execute(_APPEND_COPY, [row]).fetchone()
+        assert appended is not None
+        self.positions = frozenset(appended)
         if is_head_moved:
             self._connection.execute("UPDATE tallystick.head SET last_id = last_id + 1")
         return f"ledger_events: a copy of {row} appended{', and the head moved' if is_head_moved else ''}"
@@ -177,6 +187,7 @@ class Tampers:
         names = self._random.choice(("notification_id", "originator_version", "state", "topic, state, recorded_at"))
         one, _ = self._row("ledger_events")
         other, _ = self._row("ledger_events")
+        self._note("ledger_events", one, other)
         picked = [each.strip() for each in names.split(",")]
         listed = sql.SQL(", ").join(map(sql.Identifier, picked))
         query = sql.SQL("SELECT {} FROM tallystick.ledger_events WHERE ctid = %s").format(listed)
@@ -212,6 +223,7 @@ class Tampers:
             0,
         )
         kept = last - self._random.randrange(1, 20)
+        self.positions = frozenset({kept + 1})
         mended = self._random.choice(("nothing", "the head", "the head and the balances"))
         self._connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id > %s", [kept])
         if mended != "nothing":
@@ -237,6 +249,13 @@ class Tampers:
             raise LookupError(f"{table} is empty")
         row, value = self._random.choice(rows)
         return row, value
+
+    def _note(self, table: str, *rows: str) -> None:
+        """Remember which events are being touched."""
+        if table == "ledger_events":
+            query = "SELECT notification_id FROM tallystick.ledger_events WHERE ctid = ANY(%s::tid[])"
+            found = self._connection.execute(query, [list(rows)]).fetchall()
+            self.positions = frozenset(position for (position,) in found)
 
     def _run(self, statement: str, table: str, arguments: Sequence[Any], column: str = "ctid") -> None:
         query = sql.SQL(statement).format(table=sql.Identifier("tallystick", table), column=sql.Identifier(column))

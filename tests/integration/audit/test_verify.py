@@ -132,9 +132,13 @@ def run_campaign(kept: Kept, count: int) -> None:
     missed = []
     for number in range(count):
         with kept.tampering() as connection:
-            tamper = Tampers(connection, seed + number).draw()
-            if kept.check(connection).holds:
-                missed.append(f"seed {seed + number}: {tamper}")
+            tampers = Tampers(connection, seed + number)
+            tamper = f"seed {seed + number}: {tampers.draw()}"
+            verified = kept.check(connection)
+            if verified.holds:
+                missed.append(tamper)
+            elif tampers.positions and verified.findings[0].position not in tampers.positions:
+                missed.append(f"{tamper}, which is not named first: {verified.findings[0]}")
     assert not missed, "\n".join(missed)
 
 
