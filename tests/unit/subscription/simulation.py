@@ -127,6 +127,8 @@ class Simulation:
         self.model = ModelSubscription(catalogue)
         self.at = beginning.at
         self.instants = [beginning.at]
+        self.asked: list[tuple[datetime, Command]] = []
+        """Every command, the start included, and when it was put."""
         self._start = StartSubscription("account", beginning.plan_id)
         self._charged: list[ChargeGeneration] = []
         self._refused: ChargeGeneration | None = None
@@ -158,6 +160,7 @@ class Simulation:
         _agree("what is to come", tuple(_upcoming(boundary) for boundary in coming), expected)
 
     def _ask(self, command: Command) -> None:
+        self.asked.append((self.at, command))
         before = self.model.balance(self.at) if self.history.state else None
         expected = self.model.apply(command, self.at)
         answer = self.history.apply(command, self.at)
