@@ -1,0 +1,211 @@
+"""A large ledger, by its commands: rebuilt while customers charge and read over HTTP, and taken elsewhere as it is.
+
+The short form is small. `pytest -m long -s tests/integration/audit/test_large_ledger.py` takes a million events, or
+`TALLYSTICK_EVENTS` of them, from `TALLYSTICK_SEED`, and prints what it measured.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from services.database import connect
+from services.embedded import EmbeddedPostgres
+from services.migrations.migrate import migrate
+from tests.conftest import SCHEMA
+from tests.faults.seeds import seeded
+from tests.integration.audit.http_load import Charging, Reading
+from tests.integration.time.processes import free_port, page, running
+
+EVENTS_A_SUBSCRIPTION = 50
+CHARGING, READING = 4, 3
+KEY = "a-key-with-every-scope-for-the-test-of-large-ledgers"
+COPIED = ("ledger_events", "checkpoints", "refusals", "balance", "renewal", "charges", "head")
+REBUILT = ("balance", "renewal", "charges", "usage", "disputes")
+MEGABYTE = 2**20
+SHORT, LONG = 5_000, pytest.param(int(os.environ.get("TALLYSTICK_EVENTS", "1000000")), marks=pytest.mark.long)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command that ended: what it printed, how long it took and the most memory it held."""
+
+    printed: str
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Large:
+    """A ledger on a server that flushes every commit, as in production."""
+
+    server: EmbeddedPostgres
+    folder: Path
+    events: int
+
+    def tallystick(self, *arguments: str, database_url: str | None = None) -> Run:
+        """Run a command on the ledger, or on another database; it must end well."""
+        environment = {
+            **os.environ,
+            "TALLYSTICK_DATABASE_URL": database_url or self.server.url,
+            "TALLYSTICK_DATA_DIR": str(self.folder),
+            "COLUMNS": "200",
+        }
+        began_at = time.perf_counter()
+        with tempfile.TemporaryFile("w+") as printed:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.cli", *arguments],
+                env=environment,
+                cwd=self.folder,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            printed.seek(0)
+            run = Run(printed.read(), time.perf_counter() - began_at, used.ru_maxrss * 1024)
+        assert process.returncode == 0, run.printed
+        return run
+
+
+@pytest.fixture(scope="module")
+def large(request: pytest.FixtureRequest) -> Iterator[Large]:
+    """A made-up ledger of so many events, all of them covered by checkpoints, its projections caught up."""
+    events: int = request.param
+    seed = seeded("large ledger").getrandbits(32)
+    with (
+        tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder,
+        EmbeddedPostgres(Path(folder) / "postgres", scratch=True) as server,
+    ):
+        migrate(server.url, SCHEMA)
+        large = Large(server, Path(folder), events)
+        size = ("--events", str(events), "--subscriptions", str(events // EVENTS_A_SUBSCRIPTION))
+        made = large.tallystick("demo", *size, "--seed", str(seed))
+        large.tallystick("checkpoint")
+        print(f"\n{made.printed.strip().splitlines()[-1]}")
+        yield large
+
+
+def digests(database_url: str, tables: tuple[str, ...]) -> dict[str, Any]:
+    """How many rows a table has, and a sum over all that they say: the same for the same rows."""
+    query = "SELECT count(*), sum(hashtextextended(t::text, 7)::numeric) FROM {} AS t"
+    with connect(database_url) as connection:
+        return {
+            table: connection.execute(sql.SQL(query).format(sql.Identifier(SCHEMA, table))).fetchone()
+            for table in tables
+        }
+
+
+@pytest.mark.parametrize("large", [SHORT, LONG], indirect=True)
+def test_a_rebuild_under_load_loses_nothing_and_nobody_sees_the_swap(
+    large: Large, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALLYSTICK_BOOTSTRAP_KEY", KEY)
+    port = free_port()
+    with (
+        running(large.server.url, large.folder, "api", port=port),
+        running(large.server.url, large.folder, "projector", "--no-http"),
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=120
+        ) as http,
+    ):
+        assert page(port, "/livez")
+        charging, reading = Charging(http, CHARGING), Reading(http, some_subscriptions(large.server.url), READING)
+        reading.of_charging(charging)
+        with charging.going_on(), reading.going_on():
+            charging.wait_for(50 * CHARGING)
+            reading.wait_for(20 * READING)
+            charging.mark()
+            reading.mark()
+            began_at = time.perf_counter()
+            stages, said = rebuild(large)
+            seconds = time.perf_counter() - began_at
+            during = f"{charging.since_mark(seconds)}; {reading.since_mark(seconds)}"
+            charging.wait_for(50 * CHARGING)
+            reading.wait_for(20 * READING)
+
+    print(f"\n{said}\n{stages}\nmeanwhile: {during}")
+    assert "No row of the tables in use differed" in said
+    assert reading.wrong == []
+    assert charging.wrong == []
+    with connect(large.server.url) as connection:
+        stored = connection.execute("SELECT count(*) FROM tallystick.charges WHERE generation_id LIKE 'load-%'")
+        assert stored.fetchone() == (charging.charged,)
+    with running(large.server.url, large.folder, "projector", "--no-http"):
+        wait_until_caught_up(large.server.url)
+    before = digests(large.server.url, REBUILT)
+    _, said = rebuild(large)
+    assert "No row of the tables in use differed" in said
+    assert digests(large.server.url, REBUILT) == before
+    assert before["charges"][0] > large.events // 2
+
+
+def rebuild(large: Large) -> tuple[str, str]:
+    """Rebuild everything: when each stage began, in seconds, and what was said in the end."""
+    began_at = time.perf_counter()
+    with running(large.server.url, large.folder, "rebuild", "--all") as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        begun = (line.removesuffix(" ...\n") for line in process.stderr if line.endswith(" ...\n"))
+        stages = [f"{time.perf_counter() - began_at:.2f} {stage}" for stage in begun]
+        said = process.stdout.read()
+        assert process.wait() == 0, said
+    return f"{', '.join(stages)}, {time.perf_counter() - began_at:.2f} the end", said
+
+
+def some_subscriptions(database_url: str) -> list[UUID]:
+    """Some at random that were there before, of those with charges."""
+    with connect(database_url) as connection:
+        ids = [id for (id,) in connection.execute("SELECT DISTINCT subscription_id FROM tallystick.charges ORDER BY 1")]
+    return random.Random(1).sample(ids, min(50, len(ids)))
+
+
+def wait_until_caught_up(database_url: str) -> None:
+    """Wait until every projection has taken every event."""
+    query = """
+        SELECT bool_and(position >= (SELECT max(notification_id) FROM tallystick.ledger_events))
+        FROM tallystick.projection_positions
+    """
+    with connect(database_url, autocommit=True) as connection:
+        while connection.execute(query).fetchone() != (True,):
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("large", [LONG], indirect=True)
+def test_an_export_is_the_same_ledger_elsewhere(large: Large) -> None:
+    with psycopg.connect(large.server.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE elsewhere")
+    elsewhere = large.server.url.replace("@/tallystick?", "@/elsewhere?")
+    file = large.folder / "ledger.ndjson"
+    try:
+        migrate(elsewhere, SCHEMA)
+        exported = large.tallystick("export", str(file))
+        imported = large.tallystick("import", str(file), database_url=elsewhere)
+        verified = [large.tallystick("verify", database_url=url) for url in (large.server.url, elsewhere)]
+        here, there = (digests(url, COPIED) for url in (large.server.url, elsewhere))
+    finally:
+        with psycopg.connect(large.server.url, autocommit=True) as connection:
+            connection.execute("DROP DATABASE elsewhere WITH (FORCE)")
+
+    events = here["ledger_events"][0]
+    print(f"\n{events:,} events, {file.stat().st_size / MEGABYTE:,.0f} MB of text")
+    for name, run in {"export": exported, "import": imported, "verify": verified[0], "there": verified[1]}.items():
+        print(f"{name}: {run.seconds:.1f} s, {events / run.seconds:,.0f} events/s, {run.peak_bytes / MEGABYTE:.0f} MB")
+    assert events >= large.events
+    assert there == here
+    assert all("Everything holds." in run.printed for run in verified)
+    assert here["checkpoints"][0] > 0
+    assert exported.peak_bytes < 150 * MEGABYTE, "a page at a time, however many there are"
+    assert imported.peak_bytes < 400 * MEGABYTE, "the states of all streams, and a page of events"
