@@ -76,6 +76,36 @@ def test_what_happens_later_is_in_later_evidence(customer: Customer, clock: Sett
     assert later.key_ids == first.key_ids
 
 
+def test_what_an_older_key_sealed_holds_after_the_key_was_changed(
+    server: Server, customer: Customer, clock: SettableClock, tmp_path: Path
+) -> None:
+    """The zip that was made under the older key, and a newer one of the same charge, which both keys signed."""
+    dispute_id = disputed(customer)
+    (tmp_path / "older.zip").write_bytes(evidence(customer, dispute_id).content)
+    (older_key,) = verify((tmp_path / "older.zip").read_bytes()).key_ids
+    clock.advance(days=1)
+    with server.backend.connect() as connection:
+        handing_over = server.backend.sealer.rotate(connection)
+    newer_key = handing_over[-1].key_id
+    clock.advance(days=1)
+    body = {"outcome": "upheld", "note": "It was.", "credit_to": "current_cycle"}
+    assert customer.http.post(f"/v1/disputes/{dispute_id}/resolve", json=body).status_code == 200
+
+    (tmp_path / "newer.zip").write_bytes(evidence(customer, dispute_id).content)
+
+    newer = verify((tmp_path / "newer.zip").read_bytes())
+    assert newer_key != older_key
+    assert set(newer.key_ids) == {newer_key, older_key}
+    for name, trusted, status in (
+        ("older.zip", [older_key], 0),
+        ("older.zip", [newer_key], 1),
+        ("newer.zip", [newer_key, older_key], 0),
+    ):
+        keys = [argument for key in trusted for argument in ("--key-id", key)]
+        ended = tallystick("verify-evidence", name, *keys, folder=tmp_path)
+        assert ended.returncode == status, (name, ended.stdout, ended.stderr)
+
+
 def test_it_is_what_the_ledger_stores(customer: Customer) -> None:
     dispute_id = disputed(customer)
 
