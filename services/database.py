@@ -6,12 +6,12 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.abc import Buffer, PQGen
+from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from psycopg.pq.abc import PGconn
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
-from psycopg.waiting import Ready, Wait
 from psycopg_pool import ConnectionPool
+
+from services.arrays import register_arrays
 
 CONNECT_TIMEOUT_SECONDS = 2
 
@@ -43,28 +43,12 @@ def reading_pool(database_url: str, *, size: int) -> ConnectionPool[Connection[A
     )
 
 
-def send_out(connection: Connection[Any]) -> None:
-    """Hand all that a pipeline has written to the server, however much it is.
-
-    psycopg stops writing once the last statement is in libpq's buffer, and then waits for results. Where the buffer
-    holds more than the socket takes at once, the server waits too, for the rest of the statement, and both wait for
-    ever: no timeout of the server's runs while it reads. Raises psycopg.OperationalError.
-    """
-    connection.wait(_sent_out(connection.pgconn))
-
-
-def _sent_out(pgconn: PGconn) -> PQGen[None]:
-    while pgconn.flush():
-        ready = yield Wait.RW
-        if ready & Ready.R:  # a server that cannot get rid of its results would not read on
-            pgconn.consume_input()
-
-
 def configure(connection: Connection[Any]) -> None:
-    """Adapt types: instants come in UTC, and an int always goes as bigint, so that arrays have one type."""
+    """Adapt types: instants come in UTC, an int always goes as bigint, and arrays of our own kinds are known."""
     connection.adapters.register_loader("timestamptz", UtcLoader)
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
+    register_arrays(connection)
 
 
 Connect = Callable[[], Connection[Any]]

@@ -20,6 +20,7 @@ from services.catalogue.rate_card import PricedModel
 from services.ledger.application import LedgerApplication
 from services.ledger.mapper import next_event
 from services.ledger.records import Metadata, Recorded, StreamHead, extend
+from services.ledger.session import Session
 from services.ledger.writes import RefusalRow, Writes
 from services.subscription.boundaries import due_events
 from services.subscription.commands import (
@@ -72,12 +73,13 @@ class Demo:
 
     def fill(self, connection: Connection[Any], wanted: Wanted, on_progress: Callable[[int], None]) -> int:
         """Write the events, or the few more that the last command came to; how many. Raises psycopg.Error."""
+        session = Session(connection)
         written, began_at = 0, wanted.until - LASTED
         while written < wanted.events:
             while len(self._recorded) < min(EVENTS_A_TRANSACTION, wanted.events - written):
                 made = written + len(self._recorded)
                 self._live(began_at + LASTED * made / wanted.events, self._next_customer(wanted, made))
-            written += self._write(connection)
+            written += self._write(session)
             on_progress(written)
         return written
 
@@ -130,12 +132,13 @@ class Demo:
         self._recorded.append(recorded)
         self._happened_at = self._asked
 
-    def _write(self, connection: Connection[Any]) -> int:
+    def _write(self, session: Session) -> int:
         recorded, refusals, self._recorded, self._refusals = self._recorded, self._refusals, [], []
-        with connection.pipeline():
-            connection.execute(self._application.recorder.queries["begin_batch"])
-            self._writes.send(connection, recorded, self._heads, refusals, [])
-            connection.commit()
+        with session.together():
+            session.execute(b"BEGIN")
+            session.execute(self._application.recorder.queries["begin_batch"])
+            self._writes.send(session, recorded, self._heads, refusals, [])
+            session.execute(b"COMMIT")
         passed = {each.originator_id for each in recorded if each.originator_version % SNAPSHOT_INTERVAL == 0}
         if passed and (snapshots := self._application.snapshots) is not None:
             snapshots.put([self._heads[id] for id in passed])

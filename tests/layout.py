@@ -38,7 +38,8 @@ FILE_READERS = ("services.catalogue.packaged",)
 # What each part of the shell may import of our own, where DESIGN limits it by what it knows.
 SHELL = {
     "services.sql": (),
-    "projections": ("projections", *CORE, "services.sql", "services.database"),
+    "services.arrays": (),
+    "projections": ("projections", *CORE, "services.arrays", "services.sql", "services.database"),
 }
 # And where DESIGN limits it by what it must not know. The ways in know the ledger, and it knows none of them.
 WAYS_IN = ("services.http", "services.cli", "services.renewals")
@@ -122,7 +123,7 @@ def _may_import(module: Module, imported: str) -> bool:
     ours = _within(imported, ("services", "projections"))
     if module.is_core and not ours:
         return imported.partition(".")[0] in COMPUTING_LIBRARIES
-    if module.is_core and _within(imported, ("services.sql", "services.database")):
+    if module.is_core and _within(imported, ("services.arrays", "services.sql", "services.database")):
         return False
     for part, known in (CORE | SHELL).items():
         if ours and _within(module.name, (part,)):

@@ -9,6 +9,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from projections.balance.project import BalanceRow
+from services.arrays import Uuids
 from services.sql import load_queries
 
 
@@ -28,5 +29,5 @@ class BalanceQueries:
 
     def find(self, connection: Connection[Any], ids: Sequence[UUID]) -> dict[UUID, FoundBalance]:
         """The balances of subscriptions as last recorded, of those that there are."""
-        rows = connection.execute(self._queries["select_balances"], {"ids": list(ids)})
+        rows = connection.execute(self._queries["select_balances"], {"ids": Uuids(ids)})
         return {id: FoundBalance(BalanceRow(*row), position, clock_now) for id, position, clock_now, *row in rows}

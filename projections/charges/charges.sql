@@ -8,7 +8,7 @@ SELECT * FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[], %(versions)b::
 -- name: reverse_charges
 -- Marks charges whose credits were given back.
 UPDATE {schema}.charges AS c SET reversed_in_version = r.version
-FROM unnest(%(ids)s::uuid[], %(generation_ids)s::text[], %(versions)s::bigint[]) AS r (id, generation_id, version)
+FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[], %(versions)b::bigint[]) AS r (id, generation_id, version)
 WHERE c.subscription_id = r.id AND c.generation_id = r.generation_id
 
 -- name: find_charges

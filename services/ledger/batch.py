@@ -6,18 +6,18 @@ A command sees the effect of the ones before it. A refusal, a replay or a defect
 error of the database, or a row that cannot be written, undoes the batch, and then the lane retries each command alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import psycopg
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from psycopg import Connection
 
 from projections.charges.view import Charge, charge_view
+from services.arrays import Texts, Uuids
 from services.catalogue import Catalogue
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
 from services.dispute.decide import DisputedCharge
@@ -28,6 +28,7 @@ from services.ledger.lookups import Lookups, OriginalCharge
 from services.ledger.mapper import next_dispute_event, next_event
 from services.ledger.recorder import LedgerRecorder
 from services.ledger.records import AnyRecorded, DisputeHead, StreamHead, extend, extend_dispute
+from services.ledger.session import Session
 from services.ledger.submission import (
     Answer,
     Attempt,
@@ -84,9 +85,9 @@ class Workplace(Struct, frozen=True):
 class Batch:
     """The commands of one transaction. `commit` is all of it."""
 
-    def __init__(self, workplace: Workplace, connection: Connection[Any], submissions: Sequence[Submission]):
+    def __init__(self, workplace: Workplace, session: Session, submissions: Sequence[Submission]):
         self._at = workplace
-        self._connection = connection
+        self._session = session
         self._submissions = submissions
         self._heads: dict[UUID, StreamHead] = {}
         self._defects: dict[UUID, Exception] = {}
@@ -99,8 +100,8 @@ class Batch:
         self._recorded: list[AnyRecorded] = []
         self._refusals: list[RefusalRow] = []
         self._kept_answers: list[KeptAnswer] = []
-        self.attempts: dict[int, Attempt] = {}
-        """By place in the batch: what is being committed, for the case that the outcome is lost."""
+        self._beginnings: dict[int, tuple[int, PendingAnswer]] = {}
+        """By place in the batch: which event is the first that its command brings about, and the answer."""
         self.is_committing = False
         """Whether COMMIT may have been sent. From then on an error does not tell that nothing happened."""
 
@@ -109,22 +110,25 @@ class Batch:
 
         Raises psycopg.Error, or what writing a row raises; then nothing happened unless `is_committing`.
         """
-        with self._connection.pipeline():
+        with self._session.together():
             self._lock_and_look_up()
             pending = self._decide_in_order()
             positions = self._at.writes.send(
-                self._connection, self._recorded, self._heads, self._refusals, self._kept_answers
+                self._session, self._recorded, self._heads, self._refusals, self._kept_answers
             )
             self.is_committing = True
-            # Not `connection.commit()`: in a pipeline it waits for the answer without having sent more than fits the
-            # socket's buffers, for ever. Leaving the pipeline does send everything.
-            commit = self._connection.execute("COMMIT", prepare=False)
-        if commit.statusmessage != "COMMIT":  # PostgreSQL answers ROLLBACK, and no error, where one came before
-            raise NotCommitted(commit.statusmessage)
+            commit = self._session.execute(b"COMMIT")
+        if commit.status() != "COMMIT":  # PostgreSQL answers ROLLBACK, and no error, where one came before
+            raise NotCommitted(commit.status())
         base = positions.base() if positions else 0
         self._at.heads.keep(self._heads.values())
         self._at.take_snapshots(self._snapshots_due())
         return [answer(base) for answer in pending]
+
+    def attempts(self) -> Iterator[tuple[int, Attempt]]:
+        """What was being committed, by place in the batch, for the case that the outcome is lost."""
+        for place, (first, answer) in self._beginnings.items():
+            yield place, Attempt(self._recorded[first].stored, partial(_given_own_position, answer, first))
 
     def _snapshots_due(self) -> list[StreamHead]:
         interval = self._at.snapshot_interval
@@ -132,12 +136,13 @@ class Batch:
         return [self._heads[id] for id in ids if id in self._heads]
 
     def _lock_and_look_up(self) -> None:
-        queries, run = self._at.recorder.queries, self._connection.execute
+        queries, run = self._at.recorder.queries, self._session.execute
         ids = list({each.subscription_id for each in self._submissions})
+        run(b"BEGIN")
         run(queries["begin_batch"])
-        locked = run(queries["lock_streams"], {"ids": ids})
-        self._found = Lookups(queries, self._at.charge_queries, self._connection, self._submissions)
-        loaded = self._at.heads.load(self._connection, dict(locked.fetchall()))
+        locked = run(queries["lock_streams"], {"ids": Uuids(ids)})
+        self._found = Lookups(queries, self._at.charge_queries, self._session, self._submissions)
+        loaded = self._at.heads.load(self._session, dict(locked.rows()))
         self._heads, self._defects = loaded.heads, loaded.defects
         self._found.read()
         self._read_clocks()
@@ -148,8 +153,8 @@ class Batch:
             each.command.test_clock_id for each in self._submissions if isinstance(each.command, StartSubscription)
         }
         if wanted := [id for id in ids if id is not None]:
-            rows = self._connection.execute(self._at.recorder.queries["lock_clocks"], {"ids": wanted})
-            self._clocks = dict(rows.fetchall())
+            locked = self._session.execute(self._at.recorder.queries["lock_clocks"], {"ids": Texts(wanted)})
+            self._clocks = dict(locked.rows())
 
     def _decide_in_order(self) -> list[PendingAnswer]:
         pending: list[PendingAnswer] = []
@@ -163,7 +168,6 @@ class Batch:
         """Decide one command; a defect that it meets is its own answer and leaves nothing of it behind."""
         id = submission.subscription_id
         head, recorded, refusals = self._heads.get(id), len(self._recorded), len(self._refusals)
-        disputes, given_back = self._disputes.copy(), self._given_back.copy()
         try:
             return self._happened_already(submission) or self._answer(place, submission)
         except psycopg.Error:
@@ -171,7 +175,6 @@ class Batch:
         except Exception as defect:
             log.exception("a command met a defect", command=type(submission.command).__name__)
             del self._recorded[recorded:], self._refusals[refusals:]
-            self._disputes, self._given_back = disputes, given_back
             if head is not None:
                 self._heads[id] = head
             else:
@@ -229,7 +232,7 @@ class Batch:
         happened = len(self._recorded) - first if isinstance(command, RecordDue) else len(decision)
         answer = self._carried_out(submission, happened, now)
         if len(self._recorded) > first:
-            self.attempts[place] = Attempt(self._recorded[first].stored, lambda own: answer(own - first - 1))
+            self._beginnings[place] = (first, answer)
         return answer
 
     def _dispute(
@@ -252,20 +255,22 @@ class Batch:
             return self._keep_answer(submission, Refused(decided))
         for event in decided.on_subscription:
             self._append(submission, event, now)
-            self._given_back.add((id, command.generation_id))
         for each in decided.on_dispute:
             recorded = next_dispute_event(dispute_id, dispute, each, submission.metadata, now)
             dispute = extend_dispute(dispute, (recorded,))
             self._recorded.append(recorded)
         assert dispute is not None
         assert original is not None
-        self._disputes[dispute_id] = dispute
         shown = original.view(0)
         if decided.on_subscription:
             shown = replace(shown, status="reversed")
         is_new = isinstance(command, OpenDispute)
         answer = self._keep_answer(submission, Disputed(view_of(dispute, shown), is_new))
-        self.attempts[place] = Attempt(self._recorded[first].stored, lambda own: answer(own - first - 1))
+        # Last, since a defect before would have to leave nothing behind.
+        self._disputes[dispute_id] = dispute
+        if decided.on_subscription:
+            self._given_back.add((id, command.generation_id))
+        self._beginnings[place] = (first, answer)
         return answer
 
     def _original(self, id: UUID, generation_id: str) -> OriginalCharge | None:
@@ -318,6 +323,11 @@ def _replay(before: OriginalCharge, command: ChargeGeneration) -> PendingAnswer:
     if is_same_charge(before.event, command):
         return lambda base: Charged(before.view(base), is_replay=True)
     return lambda base: Refused(GenerationIdConflict(before.view(base)))
+
+
+def _given_own_position(answer: PendingAnswer, first: int, own: int) -> Answer:
+    """The answer, where the position of the command's own first event is what is known."""
+    return answer(own - first - 1)
 
 
 def _charge_at(recorded: AnyRecorded, ordinal: int) -> Callable[[int], Charge]:

@@ -8,17 +8,17 @@ a whole batch.
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
 from eventsourcing.persistence import StoredEvent
-from psycopg import Connection
 
+from services.arrays import Bigints, Uuids
 from services.ledger.mapper import SNAPSHOT_TOPIC, EventMapper, read_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import StreamHead, extend
+from services.ledger.session import Session
 from services.sql import Queries
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Heads:
         self._capacity = capacity
         self._kept: OrderedDict[UUID, StreamHead] = OrderedDict()
 
-    def load(self, connection: Connection[Any], versions: Mapping[UUID, int]) -> LoadedHeads:
+    def load(self, session: Session, versions: Mapping[UUID, int]) -> LoadedHeads:
         """The heads of the streams at the versions that their locked rows name. Raises psycopg.Error."""
         heads = {
             id: head
@@ -57,10 +57,10 @@ class Heads:
         defects: dict[UUID, Exception] = {}
         kept = {id: _version(head) for id, head in heads.items()}
         if far := [id for id, version in versions.items() if id not in kept or version - kept[id] > FAR_BEHIND]:
-            found = self._snapshots(connection, far)
+            found = self._snapshots(session, far)
             heads.update({id: head for id, head in found.items() if head.originator_version > kept.get(id, 0)})
         if behind := [id for id, version in versions.items() if _version(heads.get(id)) < version]:
-            self._catch_up(connection, heads, behind, defects)
+            self._catch_up(session, heads, behind, defects)
         for id, version in versions.items():
             if id not in defects and _version(heads.get(id)) != version:
                 defects[id] = BrokenStream(f"{id}: events to {_version(heads.get(id))}, balance at {version}")
@@ -80,11 +80,11 @@ class Heads:
         """Drop everything: another server, or an older state of the same one, may answer from now on."""
         self._kept.clear()
 
-    def _snapshots(self, connection: Connection[Any], ids: list[UUID]) -> dict[UUID, StreamHead]:
+    def _snapshots(self, session: Session, ids: list[UUID]) -> dict[UUID, StreamHead]:
         """The newest snapshots; one that cannot be read is passed over, since its stream can always be folded."""
-        arguments = {"ids": ids, "topic": SNAPSHOT_TOPIC}
+        arguments = {"ids": Uuids(ids), "topic": SNAPSHOT_TOPIC}
         heads: dict[UUID, StreamHead] = {}
-        for id, *rest in connection.execute(self._queries["select_snapshots"], arguments):
+        for id, *rest in session.execute(self._queries["select_snapshots"], arguments).rows():
             try:
                 heads[id] = self._mapper.to_domain_event(StoredEvent(id, *rest))
             except msgspec.MsgspecError as error:
@@ -93,14 +93,15 @@ class Heads:
 
     def _catch_up(
         self,
-        connection: Connection[Any],
+        session: Session,
         heads: dict[UUID, StreamHead],
         behind: list[UUID],
         defects: dict[UUID, Exception],
     ) -> None:
         """Extend the heads by the events after them; where that fails, note the defect."""
         versions = [_version(heads.get(id)) for id in behind]
-        rows = connection.execute(self._queries["select_tails"], {"ids": behind, "versions": versions})
+        wanted = {"ids": Uuids(behind), "versions": Bigints(versions)}
+        rows = session.execute(self._queries["select_tails"], wanted).rows()
         for id, tail in groupby(map(chained_event, rows), key=lambda stored: stored.originator_id):
             try:
                 head = extend(heads.get(id), map(read_event, tail))

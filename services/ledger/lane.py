@@ -12,7 +12,7 @@ transaction mode: PgBouncer 1.22 or newer, which knows them (`max_prepared_state
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,8 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable, UniqueViolation
 from psycopg.pq import TransactionStatus
 
-from services.database import Connect
 from services.ledger.batch import Batch, Workplace
+from services.ledger.session import Session
 from services.ledger.submission import Answer, Failed, Submission
 
 log = structlog.get_logger()
@@ -50,10 +50,10 @@ class LaneFull(RuntimeError):
 class WriterLane:
     """Owns a connection and a thread. `submit` may be called from any thread."""
 
-    def __init__(self, workplace: Workplace, connect: Connect) -> None:
+    def __init__(self, workplace: Workplace, connect: Callable[[], Session]) -> None:
         self._workplace = workplace
         self._connect = connect
-        self._connection: Connection[Any] | None = None
+        self._session: Session | None = None
         self._unreachable: psycopg.Error | None = None
         self._queue: SimpleQueue[Submission | None] = SimpleQueue()
         self._door = threading.Lock()
@@ -131,7 +131,7 @@ class WriterLane:
         if self._unreachable is not None and (overdue := _overdue(batch)):
             return [Failed(self._unreachable)] * overdue
         result = self._attempt(batch)
-        if self._connection is None and self._unreachable is None:  # it broke; the commands may be sound
+        if self._session is None and self._unreachable is None:  # it broke; the commands may be sound
             result = self._attempt(batch)
         if not isinstance(result, Exception):
             return result
@@ -162,7 +162,7 @@ class WriterLane:
         """
         patient_until = submission.submitted_at + PATIENCE_SECONDS
         attempts = 0
-        while time.monotonic() < (patient_until if attempts or self._connection is None else give_up_at):
+        while time.monotonic() < (patient_until if attempts or self._session is None else give_up_at):
             time.sleep(_PAUSES_SECONDS[min(attempts, len(_PAUSES_SECONDS) - 1)])
             attempts += 1
             result = self._attempt([submission])
@@ -178,16 +178,16 @@ class WriterLane:
     def _attempt(self, submissions: Sequence[Submission]) -> list[Answer] | Exception:
         """One transaction: its answers, or why it failed. Where its outcome is lost, note what was being committed."""
         try:
-            connection = self._connected()
+            session = self._connected()
         except psycopg.Error as error:
             return error
-        batch = Batch(self._workplace, connection, submissions)
+        batch = Batch(self._workplace, session, submissions)
         try:
             return batch.commit()
         except Exception as error:  # noqa: BLE001 - it becomes an answer, in the end
-            is_undone = self._undo(connection, error)
+            is_undone = self._undo(session.connection, error)
             if batch.is_committing and not is_undone:
-                for place, attempt in batch.attempts.items():
+                for place, attempt in batch.attempts():
                     submissions[place].lost += (attempt,)
             return error
 
@@ -203,20 +203,20 @@ class WriterLane:
             self._disconnect()
         return was_open
 
-    def _connected(self) -> Connection[Any]:
-        if self._connection is None:
+    def _connected(self) -> Session:
+        if self._session is None:
             try:
-                self._connection = self._connect()
+                self._session = self._connect()
             except psycopg.Error as error:
                 self._unreachable = error
                 raise
             self._unreachable = None
-        return self._connection
+        return self._session
 
     def _disconnect(self) -> None:
         """Close the connection. The next may lead to another server, so nothing is kept of what this one had."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
+        if self._session is not None:
+            connection, self._session = self._session.connection, None
             self._workplace.heads.forget_all()
             connection.close()
 

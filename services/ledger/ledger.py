@@ -17,6 +17,7 @@ from services.ledger.batch import Workplace
 from services.ledger.heads import Heads
 from services.ledger.lane import WriterLane
 from services.ledger.records import Metadata
+from services.ledger.session import Session
 from services.ledger.snapshots import SnapshotWriter
 from services.ledger.submission import Answer, AnyCommand, IdempotencyKey, Submission
 from services.ledger.writes import Writes
@@ -57,7 +58,7 @@ class Ledger:
             snapshot_interval=snapshot_interval,
         )
         watched_url = _watched(database_url)
-        self.lane = WriterLane(workplace, lambda: connect(watched_url))
+        self.lane = WriterLane(workplace, lambda: Session(connect(watched_url)))
 
     def __enter__(self) -> Self:
         self._snapshots.start()

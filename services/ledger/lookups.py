@@ -5,18 +5,21 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import Connection
 
 from projections.charges.view import Charge, charge_view
+from services.arrays import Array, Bigints, Texts, Uuids
 from services.dispute.commands import DISPUTE_COMMANDS
 from services.ledger.disputes import fold_disputes
 from services.ledger.mapper import read_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent, DisputeHead
+from services.ledger.session import Answers, Session
 from services.ledger.submission import Answer, Submission
 from services.sql import Queries
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import GenerationCharged
+
+_WITH_GENERATION = (ChargeGeneration, *DISPUTE_COMMANDS)
 
 
 class OriginalCharge(Struct, frozen=True):
@@ -32,12 +35,12 @@ class OriginalCharge(Struct, frozen=True):
 class Lookups:
     """The queries of one batch, sent into its pipeline at once and read when the first result is waited for."""
 
-    def __init__(self, ledger: Queries, charges: Queries, connection: Connection[Any], batch: Sequence[Submission]):
-        self._connection = connection
-        self._sent_charges = self._find(charges["find_charges"], "ids", "generation_ids", _generations(batch))
-        self._sent_answers = self._find(ledger["find_answers"], "key_ids", "keys", _keys(batch))
-        self._sent_events = self._find(ledger["find_events"], "ids", "versions", _lost_events(batch))
-        self._sent_disputes = self._find(ledger["select_tails"], "ids", "versions", _disputes(batch))
+    def __init__(self, ledger: Queries, charges: Queries, session: Session, batch: Sequence[Submission]):
+        self._session = session
+        self._sent_charges = self._find(charges["find_charges"], _generations(batch), ids=Uuids, generation_ids=Texts)
+        self._sent_answers = self._find(ledger["find_answers"], _keys(batch), key_ids=Texts, keys=Texts)
+        self._sent_events = self._find(ledger["find_events"], _lost_events(batch), ids=Uuids, versions=Bigints)
+        self._sent_disputes = self._find(ledger["select_tails"], _disputes(batch), ids=Uuids, versions=Bigints)
         self._charges: dict[tuple[UUID, str], Sequence[Any]] = {}
         self._answers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._positions: dict[bytes, int] = {}
@@ -45,14 +48,14 @@ class Lookups:
 
     def read(self) -> None:
         """Take in what was found."""
-        for row in self._sent_charges or ():
+        for row in _rows(self._sent_charges):
             self._charges[row[0], row[7]] = row
-        for key_id, key, request_hash, answer in self._sent_answers or ():
+        for key_id, key, request_hash, answer in _rows(self._sent_answers):
             self._answers[key_id, key] = (bytes(request_hash), bytes(answer))
-        for row in self._sent_events or ():
+        for row in _rows(self._sent_events):
             stored = chained_event(row)
             self._positions[stored.hash] = stored.position or 0
-        for stored in map(chained_event, self._sent_disputes or ()):
+        for stored in map(chained_event, _rows(self._sent_disputes)):
             self._disputes.setdefault(stored.originator_id, []).append(stored)
 
     def charge(self, subscription_id: UUID, generation_id: str) -> OriginalCharge | None:
@@ -75,31 +78,35 @@ class Lookups:
                 return attempt.answer(position)
         return None
 
-    def _find(self, query: bytes, first: str, second: str, wanted: set[tuple[Any, Any]]) -> Any:
+    def _find(self, query: bytes, wanted: Sequence[tuple[Any, Any]], **kinds: type[Array]) -> Answers | None:
         if not wanted:
             return None
-        firsts, seconds = zip(*wanted, strict=True)
-        return self._connection.execute(query, {first: list(firsts), second: list(seconds)})
+        columns = zip(kinds.items(), zip(*wanted, strict=True), strict=True)
+        return self._session.execute(query, {name: kind(values) for (name, kind), values in columns})
 
 
-def _generations(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
-    return {
+def _rows(sent: Answers | None) -> list[Any]:
+    return [] if sent is None else sent.rows()
+
+
+def _generations(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
+    return [
         (each.subscription_id, each.command.generation_id)
         for each in batch
-        if isinstance(each.command, (ChargeGeneration, *DISPUTE_COMMANDS))
-    }
+        if isinstance(each.command, _WITH_GENERATION)
+    ]
 
 
-def _disputes(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
-    return {(each.command.dispute_id, 0) for each in batch if isinstance(each.command, DISPUTE_COMMANDS)}
+def _disputes(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
+    return list({(each.command.dispute_id, 0) for each in batch if isinstance(each.command, DISPUTE_COMMANDS)})
 
 
-def _keys(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
-    return {(each.metadata.key_id, each.idempotency.key) for each in batch if each.idempotency is not None}
+def _keys(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
+    return [(each.metadata.key_id, each.idempotency.key) for each in batch if each.idempotency is not None]
 
 
-def _lost_events(batch: Sequence[Submission]) -> set[tuple[Any, Any]]:
-    return {(attempt.event.originator_id, attempt.event.originator_version) for each in batch for attempt in each.lost}
+def _lost_events(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
+    return [(attempt.event.originator_id, attempt.event.originator_version) for each in batch for attempt in each.lost]
 
 
 def _stored_charge(event_row: Sequence[Any], *, is_reversed: bool) -> OriginalCharge:

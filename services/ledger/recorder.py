@@ -10,9 +10,11 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
-from psycopg import Connection, sql
+from psycopg import sql
 
+from services.arrays import Bigints, Blobs, Instants, Texts, Uuids
 from services.ledger.records import ChainedEvent
+from services.ledger.session import Answers, Session
 from services.sql import Queries, load_queries
 
 COLUMNS = "originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id"
@@ -34,24 +36,24 @@ class LedgerRecorder(PostgresApplicationRecorder):
             self._queries = load_queries(__file__, "ledger.sql", schema=self.datastore.schema)
         return self._queries
 
-    def append(self, connection: Connection[Any], events: Sequence[ChainedEvent]) -> "PendingPositions":
+    def append(self, session: Session, events: Sequence[ChainedEvent]) -> "PendingPositions":
         """Append within the caller's transaction; the positions can be asked for once the pipeline was synced.
 
         The primary key (stream, version) refuses a version that is already there.
         """
-        cursor = connection.execute(
+        answers = session.execute(
             self.queries["append_events"],
             {
                 "count": len(events),
-                "ids": [event.originator_id for event in events],
-                "versions": [event.originator_version for event in events],
-                "instants": [event.recorded_at for event in events],
-                "topics": [event.topic for event in events],
-                "previous_hashes": [event.previous_hash for event in events],
-                "states": [event.state for event in events],
+                "ids": Uuids([event.originator_id for event in events]),
+                "versions": Bigints([event.originator_version for event in events]),
+                "instants": Instants([event.recorded_at for event in events]),
+                "topics": Texts([event.topic for event in events]),
+                "previous_hashes": Blobs([event.previous_hash for event in events]),
+                "states": Blobs([event.state for event in events]),
             },
         )
-        return PendingPositions(cursor)
+        return PendingPositions(answers)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """Not a way to write: everything goes through the writer lane, which uses `append`."""
@@ -84,10 +86,10 @@ class LedgerRecorder(PostgresApplicationRecorder):
 class PendingPositions:
     """The positions of appended events, known once their statement has run."""
 
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
 
     def base(self) -> int:
         """The position before the first of them; each event's own is `base + 1`, `base + 2`, ..."""
-        (base,) = self._cursor.fetchone()
+        ((base,),) = self._answers.rows()
         return int(base)

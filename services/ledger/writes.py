@@ -7,14 +7,14 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from psycopg import Connection
 
 from projections.balance import project as balance
 from projections.charges import project as charges
 from projections.renewal import project as renewal
-from services.database import send_out
+from services.arrays import Array, Bigints, Texts, Uuids
 from services.ledger.recorder import LedgerRecorder, PendingPositions
 from services.ledger.records import AnyRecorded, Recorded, StreamHead
+from services.ledger.session import Session
 from services.sql import load_queries
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import ChargeReversed, GenerationCharged
@@ -63,7 +63,7 @@ class Writes:
 
     def send(
         self,
-        connection: Connection[Any],
+        session: Session,
         recorded: Sequence[AnyRecorded],
         heads: Mapping[UUID, StreamHead],
         refusals: Iterable[RefusalRow],
@@ -71,42 +71,37 @@ class Writes:
     ) -> PendingPositions | None:
         """Send everything; the positions of the events, or None where there are none."""
         if kept := [row for row in refusals if isinstance(row.refusal, KEPT_REFUSALS)]:
-            connection.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(kept))
+            session.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(kept))
         if answers:
             in_order = sorted(answers, key=lambda kept: (kept.key_id, kept.key))  # two batches never deadlock
-            connection.execute(self._recorder.queries["insert_answers"], _answer_arrays(in_order))
+            session.execute(self._recorder.queries["insert_answers"], _answer_arrays(in_order))
         if not recorded:
             return None
         of_subscriptions = [(ordinal, each) for ordinal, each in enumerate(recorded, 1) if isinstance(each, Recorded)]
-        self._send_charges(connection, [each for _, each in of_subscriptions])
-        self._send_changed_terms(connection, [each for _, each in of_subscriptions], heads)
-        positions = self._recorder.append(connection, [each.stored for each in recorded])
+        self._send_charges(session, [each for _, each in of_subscriptions])
+        self._send_changed_terms(session, [each for _, each in of_subscriptions], heads)
+        positions = self._recorder.append(session, [each.stored for each in recorded])
         if of_subscriptions:
             ordinals = {each.originator_id: ordinal for ordinal, each in of_subscriptions}
-            self._send_balances(connection, len(recorded), ordinals, heads)
-        send_out(connection)
+            self._send_balances(session, len(recorded), ordinals, heads)
         return positions
 
-    def _send_charges(self, connection: Connection[Any], recorded: Sequence[Recorded]) -> None:
-        rows = [
-            (each.originator_id, row)
-            for each in recorded
-            if (row := charges.project(each.event, each.originator_version)) is not None
-        ]
-        for query, kind in (
-            ("insert_charges", charges.ChargeRow),
-            ("reverse_charges", charges.ReversedCharge),
-        ):
-            if chosen := [(id, row) for id, row in rows if isinstance(row, kind)]:
-                arrays = {
-                    "ids": [id for id, _ in chosen],
-                    "generation_ids": [row.generation_id for _, row in chosen],
-                    "versions": [row.version for _, row in chosen],
-                }
-                connection.execute(self._charges[query], arrays)
+    def _send_charges(self, session: Session, recorded: Sequence[Recorded]) -> None:
+        made: list[tuple[UUID, charges.ChargeRow]] = []
+        reversed_: list[tuple[UUID, charges.ReversedCharge]] = []
+        for each in recorded:
+            row = charges.project(each.event, each.originator_version)
+            if isinstance(row, charges.ChargeRow):
+                made.append((each.originator_id, row))
+            elif row is not None:
+                reversed_.append((each.originator_id, row))
+        if made:
+            session.execute(self._charges["insert_charges"], _charge_arrays(made))
+        if reversed_:
+            session.execute(self._charges["reverse_charges"], _charge_arrays(reversed_))
 
     def _send_changed_terms(
-        self, connection: Connection[Any], recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]
+        self, session: Session, recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]
     ) -> None:
         """Whole rows, only of subscriptions to which more happened than a movement of counters."""
         changed = {
@@ -116,23 +111,31 @@ class Writes:
             states = {id: heads[id].state for id in changed}
             balances = {id: balance.project(state) for id, state in states.items()}
             renewals = {id: renewal.project(state) for id, state in states.items()}
-            connection.execute(self._balance["upsert_balances"], _balance_arrays(balances))
-            connection.execute(self._renewal["upsert_renewals"], _renewal_arrays(renewals))
+            session.execute(self._balance["upsert_balances"], _balance_arrays(balances))
+            session.execute(self._renewal["upsert_renewals"], _renewal_arrays(renewals))
 
     def _send_balances(
-        self, connection: Connection[Any], count: int, ordinals: Mapping[UUID, int], heads: Mapping[UUID, StreamHead]
+        self, session: Session, count: int, ordinals: Mapping[UUID, int], heads: Mapping[UUID, StreamHead]
     ) -> None:
         """The counters of each subscription, and the position of its last event: that ordinal of all `count`."""
         states = [heads[id].state for id in ordinals]
         arrays = {
             "count": count,
-            "ids": list(ordinals),
-            "versions": [state.version for state in states],
-            "used": [state.used_credits for state in states],
-            "reversed": [state.reversed_credits for state in states],
-            "ordinals": list(ordinals.values()),
+            "ids": Uuids(list(ordinals)),
+            "versions": Bigints([state.version for state in states]),
+            "used": Bigints([state.used_credits for state in states]),
+            "reversed": Bigints([state.reversed_credits for state in states]),
+            "ordinals": Bigints(list(ordinals.values())),
         }
-        connection.execute(self._balance["move_balances"], arrays)
+        session.execute(self._balance["move_balances"], arrays)
+
+
+def _charge_arrays(rows: Sequence[tuple[UUID, charges.ChargeRow | charges.ReversedCharge]]) -> dict[str, Array]:
+    return {
+        "ids": Uuids([id for id, _ in rows]),
+        "generation_ids": Texts([row.generation_id for _, row in rows]),
+        "versions": Bigints([row.version for _, row in rows]),
+    }
 
 
 def _balance_arrays(rows: Mapping[UUID, balance.BalanceRow]) -> dict[str, list[Any]]:

@@ -34,6 +34,8 @@ def boundaries(state: Subscription, until: datetime = END_OF_CALENDAR) -> Iterat
 
 def due_events(state: Subscription, now: datetime, at_most: int | None = None) -> list[Event]:
     """The events of every boundary at or before now that is not recorded yet, or of the first so many, oldest first."""
+    if (at := state.next_due_at) is None or at > now:
+        return []
     return [event for boundary in islice(boundaries(state, now), at_most) for event in boundary.events]
 
 

@@ -24,6 +24,9 @@ ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 SIDES: tuple[Side, ...] = get_args(Side)
 AFTERMATHS: tuple[Aftermath, ...] = get_args(Aftermath)
 
+BEHIND_A_STATEMENT = 3
+"""Messages of the client: Bind, Describe, Execute."""
+
 _PORT = 5432
 _LINGER_SECONDS = 0.1
 _LATE_SECONDS = 0.03
@@ -73,6 +76,14 @@ class Line:
         self.counted: int | None = None
         """Messages from the side of the cut since its anchor; None before the anchor."""
         self.is_open = True
+        self._prepared: dict[bytes, bytes] = {}
+
+    def statement_of(self, message: bytes) -> bytes | None:
+        """The statement that this message of the client begins to carry out: its Bind, by the name it was given."""
+        first, second, *_ = (*message[5:].split(b"\0", 2), b"")
+        if message[:1] == b"P":
+            self._prepared[first] = second.partition(b"\0")[0]
+        return self._prepared.get(second) if message[:1] == b"B" else None
 
     def close(self) -> None:
         """Close both ends."""
@@ -164,9 +175,10 @@ class CuttingProxy(threading.Thread):
 
     def _is_reached(self, line: Line, side: Side, message: bytes) -> bool:
         """Whether this message is the one to cut in, counted from the anchor on."""
+        statement = line.statement_of(message) if side == "client" else None
         if (cut := self._next) is None:
             return False
-        if side == "client" and _is_parse(message, cut.anchor):
+        if statement == cut.anchor.encode():
             line.counted = 0
         if line.counted is None or side != cut.side:
             return False
@@ -191,7 +203,7 @@ class CuttingProxy(threading.Thread):
         else:
             self._lingering.append((time.monotonic() + _LINGER_SECONDS, server))
         self.cuts += 1
-        self.commits_cut += cut.anchor == "COMMIT" and (side == "server" or cut.after_messages >= 4)
+        self.commits_cut += cut.anchor == "COMMIT" and (side == "server" or cut.after_messages >= BEHIND_A_STATEMENT)
         self._was_cut.set()
 
     def _do_what_is_late(self) -> None:
@@ -220,8 +232,3 @@ class CuttingProxy(threading.Thread):
         for _, server in self._lingering:
             server.close()
         self._selector.close()
-
-
-def _is_parse(message: bytes, statement: Anchor) -> bool:
-    """Whether a message of the client is the Parse of the statement."""
-    return message[:1] == b"P" and message[5:].partition(b"\0")[2].startswith(statement.encode() + b"\0")

@@ -12,7 +12,7 @@ from services.ledger.ledger import Ledger
 from services.ledger.submission import Answer, Charged, Done, IdempotencyKey
 from services.subscription.commands import StartSubscription, UpgradePlan
 from tests.conftest import SCHEMA
-from tests.faults.proxy import Cut, CuttingProxy
+from tests.faults.proxy import BEHIND_A_STATEMENT, Cut, CuttingProxy
 from tests.integration.ledger.books import Books
 from tests.integration.ledger.lanes import BY, STARTER, start, track
 
@@ -24,7 +24,6 @@ CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON tallystick.ledger_events DEFERR
     FOR EACH ROW WHEN (NEW.topic IN ('GenerationCharged', 'SubscriptionStarted', 'PlanUpgraded'))
     EXECUTE FUNCTION tallystick.dawdle();
 """
-BEHIND_THE_COMMIT = 4  # Parse, Bind, Describe, Execute
 NEW = UUID(int=1)
 
 
@@ -41,7 +40,7 @@ def ask_and_cut(proxy: CuttingProxy, ask: Callable[[], Answer]) -> Answer:
     """Ask, and cut the line right behind the commit, which is under way for a while then."""
     with ThreadPoolExecutor(1) as client:
         answer = client.submit(ask)
-        proxy.cut_next(Cut("COMMIT", "client", BEHIND_THE_COMMIT, 0.0, "deaf"))
+        proxy.cut_next(Cut("COMMIT", "client", BEHIND_A_STATEMENT, 0.0, "deaf"))
         return answer.result()
 
 

@@ -29,7 +29,7 @@ def any_cut(random: Random) -> Cut:
     return Cut(
         anchor=anchor,
         side=random.choice(SIDES),
-        after_messages=random.randrange(40 if anchor == "BEGIN" else 7),
+        after_messages=random.randrange(24 if anchor == "BEGIN" else 7),
         part=random.choice((0.0, random.random())),
         aftermath=random.choice(AFTERMATHS),
     )

@@ -1,15 +1,15 @@
-"""A database connection that breaks at the commit, as often and in the way that a test says."""
+"""A session with the database that breaks at the commit, as often and in the way that a test says."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import psycopg
-from psycopg import Connection, Cursor
-from psycopg.abc import Query
+from psycopg import Connection
 
-from services.database import configure
+from services.database import connect
 from services.ledger.ledger import Ledger
+from services.ledger.session import Answers, Session
 
 Fate = Literal["stored", "not stored", "unreachable", "kept"]
 """What becomes of a commit: stored, but its answer lost; not stored; or nothing happens to it. `unreachable` is that of
@@ -45,41 +45,36 @@ class Fates:
         self.meanwhile()
         return psycopg.OperationalError("the connection was lost")
 
-    def connect(self) -> "BreakingConnection":
-        """A connection whose commits have these fates. Raises psycopg.OperationalError while it is unreachable."""
+    def connect(self) -> "BreakingSession":
+        """A session whose commits have these fates. Raises psycopg.OperationalError while it is unreachable."""
         self.attempts_to_connect += 1
         if self._coming and self._coming[0] == "unreachable":
             self._coming.popleft()
             raise psycopg.OperationalError("the server is gone")
-        connection = BreakingConnection.connect(self._database_url)
-        configure(connection)
-        connection.fates = self
-        return connection
+        return BreakingSession(connect(self._database_url), self)
 
 
-class BreakingConnection(Connection[Any]):
-    """A connection that asks what becomes of its commits."""
+class BreakingSession(Session):
+    """A session that asks what becomes of its commits."""
 
-    fates: Fates
+    def __init__(self, connection: Connection[Any], fates: Fates) -> None:
+        super().__init__(connection)
+        self._fates = fates
 
-    def execute(self, query: Query, *arguments: Any, **options: Any) -> Cursor[Any]:
+    def execute(self, query: bytes, arguments: Mapping[str, Any] | None = None) -> Answers:
         """As ever, but for a commit: that is stored, or not, and answered, or not."""
-        if query != "COMMIT":
-            return super().execute(query, *arguments, **options)
-        fate = self.fates.next()
+        fate = self._fates.next() if query == b"COMMIT" else "kept"
         if fate == "kept":
-            return super().execute(query, *arguments, **options)
+            return super().execute(query, arguments)
         if fate == "stored":
-            with self.pipeline() as pipeline:
-                super().execute(query, *arguments, **options)
-                pipeline.sync()
-        self.close()
-        raise self.fates.lose()
+            super().execute(query, arguments).result()
+        self.connection.close()
+        raise self._fates.lose()
 
 
 def break_commits(ledger: Ledger, database_url: str) -> Fates:
     """Have the ledger's lane connect to a line that breaks; before it has connected otherwise."""
     fates = Fates(database_url)
-    assert ledger.lane._connection is None
+    assert ledger.lane._session is None
     ledger.lane._connect = fates.connect
     return fates

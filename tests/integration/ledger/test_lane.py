@@ -107,7 +107,7 @@ def test_a_batch_is_cut_at_its_limits_and_answered_in_order(
 
 
 def test_a_batch_may_be_larger_than_what_sockets_take_at_once(ledger: Ledger, books: Books) -> None:
-    """psycopg's own commit in a pipeline then waits for ever: it has not sent all, and only listens."""
+    """Who sends without listening, or listens without having sent all, then waits for ever."""
     ids = [start(ledger) for _ in range(8)]
 
     answers = together(ledger, *[(id, UpgradePlan("max-pro-240000-yearly", "x" * 1_000_000)) for id in ids])

@@ -1,0 +1,125 @@
+"""The lane's session with the server: statements go out together, answers come in order, errors where they belong."""
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg.pq import TransactionStatus
+
+from services.arrays import Bigints, Blobs
+from services.database import connect
+from services.ledger.session import Session
+
+LARGER_THAN_A_SOCKET_TAKES = 32 * 1024 * 1024
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    with connect(database_url) as connection:
+        yield Session(connection)
+
+
+def say(session: Session, *statements: bytes | Callable[[], object]) -> None:
+    """Say statements together, with something else done between them."""
+    with session.together():
+        for each in statements:
+            if isinstance(each, bytes):
+                session.execute(each)
+            else:
+                each()
+
+
+def test_answers_come_in_the_order_of_the_statements(session: Session) -> None:
+    with session.together():
+        session.execute(b"BEGIN")
+        answers = [session.execute(b"SELECT unnest(%(n)b::bigint[])", {"n": Bigints([n, n + 1])}) for n in range(50)]
+        begun = session.execute(b"COMMIT")
+
+    assert [each.rows() for each in answers] == [[(n,), (n + 1,)] for n in range(50)]
+    assert begun.status() == "COMMIT"
+
+
+def test_an_answer_can_be_asked_for_before_all_is_said(session: Session) -> None:
+    with session.together():
+        first = session.execute(b"SELECT 1")
+        second = session.execute(b"SELECT %(n)s::bigint + 1", {"n": first.rows()[0][0]})
+
+    assert second.rows() == [(2,)]
+
+
+def test_an_argument_may_stand_in_several_places_and_be_null(session: Session) -> None:
+    with session.together():
+        answer = session.execute(b"SELECT %(a)s::text, %(b)s::bigint[], %(a)s::text", {"a": None, "b": [1, None]})
+
+    assert answer.rows() == [(None, [1, None], None)]
+
+
+def test_the_first_error_is_raised_and_the_rest_is_not_done(session: Session) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        say(
+            session,
+            b"BEGIN",
+            b"CREATE TEMPORARY TABLE made (what text)",
+            b"SELECT 1 / 0",
+            b"SELECT sqrt(-1)",
+            b"COMMIT",
+        )
+
+    assert session.connection.info.transaction_status == TransactionStatus.INERROR
+    session.connection.rollback()
+    assert session.connection.execute("SELECT to_regclass('made')").fetchone() == (None,)
+
+
+def test_a_statement_that_could_not_be_prepared_is_prepared_again(session: Session) -> None:
+    reading = b"SELECT what FROM made"
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            say(session, reading)
+        session.connection.rollback()
+    session.connection.execute("CREATE TEMPORARY TABLE made AS SELECT 'kept' AS what")
+    session.connection.commit()
+
+    with session.together():
+        answer = session.execute(reading)
+    assert answer.rows() == [("kept",)]
+
+
+def test_a_statement_is_prepared_once_though_the_batch_that_said_it_first_failed(session: Session) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        say(session, b"SELECT 1 / 0", b"SELECT 'never reached'")
+    session.connection.rollback()
+
+    with session.together():
+        answer = session.execute(b"SELECT 'never reached'")
+    assert answer.rows() == [("never reached",)]
+
+
+def test_a_defect_between_statements_leaves_the_connection_usable(session: Session) -> None:
+    with pytest.raises(ValueError, match="no number"):
+        say(session, b"SELECT 1", lambda: int("no number"))
+    session.connection.rollback()
+
+    with session.together():
+        answer = session.execute(b"SELECT 2")
+    assert answer.rows() == [(2,)]
+
+
+def test_a_connection_that_ends_is_an_operational_error(session: Session, database_url: str) -> None:
+    def end() -> None:
+        session.execute(b"SELECT 1").rows()
+        with psycopg.connect(database_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [session.connection.info.backend_pid])
+
+    with pytest.raises(psycopg.OperationalError):
+        say(session, end, b"SELECT 2")
+
+    assert session.connection.closed
+
+
+def test_much_is_sent_and_received_at_once(session: Session) -> None:
+    """Who sends without listening, or listens without having sent all, then waits for ever."""
+    much = Blobs([bytes(LARGER_THAN_A_SOCKET_TAKES)])
+    with session.together():
+        answers = [session.execute(b"SELECT unnest(%(much)b::bytea[])", {"much": much}) for _ in range(3)]
+
+    assert [len(each.rows()[0][0]) for each in answers] == [LARGER_THAN_A_SOCKET_TAKES] * 3
