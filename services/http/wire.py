@@ -92,7 +92,8 @@ class Protocol(HttpToolsProtocol):
     transport: JoinedWrites
     _hot: tuple[HotRoute, str] | None = None
     """The plain request that is being parsed; None otherwise."""
-    _body = b""
+    _parts: list[bytes]
+    """Of its body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own type
         super().connection_made(JoinedWrites(transport, self.loop))
@@ -103,7 +104,7 @@ class Protocol(HttpToolsProtocol):
             self._leave_to_uvicorn()
 
     def on_headers_complete(self) -> None:
-        self._hot = self._plain_request()
+        self._hot, self._parts = self._plain_request(), []
         if self._hot is None:
             super().on_headers_complete()
 
@@ -111,15 +112,15 @@ class Protocol(HttpToolsProtocol):
         if self._hot is None:
             super().on_body(body)
         else:
-            self._body += body
+            self._parts.append(body)
 
     def on_message_complete(self) -> None:
         if self._hot is None:
             super().on_message_complete()
             return
-        hot, body, self._hot, self._body = self._hot, self._body, None, b""
+        hot, self._hot = self._hot, None
         self.cycle = cycle = _ShortCycle()
-        exchange = Exchange(self.url.decode(), b"", self.headers, whole_body=body)
+        exchange = Exchange(self.url.decode(), b"", self.headers, whole_body=b"".join(self._parts))
         task = self.loop.create_task(self._answer(cycle, hot, exchange))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -135,14 +136,15 @@ class Protocol(HttpToolsProtocol):
             and not self.expect_100_continue
             and not self.access_log
             and self.limit_concurrency is None
+            and not self.root_path
         )
         return app.find_hot(parser.get_method().decode(), self.url.decode("latin-1")) if is_plain else None
 
     def _leave_to_uvicorn(self) -> None:
-        body, self._hot, self._body = self._body, None, b""
+        self._hot = None
         super().on_headers_complete()
-        if body:
-            super().on_body(body)
+        for part in self._parts:
+            super().on_body(part)
 
     async def _answer(self, cycle: _ShortCycle, hot: tuple[HotRoute, str], exchange: Exchange) -> None:
         try:
@@ -154,15 +156,11 @@ class Protocol(HttpToolsProtocol):
             raise
         if cycle.disconnected:
             return
-        content = [STATUS_LINE[reply.status]]
-        for name, value in self.server_state.default_headers:
-            content += (name, b": ", value, b"\r\n")
-        content += (
-            b"".join([b"%b: %b\r\n" % header for header in reply.all_headers(exchange.request_id)]),
-            b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n",
-            reply.body,
-        )
-        self.transport.write_whole(b"".join(content))
+        headers = [*self.server_state.default_headers, *reply.all_headers(exchange.request_id)]
+        if not cycle.keep_alive:
+            headers.append((b"connection", b"close"))
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self.transport.write_whole(b"".join((STATUS_LINE[reply.status], lines, b"\r\n", reply.body)))
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()

@@ -122,18 +122,44 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture
+def batch(customer: Customer, authorization: bytes) -> bytes:
+    """A request that charges two tracks at 150 credits each."""
+    charges = [
+        {"subscription_id": customer.subscription_id, "generation_id": generation_id, "model": "lyria-3"}
+        for generation_id in ("track-8", "track-9")
+    ]
+    body = json.dumps({"charges": charges}).encode()
+    return b"POST /v1/charges/batch HTTP/1.1\r\nContent-Length: %d\r\n%b\r\n%b" % (len(body), authorization, body)
+
+
 def test_a_plain_request_needs_no_asgi(
-    connection: Connection, charge: Charge, balance: bytes, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, charge: Charge, batch: bytes, balance: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(Edge, "__call__")
 
-    connection.send(charge())
-    charged = connection.answer()
-    connection.send(balance)
-    left = connection.answer()
+    answers = []
+    for request in (charge(), batch, balance):
+        connection.send(request)
+        answers.append(connection.answer())
 
-    assert (charged.status, charged.json["balance_after"]) == (201, 16_350)
-    assert (left.status, left.json["balance_credits"]) == (200, 16_350)
+    charged, charged_together, left = answers
+    assert [answer.status for answer in answers] == [201, 200, 200]
+    assert charged.json["balance_after"] == 16_350
+    assert [result["status"] for result in charged_together.json["results"]] == [201, 201]
+    assert left.json["balance_credits"] == 16_050
+
+
+def test_idempotency_keys_hold_for_plain_requests(connection: Connection, charge: Charge, batch: bytes) -> None:
+    for number, request in enumerate((charge(), batch)):
+        keyed = request.replace(b"\r\n", b"\r\nIdempotency-Key: %d\r\n" % number, 1)
+        connection.send(keyed)
+        first = connection.answer()
+        connection.send(keyed)
+        again = connection.answer()
+
+        assert (again.status, again.body) == (200, first.body)
+        assert ("idempotent-replayed" in first.headers, again.headers["idempotent-replayed"]) == (False, "true")
 
 
 def _apart(request: bytes) -> list[bytes]:
