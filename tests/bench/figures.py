@@ -30,7 +30,7 @@ class Finding:
 
     measure: str
     what: str
-    goal: Goal
+    goal: Goal | None
     ours: Sequence[float]
     theirs: Sequence[float] = ()
     unit: str = "/s"
@@ -50,15 +50,15 @@ class Finding:
 
     @property
     def is_met(self) -> bool:
-        """Whether the median meets the goal."""
-        return self.goal.is_met_by(self.median)
+        """Whether the median meets the goal; what is only looked at has none, and meets it."""
+        return self.goal is None or self.goal.is_met_by(self.median)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for the results file."""
         return {
             "measure": self.measure,
             "what": self.what,
-            "goal": str(self.goal),
+            "goal": str(self.goal) if self.goal else None,
             "is_met": self.is_met,
             "median": self.median,
             "values": self.values,
@@ -78,9 +78,9 @@ def table(findings: Sequence[Finding]) -> Table:
             finding.what,
             _spread(finding.ours, finding.unit),
             _spread(finding.theirs, finding.unit) if finding.theirs else "",
-            _spread(finding.values, finding.goal.unit),
-            str(finding.goal),
-            "[green]met" if finding.is_met else "[red]missed",
+            _spread(finding.values, "×" if finding.theirs else finding.unit),
+            str(finding.goal or ""),
+            "" if finding.goal is None else "[green]met" if finding.is_met else "[red]missed",
         )
     return shown
 

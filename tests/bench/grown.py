@@ -32,7 +32,7 @@ def rebuild_all(service: Service) -> Run:
     return Run(per_second=events / float(found[2]), count=events)
 
 
-def ask_as_of(service: Service, subscription_id: UUID) -> Run:
+def ask_as_of(service: Service, subscription_id: UUID, *, requests: int = AS_OF_REQUESTS) -> Run:
     """Ask on one connection how a subscription was at random instants of its life."""
     with psycopg.connect(service.database_url) as connection:
         began_at, ended_at = _row(
@@ -41,11 +41,18 @@ def ask_as_of(service: Service, subscription_id: UUID) -> Run:
             [subscription_id],
         )
     path = f"/v1/subscriptions/{subscription_id}/as-of"
-    instants = [began_at + (ended_at - began_at) * random.random() for _ in range(AS_OF_REQUESTS)]
+    instants = [began_at + (ended_at - began_at) * random.random() for _ in range(requests)]
     with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.key}"}, timeout=30) as client:
         took_ms = sorted(_asked(client, path, at) for at in instants)
-    p99_ms = took_ms[round(0.99 * (AS_OF_REQUESTS - 1))]
-    return Run(1e3 / statistics.mean(took_ms), AS_OF_REQUESTS, p50_ms=statistics.median(took_ms), p99_ms=p99_ms)
+    p99_ms = took_ms[round(0.99 * (requests - 1))]
+    return Run(1e3 / statistics.mean(took_ms), requests, p50_ms=statistics.median(took_ms), p99_ms=p99_ms)
+
+
+def some_subscriptions(service: Service, count: int) -> list[UUID]:
+    """So many subscriptions, those with most events first."""
+    with psycopg.connect(service.database_url) as connection:
+        most = f'SELECT subscription_id FROM "{SCHEMA}".balance ORDER BY version DESC LIMIT %s'
+        return [id for (id,) in connection.execute(most.encode(), [count])]
 
 
 def stored_charges(database_url: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from tests.bench.figures import Finding, Goal
-from tests.bench.grown import ask_as_of, rebuild_all, schema_bytes, stored_charges
+from tests.bench.grown import ask_as_of, rebuild_all, schema_bytes, some_subscriptions, stored_charges
 from tests.bench.load import (
     SUBSCRIPTIONS,
     Run,
@@ -33,6 +33,7 @@ class Pace:
     charges_in_process: int
     charges_on_disk: int
     grown_events: int
+    sizes: tuple[int, ...]
     few_events: int
     many_events: int
 
@@ -43,6 +44,7 @@ QUICK = Pace(
     charges_in_process=40_000,
     charges_on_disk=40_000,
     grown_events=50_000,
+    sizes=(1_000, 20_000),
     few_events=500,
     many_events=5_000,
 )
@@ -52,6 +54,7 @@ FULL = Pace(
     charges_in_process=200_000,
     charges_on_disk=200_000,
     grown_events=1_000_000,
+    sizes=(10_000, 1_000_000, 10_000_000),
     few_events=1_000,
     many_events=100_000,
 )
@@ -91,6 +94,10 @@ class Bench:
     def noop(self) -> str:
         """URL of the no-op app."""
         return self._parts.enter_context(running_noop(self.stand))
+
+    def noop_reads(self) -> Run:
+        """One run of the no-op app."""
+        return wrk(self.stand, self.noop, "noop", connections=64, seconds=self.pace.seconds)
 
     def sql(self, script: str = "charge.pgbench", *, clients: int = 32, mode: str = "simple") -> Run:
         """One run of the SQL ledger."""
@@ -175,8 +182,7 @@ def charges_in_process(bench: Bench) -> Iterator[Finding]:
 
 def balance_reads(bench: Bench) -> Iterator[Finding]:
     """Balances over HTTP, against a no-op route of the framework on the same app server."""
-    noop = partial(wrk, bench.stand, bench.noop, "noop", connections=64, seconds=bench.pace.seconds)
-    ours, theirs = bench.pairs(partial(bench.http, "balance", connections=64), noop)
+    ours, theirs = bench.pairs(partial(bench.http, "balance", connections=64), bench.noop_reads)
     yield _faster("P4", "balance reads over HTTP, 64 connections", Goal(0.8, "at least"), ours, theirs)
 
 
@@ -238,10 +244,29 @@ def growth(bench: Bench) -> Iterator[Finding]:
         yield replace(found, remarks={**found.remarks, "memory_bytes": memory})
 
 
+def sizes(bench: Bench) -> Iterator[Finding]:
+    """What holds and what grows with a ledger, from small to large: each size beside what does not grow."""
+    for events in bench.pace.sizes:
+        with fresh_service(bench, f"of_{events}", events=events) as service:
+            size = f"{events:,} events"
+            for what, others in (("charge", bench.sql), ("balance", bench.noop_reads)):
+                run = partial(bench.http, what, connections=64, service=service)
+                run()
+                yield _faster("SIZES", f"{what}s over HTTP, {size}", None, *bench.pairs(run, others))
+            rebuilt = bench.pairs(partial(rebuild_all, service), bench.sql)
+            yield _faster("SIZES", f"rebuild, {size}", None, *rebuilt)
+            ids = some_subscriptions(service, 20)
+            asked = [ask_as_of(service, id, requests=30) for id in ids]
+            p99 = sorted(run.p99_ms for run in asked)
+            yield Finding("SIZES", f"p99 of as-of, {size}", None, p99, unit="ms")
+            memory = service.memory_bytes() / 2**20
+            yield Finding("SIZES", f"memory of the service, {size}", None, [memory], unit="MiB")
+
+
 @contextmanager
-def fresh_service(bench: Bench, name: str) -> Iterator[Service]:
+def fresh_service(bench: Bench, name: str, *, events: int = 0) -> Iterator[Service]:
     """A service on a ledger that is dropped afterwards."""
-    with running_service(bench.stand, bench.stand.database(name)) as service:
+    with running_service(bench.stand, bench.stand.database(name), events=events) as service:
         start_subscriptions(service.database_url)
         yield service
     bench.stand.drop(name)
@@ -259,10 +284,11 @@ MEASURES: Mapping[str, Callable[[Bench], Iterator[Finding]]] = {
     "P9": latency,
     "P10": hot_subscription,
     "P11": charges_over_http,
+    "SIZES": sizes,
 }
 
 
-def _faster(measure: str, what: str, goal: Goal, ours: Sequence[Run], theirs: Sequence[Run]) -> Finding:
+def _faster(measure: str, what: str, goal: Goal | None, ours: Sequence[Run], theirs: Sequence[Run]) -> Finding:
     return Finding(
         measure,
         what,

@@ -1,46 +1,43 @@
-"""Draws how speed holds as a ledger grows: `python -m tests.bench.plot RESULT.json ... > docs/growth.svg`.
+"""Draws how speed holds as a ledger grows: `python -m tests.bench.plot RESULT.json > docs/growth.svg`.
 
-Each result file is a run with its own GROWN; what is drawn is the median of each measure over the ledger's size.
+The result is one of `make bench ONLY=SIZES`. Every line is what was measured at a size, as a multiple of what was
+measured at the smallest; rates as ratios to what does not grow, measured in turns with them.
 """
 
 import json
 import math
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 340, 60, 50, 30, 190
-COLOURS = ("#2563eb", "#059669", "#d97706", "#7c3aed")
-MEASURES = {"P5": "rebuild, events/s ÷ SQL ledger", "P7": ""}
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 340, 60, 50, 30, 240
+COLOURS = ("#2563eb", "#059669", "#d97706", "#7c3aed", "#dc2626")
 
 Line = list[tuple[float, float]]
 
 
-def lines_of(results: Sequence[dict[str, object]]) -> dict[str, Line]:
-    """By what was measured: the events stored, and the ratio."""
+def lines_of(findings: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
+    """By what was measured: the events stored, and the multiple of the smallest ledger's."""
     lines: dict[str, Line] = {}
-    for result in results:
-        findings = result["findings"]
-        assert isinstance(findings, list)
-        for found in findings:
-            if found["measure"] in MEASURES and (size := re.search(r"([\d,]+) events", found["what"])):
-                name = MEASURES[found["measure"]] or f"{found['what'].split(',')[0]} ÷ empty ledger"
-                lines.setdefault(name, []).append((float(size[1].replace(",", "")), found["median"]))
-    return {name: sorted(line) for name, line in lines.items()}
+    for found in findings:
+        if found["measure"] == "SIZES":
+            name, _, size = found["what"].partition(", ")
+            lines.setdefault(name, []).append((float(size.split()[0].replace(",", "")), found["median"]))
+    return {name: [(size, value / line[0][1]) for size, value in line] for name, line in lines.items()}
 
 
-def svg(lines: dict[str, Line]) -> str:
-    """The plot: events stored (logarithmic) and ratio (from 0)."""
+def svg(lines: Mapping[str, Line]) -> str:
+    """The plot: events stored (logarithmic), and the multiple (from 0)."""
     sizes = [size for line in lines.values() for size, _ in line]
     low, high = math.floor(math.log10(min(sizes))), math.ceil(math.log10(max(sizes)))
-    top = math.ceil(max(ratio for line in lines.values() for _, ratio in line) * 1.1)
+    top = math.ceil(max(multiple for line in lines.values() for _, multiple in line) * 2.1) / 2
 
     def x(size: float) -> float:
         return LEFT + (math.log10(size) - low) / max(1, high - low) * (WIDTH - LEFT - RIGHT)
 
-    def y(ratio: float) -> float:
-        return HEIGHT - BOTTOM - ratio / top * (HEIGHT - BOTTOM - TOP)
+    def y(multiple: float) -> float:
+        return HEIGHT - BOTTOM - multiple / top * (HEIGHT - BOTTOM - TOP)
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
@@ -51,23 +48,28 @@ def svg(lines: dict[str, Line]) -> str:
         at = x(10**power)
         parts.append(f'<line x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{HEIGHT - BOTTOM}" stroke="#e5e7eb"/>')
         parts.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{10**power:,}</text>')
-    for step in range(5):
-        ratio = top * step / 4
-        parts.append(
-            f'<line x1="{LEFT}" y1="{y(ratio):.1f}" x2="{WIDTH - RIGHT}" y2="{y(ratio):.1f}" stroke="#e5e7eb"/>'
-        )
-        parts.append(f'<text x="{LEFT - 8}" y="{y(ratio) + 4:.1f}" text-anchor="end">{ratio:g} ×</text>')
+    for half in range(round(top * 2) + 1):
+        at = y(half / 2)
+        parts.append(f'<line x1="{LEFT}" y1="{at:.1f}" x2="{WIDTH - RIGHT}" y2="{at:.1f}" stroke="#e5e7eb"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{half / 2:g} ×</text>')
     for number, (name, line) in enumerate(lines.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        points = " ".join(f"{x(size):.1f},{y(ratio):.1f}" for size, ratio in line)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for size, ratio in line:
-            parts.append(f'<circle cx="{x(size):.1f}" cy="{y(ratio):.1f}" r="3.5" fill="{colour}"/>')
-        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{TOP + 18 * number + 10}" fill="{colour}">{name}</text>')
+        parts += _drawn(name, [(x(size), y(multiple)) for size, multiple in line], number)
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 12}" text-anchor="middle">events stored</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
+def _drawn(name: str, points: Line, number: int) -> list[str]:
+    """One line with its dots, and its name in the legend."""
+    colour = COLOURS[number % len(COLOURS)]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return [
+        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
+        *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points),
+        f'<text x="{WIDTH - RIGHT + 14}" y="{TOP + 18 * number + 10}" fill="{colour}">{name}</text>',
+    ]
+
+
 if __name__ == "__main__":
-    sys.stdout.write(svg(lines_of([json.loads(Path(name).read_text()) for name in sys.argv[1:]])))
+    (result,) = sys.argv[1:]
+    sys.stdout.write(svg(lines_of(json.loads(Path(result).read_text())["findings"])))
