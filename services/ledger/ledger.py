@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from typing import Self
 from uuid import UUID
 
@@ -100,9 +101,7 @@ class AsyncGate:
     def __init__(self, lane: WriterLane, loop: asyncio.AbstractEventLoop) -> None:
         self._lane = lane
         self._loop = loop
-        # Both hold the submission itself: by its id alone, a later one at the same address could get its answer.
-        self._waiting: dict[Submission, asyncio.Future[Answer]] = {}
-        self._answers: deque[tuple[Submission, Answer]] = deque()
+        self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
         self._is_waking = False
 
     async def execute(
@@ -118,22 +117,18 @@ class AsyncGate:
 
         Where the caller is cancelled, the command is carried out all the same.
         """
-        submission = Submission(subscription_id, command, metadata, self._deliver, expected_version, idempotency)
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting[submission] = future
-        try:
-            self._lane.submit(submission)
-            return await future
-        finally:
-            del self._waiting[submission]
+        deliver = partial(self._deliver, future)
+        self._lane.submit(Submission(subscription_id, command, metadata, deliver, expected_version, idempotency))
+        return await future
 
-    def _deliver(self, submission: Submission, answer: Answer) -> None:
+    def _deliver(self, future: "asyncio.Future[Answer]", _submission: Submission, answer: Answer) -> None:
         """Called by the lane's thread: only the first answer since the last wake-up wakes the loop.
 
         The answer is put down before the flag is read, and `_wake` clears the flag before it looks for answers; so an
         answer that does not wake the loop is seen by the wake-up that is still to come.
         """
-        self._answers.append((submission, answer))
+        self._answers.append((future, answer))
         if not self._is_waking:
             self._is_waking = True
             self._loop.call_soon_threadsafe(self._wake)
@@ -141,9 +136,8 @@ class AsyncGate:
     def _wake(self) -> None:
         self._is_waking = False
         while self._answers:
-            submission, answer = self._answers.popleft()
-            future = self._waiting.get(submission)
-            if future is not None and not future.done():
+            future, answer = self._answers.popleft()
+            if not future.done():  # whoever asked may have been cancelled
                 future.set_result(answer)
 
 

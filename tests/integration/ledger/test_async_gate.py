@@ -67,7 +67,6 @@ def test_a_cancelled_command_is_carried_out_and_nobody_else_gets_its_answer(ledg
     async def clients() -> None:
         gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
         await asyncio.gather(*[client(gate, name) for name in range(20)])
-        assert not gate._waiting
 
     asyncio.run(clients())
     ledger.lane.stop()
