@@ -40,13 +40,14 @@ class SharedBalanceReads:
                 del self._waiting[id]
             try:
                 found = await asyncio.to_thread(self._read, list(asked))
+                results = [found[id] for id in asked]
             except Exception as error:  # noqa: BLE001 - raised in each that asked
                 for answer in chain(*asked.values()):
                     if not answer.done():  # whoever awaits it may be gone
                         answer.set_exception(error)
             else:
-                for id, answers in asked.items():
+                for answers, result in zip(asked.values(), results, strict=True):
                     for answer in answers:
                         if not answer.done():
-                            answer.set_result(found[id])
+                            answer.set_result(result)
         self._querying = None

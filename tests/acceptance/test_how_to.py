@@ -1,0 +1,55 @@
+"""The how-to guides, run as written: every command, and what it shows. `TALLYSTICK_REWRITE_GUIDE=1` takes what it shows
+now into the guide, for one that was changed on purpose."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.console_blocks import console_commands, hide_port, type_commands, with_outputs, without_varying
+
+GUIDES = Path(__file__).parents[2] / "docs/how-to"
+_VARYING = (
+    (re.compile(r"byte \d+"), "byte N"),
+    (re.compile(r"checkpoints +[\d, ]+;"), "checkpoints N;"),
+    (re.compile(r"in [\d.]+ s\b"), "in N s"),
+    (re.compile(r"[\d,]+ events(/s)?"), r"N events\1"),
+    (re.compile(r"[\d,]+ checkpoints? covers?"), "N checkpoints cover"),
+    (re.compile(r"[\d,]+ newer"), "N newer"),
+    (re.compile(r'"exported_at":"20\d\d-\d\d'), "exported"),
+)
+"""What differs from one run to the next: speed, how long a file is, how many checkpoints there were by then."""
+
+
+@pytest.fixture
+def test_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the guides starts the service with them, and none shows anything else for it."""
+    monkeypatch.setenv("TALLYSTICK_TEST_CLOCKS", "true")
+
+
+@pytest.mark.usefixtures("test_clocks")
+@pytest.mark.parametrize("name", ["dispute", "rebuild-and-verify", "try-a-year"])
+def test_every_command_of_a_guide_shows_what_it_shows_there(name: str, folder: Path, port: str) -> None:
+    guide = GUIDES / f"{name}.md"
+    commands = console_commands(guide)
+    assert len(commands) >= 10
+    shown = type_commands(commands, folder, port)
+    if os.environ.get("TALLYSTICK_REWRITE_GUIDE"):
+        guide.write_text(with_outputs(guide.read_text(), commands, [hide_port(output, port) for output in shown]))
+        commands = console_commands(guide)
+    for typed, output in zip(commands, shown, strict=True):
+        assert _settled(output) == _settled(typed.shown), typed.command
+
+
+def test_a_year_is_the_same_year_whenever_it_is_tried() -> None:
+    """The instants of the guide are those of its clock, so they are checked as they stand there, and not left out."""
+    shown = "\n".join(typed.shown for typed in console_commands(GUIDES / "try-a-year.md"))
+    assert shown.count("2026-02-28T10:00:00") >= 2
+    assert "2027-03-15T08:30:00" in shown
+
+
+def _settled(output: str) -> str:
+    for pattern, name in _VARYING:
+        output = pattern.sub(name, output)
+    return without_varying(output)
