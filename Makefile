@@ -29,7 +29,7 @@ long: $(SETUP) ## run the tests that take minutes: faults, simulations, large le
 	@.venv/bin/python -m pytest -q -s -m long -o faulthandler_timeout=7200 $(ARGS)
 
 bench: $(SETUP) ## measure speed against a plain SQL ledger (ONLY=P1,P9; QUICK=1 for a look)
-	@ONLY="$(ONLY)" QUICK="$(QUICK)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" GROWN="$(GROWN)" \
+	@ONLY="$(ONLY)" QUICK="$(QUICK)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" GROWN="$(GROWN)" SIZES="$(SIZES)" \
 		WORKERS="$(BENCH_WORKERS)" .venv/bin/python -m tests.bench
 
 check: $(SETUP) ## lint, format, types and layout

@@ -55,6 +55,10 @@ class Wanted(Struct, frozen=True):
     events: int
     until: datetime
 
+    def instant(self, made: int) -> datetime:
+        """When what comes after so many events happens: they are spread evenly over the time up to `until`."""
+        return self.until - LASTED * (1 - made / self.events)
+
 
 class Demo:
     """Makes up histories. `seed` decides everything, ids included, so the same seed gives the same ledger."""
@@ -74,11 +78,11 @@ class Demo:
     def fill(self, connection: Connection[Any], wanted: Wanted, on_progress: Callable[[int], None]) -> int:
         """Write the events, or the few more that the last command came to; how many. Raises psycopg.Error."""
         session = Session(connection)
-        written, began_at = 0, wanted.until - LASTED
+        written = 0
         while written < wanted.events:
             while len(self._recorded) < min(EVENTS_A_TRANSACTION, wanted.events - written):
                 made = written + len(self._recorded)
-                self._live(began_at + LASTED * made / wanted.events, self._next_customer(wanted, made))
+                self._live(wanted.instant(made), self._next_customer(wanted, made))
             written += self._write(session)
             on_progress(written)
         return written

@@ -2,7 +2,8 @@
 
 make bench                  every measure
 make bench ONLY=P1,P9       some of them
-make bench ONLY=SIZES       ledgers of 10 thousand, 1 million and 10 million events; half an hour, not part of "every"
+make bench ONLY=SIZES       ledgers of 10 thousand, 1 million and 10 million events, or of others (SIZES=10000,1000000);
+                            half an hour, and not part of "every measure"
 make bench QUICK=1          one short round of each: a look, not a result
 make bench BENCH_WORKERS=4  with so many processes of the API (default: that of the service, 1)
 """
@@ -73,6 +74,7 @@ def _pace() -> Pace:
         rounds=int(os.environ.get("ROUNDS") or pace.rounds),
         seconds=float(os.environ.get("SECONDS") or pace.seconds),
         grown_events=int(os.environ.get("GROWN") or pace.grown_events),
+        sizes=tuple(int(size) for size in os.environ.get("SIZES", "").split(",") if size) or pace.sizes,
     )
 
 

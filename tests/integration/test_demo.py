@@ -12,7 +12,7 @@ from projections.balance.project import project as balance_row
 from projections.renewal.project import project as renewal_row
 from services.catalogue import Catalogue, Settings
 from services.database import connect
-from services.demo import Demo, Wanted
+from services.demo import LASTED, Demo, Wanted
 from services.ledger.hashing import NO_HASH
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
@@ -46,6 +46,14 @@ def test_it_is_as_large_as_was_asked_for(filled: int, database_url: str) -> None
     assert counted[2] < NOW
     assert topics["SubscriptionStarted"] == WANTED.subscriptions
     assert {"GenerationCharged", "CycleReset", "PlanUpgraded"} <= set(topics)
+
+
+def test_the_largest_ledger_is_spread_over_its_time_like_the_smallest() -> None:
+    for events in (2, 10_000_000_000):
+        wanted = Wanted(subscriptions=1, events=events, until=NOW)
+        assert wanted.instant(0) == NOW - LASTED
+        assert wanted.instant(events // 2) == NOW - LASTED / 2
+        assert wanted.instant(events - 1) < NOW
 
 
 def test_its_read_models_say_what_its_events_say(filled: int, ledger: Ledger, database_url: str) -> None:
