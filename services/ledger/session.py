@@ -146,14 +146,18 @@ class Session:
         while pgconn.flush():
             if (yield Wait.RW) & Ready.R:
                 pgconn.consume_input()
-        failed = None
+        failed, is_at_end = None, False
         while True:
             while pgconn.is_busy():
                 yield Wait.R
                 pgconn.consume_input()
             result = pgconn.get_result()
-            if result is None:
-                continue  # the end of one statement's answer
+            if result is None:  # the end of one statement's answer
+                if is_at_end:
+                    raise psycopg.OperationalError("the server answered less than it was asked")
+                is_at_end = True
+                continue
+            is_at_end = False
             if result.status == ExecStatus.PIPELINE_SYNC:
                 self._waiting.clear()
                 return failed
