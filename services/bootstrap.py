@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
@@ -24,7 +23,7 @@ from services.demo import Demo, Wanted
 from services.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_url
 from services.http.app import create_app
 from services.http.backend import Backend
-from services.http.wire import Protocol
+from services.http.wire import server_of
 from services.interpreter import set_for_serving
 from services.keys import KeyRing
 from services.ledger.as_of import AsOf
@@ -196,21 +195,12 @@ def fill_demo(
 def run_api(settings: Settings, listening: socket.socket) -> None:
     """Answer HTTP on a socket until SIGTERM or SIGINT. Raises CatalogueError, NoDatabase, NotMigrated."""
     with backend(settings) as opened:
-        config = uvicorn.Config(
-            create_app(opened),
-            http=Protocol,
-            ws="none",
-            proxy_headers=False,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
+        server = server_of(create_app(opened))
         set_for_serving()
         # uvicorn stops in good order and then raises the signal again; an ordered stop is not a failure.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: None)
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 @contextmanager

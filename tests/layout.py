@@ -72,7 +72,6 @@ IMPURE = frozenset("now utcnow today uuid1 uuid4 uuid6 uuid7 open print input".s
 # Where one developer's machine, or the network around it, shows through.
 PRIVATE_TEXT = re.compile(
     r"(?<![\w.~-])/(?:work|home|root|Users)/\w"
-    r"|/opt/(?:pypi|wheels)|/tmp/(?:scratch|bash_jobs)"
     r"|\b(?:pypi|pythonhosted|npmjs|deb\.debian)\.org\b|\b(?:crates|docker|ghcr|quay)\.io\b"
     r"|--(?:extra-)?index-url"
 )

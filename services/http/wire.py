@@ -1,8 +1,10 @@
-"""The last step to the socket: what a response is written in goes out in one system call."""
+"""The app server at the socket: a response goes out in one system call, and plain requests take the short way."""
 
 import asyncio
 from typing import Any
 
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from services.http.edge import Edge
@@ -11,6 +13,24 @@ from services.http.hot import HotRoute
 
 _NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
+GRACE_SECONDS = 10
+"""How long a stop waits for requests that are under way."""
+
+
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """uvicorn on the app, as the short way needs it: no access log, no limit of concurrency, no root path."""
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    return uvicorn.Server(config)
 
 
 class JoinedWrites(asyncio.Transport):

@@ -107,11 +107,18 @@ class Session:
         return answers
 
     def exchange(self) -> None:
-        """Send what was said, and take the answers in. Raises psycopg.Error for the first statement that failed."""
+        """Send what was said, and take the answers in. Raises psycopg.Error for the first statement that failed.
+
+        Where that is cut short, nobody knows what the server is at, so the connection is closed.
+        """
         if not self._waiting:
             return
-        self._pgconn.pipeline_sync()
-        failed = self.connection.wait(self._answered())
+        try:
+            self._pgconn.pipeline_sync()
+            failed = self.connection.wait(self._answered())
+        except BaseException:
+            self.connection.close()
+            raise
         preparing, self._preparing = self._preparing, []
         if failed is not None:
             for query in preparing:

@@ -19,7 +19,7 @@ from services.catalogue import Catalogue
 from services.database import connect, reading_pool
 from services.http.app import create_app
 from services.http.backend import Backend
-from services.http.wire import Protocol
+from services.http.wire import server_of
 from services.keys import SCOPES, KeyRing
 from services.ledger.ledger import Ledger
 from services.ledger.sealing import KeyFile, Receipts, Sealer
@@ -80,17 +80,7 @@ def running_server(
 def listening(backend: Backend) -> Iterator[tuple[str, uvicorn.Server]]:
     """Serve a backend in a thread, as the product does; the URL, and the server for those who stop it themselves."""
     opened = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        create_app(backend),
-        http=Protocol,
-        ws="none",
-        proxy_headers=False,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-    )
-    server = uvicorn.Server(config)
+    server = server_of(create_app(backend))
     thread = threading.Thread(target=server.run, args=([opened],))
     thread.start()
     try:

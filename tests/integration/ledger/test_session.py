@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
+from psycopg.waiting import Wait
 
 from services.arrays import Bigints, Blobs
 from services.database import connect
@@ -114,6 +115,26 @@ def test_a_connection_that_ends_is_an_operational_error(session: Session, databa
         say(session, end, b"SELECT 2")
 
     assert session.connection.closed
+
+
+def test_a_session_that_was_cut_short_is_closed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left in the middle of its answers, it would take a rollback's for theirs, or wait for ever."""
+
+    def cut() -> Iterator[Wait]:
+        yield Wait.R
+        raise RuntimeError
+
+    monkeypatch.setattr(session, "_answered", cut)
+    with pytest.raises(RuntimeError):
+        say(session, b"SELECT 1")
+
+    assert session.connection.closed
+
+
+def test_who_waits_for_more_answers_than_there_are_is_told(session: Session) -> None:
+    session.connection.pgconn.enter_pipeline_mode()
+    with pytest.raises(psycopg.OperationalError, match="answered less"):
+        session.connection.wait(session._answered())
 
 
 def test_much_is_sent_and_received_at_once(session: Session) -> None:
