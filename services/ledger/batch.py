@@ -100,8 +100,8 @@ class Batch:
         self._recorded: list[AnyRecorded] = []
         self._refusals: list[RefusalRow] = []
         self._kept_answers: list[KeptAnswer] = []
-        self._beginnings: dict[int, tuple[int, PendingAnswer]] = {}
-        """By place in the batch: which event is the first that its command brings about, and the answer."""
+        self._ends: dict[int, tuple[int, PendingAnswer]] = {}
+        """By place in the batch: which event, counted from 1, is the last that its command brings about; the answer."""
         self.is_committing = False
         """Whether COMMIT may have been sent. From then on an error does not tell that nothing happened."""
 
@@ -127,8 +127,8 @@ class Batch:
 
     def attempts(self) -> Iterator[tuple[int, Attempt]]:
         """What was being committed, by place in the batch, for the case that the outcome is lost."""
-        for place, (first, answer) in self._beginnings.items():
-            yield place, Attempt(self._recorded[first].stored, partial(_given_own_position, answer, first))
+        for place, (last, answer) in self._ends.items():
+            yield place, Attempt(self._recorded[last - 1].stored, partial(_given_own_position, answer, last))
 
     def _snapshots_due(self) -> list[StreamHead]:
         interval = self._at.snapshot_interval
@@ -221,7 +221,7 @@ class Batch:
             if submission.expected_version not in (None, head.version):
                 return self._keep_answer(submission, Refused(VersionMismatch(head.version)))
         if isinstance(command, DISPUTE_COMMANDS):
-            return self._dispute(place, submission, command, now, first)
+            return self._dispute(place, submission, command, now)
         decision = decide(head.state if head else None, command, now, self._at.catalogue)
         if isinstance(decision, Refusal):
             if isinstance(command, ChargeGeneration) and head is not None:
@@ -232,12 +232,10 @@ class Batch:
         happened = len(self._recorded) - first if isinstance(command, RecordDue) else len(decision)
         answer = self._carried_out(submission, happened, now)
         if len(self._recorded) > first:
-            self._beginnings[place] = (first, answer)
+            self._ends[place] = (len(self._recorded), answer)
         return answer
 
-    def _dispute(
-        self, place: int, submission: Submission, command: DisputeCommand, now: datetime, first: int
-    ) -> PendingAnswer:
+    def _dispute(self, place: int, submission: Submission, command: DisputeCommand, now: datetime) -> PendingAnswer:
         """Decide a command on a dispute; what it does to the charge is recorded on the subscription's stream."""
         id, dispute_id = submission.subscription_id, command.dispute_id
         if (subscription := self._heads.get(id)) is None:
@@ -270,7 +268,7 @@ class Batch:
         self._disputes[dispute_id] = dispute
         if decided.on_subscription:
             self._given_back.add((id, command.generation_id))
-        self._beginnings[place] = (first, answer)
+        self._ends[place] = (len(self._recorded), answer)
         return answer
 
     def _original(self, id: UUID, generation_id: str) -> OriginalCharge | None:
@@ -325,9 +323,9 @@ def _replay(before: OriginalCharge, command: ChargeGeneration) -> PendingAnswer:
     return lambda base: Refused(GenerationIdConflict(before.view(base)))
 
 
-def _given_own_position(answer: PendingAnswer, first: int, own: int) -> Answer:
-    """The answer, where the position of the command's own first event is what is known."""
-    return answer(own - first - 1)
+def _given_own_position(answer: PendingAnswer, last: int, own: int) -> Answer:
+    """The answer, where the position of the command's own last event is what is known."""
+    return answer(own - last)
 
 
 def _charge_at(recorded: AnyRecorded, ordinal: int) -> Callable[[int], Charge]:

@@ -118,8 +118,11 @@ class Submission(msgspec.Struct, eq=False):
 
 
 class Attempt(Struct, frozen=True):
-    """The first event of an attempt and the answer that holds if it turns out to be stored."""
+    """The last event of an attempt, and the answer that holds if it turns out to be stored.
+
+    The last, since the ones before it may be boundaries that were due, which another command may have recorded.
+    """
 
     event: ChainedEvent
     answer: Callable[[int], Answer]
-    """The answer, given the position of that first event."""
+    """The answer, given the position of that event."""

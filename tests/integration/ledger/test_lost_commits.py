@@ -178,6 +178,22 @@ def test_what_was_never_sent_is_known_not_to_have_happened(
     assert not failed.may_have_happened
 
 
+def test_a_boundary_that_someone_else_recorded_is_not_taken_for_ones_own_charge(
+    ledger: Ledger, other: Ledger, fates: Fates, books: Books, clock: SettableClock
+) -> None:
+    """At the same instant and for the same request, which a frozen clock allows, the two are the same byte for byte."""
+    id = start(ledger)
+    clock.advance(days=31, hours=1)
+    fates.meanwhile = lambda: charge(other, id, "elsewhere")
+    fates.come("not stored")
+
+    charged = charge(ledger, id, "track-1")
+
+    assert not charged.is_replay
+    assert books.charged()[id, "track-1"] == charged.charge
+    books.check()
+
+
 def test_a_server_that_comes_back_within_two_seconds_is_waited_for(ledger: Ledger, fates: Fates, books: Books) -> None:
     id = start(ledger)
     fates.come("kept", "stored", *GONE[:5])
