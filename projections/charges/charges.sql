@@ -23,6 +23,13 @@ CROSS JOIN LATERAL (
     SELECT * FROM {schema}.ledger_events WHERE originator_id = wanted.id AND originator_version = c.version LIMIT 1
 ) AS e
 
+-- name: confirm_new
+-- Fails where one of the generations was charged before.
+SELECT {schema}.confirm(NOT EXISTS (
+    SELECT FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS wanted (id, generation_id)
+    JOIN {schema}.charges AS c ON c.subscription_id = wanted.id AND c.generation_id = wanted.generation_id
+))
+
 -- name: find_charge
 -- One charge with its event.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,

@@ -2,29 +2,35 @@
 
     lock the streams' rows -> look up replays -> load heads -> decide each -> append, project -> commit
 
+Or, for charges on streams that the lane knows, in one exchange with the server:
+
+    decide each, assuming -> lock the streams' rows, confirm what was assumed -> append, project -> commit
+
 A command sees the effect of the ones before it. A refusal, a replay or a defect is an answer like any other; only an
 error of the database, or a row that cannot be written, undoes the batch, and then the lane retries each command alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from uuid import UUID
 
 import psycopg
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
+from psycopg.errors import SerializationFailure, UniqueViolation
 
 from projections.charges.view import Charge, charge_view
-from services.arrays import Texts, Uuids
+from services.arrays import Bigints, Texts, Uuids
 from services.catalogue import Catalogue
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
 from services.dispute.decide import DisputedCharge
 from services.dispute.decide import decide as decide_dispute
 from services.ledger.disputes import view_of
 from services.ledger.heads import Heads
-from services.ledger.lookups import Lookups, OriginalCharge
+from services.ledger.lookups import Lookups, OriginalCharge, generations
 from services.ledger.mapper import next_dispute_event, next_event
 from services.ledger.recorder import LedgerRecorder
 from services.ledger.records import AnyRecorded, DisputeHead, StreamHead, extend, extend_dispute
@@ -68,6 +74,10 @@ class NotCommitted(RuntimeError):
     """The server rolled back when it was asked to commit."""
 
 
+ASSUMED_WRONGLY = (SerializationFailure, UniqueViolation)
+"""How a transaction fails whose batch assumed something that is not so."""
+
+
 class Workplace(Struct, frozen=True):
     """What every batch of a lane works with."""
 
@@ -83,18 +93,22 @@ class Workplace(Struct, frozen=True):
 
 
 class Batch:
-    """The commands of one transaction. `commit` is all of it."""
+    """The commands of one transaction: `look_up` or `assume`, then `send`, then `answers`."""
 
-    def __init__(self, workplace: Workplace, session: Session, submissions: Sequence[Submission]):
+    def __init__(self, workplace: Workplace, submissions: Sequence[Submission]):
         self._at = workplace
-        self._session = session
-        self._submissions = submissions
-        self._heads: dict[UUID, StreamHead] = {}
+        self.submissions = submissions
+        self.heads: dict[UUID, StreamHead] = {}
+        """Of its streams; once it is decided, as it leaves them."""
+        self.is_decided = False
+        self._assumed: dict[UUID, int] = {}
+        """The versions at which the streams are, if what the batch is decided on is so."""
+        self._found = Lookups()
+        self._pending: list[PendingAnswer] = []
         self._defects: dict[UUID, Exception] = {}
         self._originals: dict[tuple[UUID, str], OriginalCharge] = {}
         self._answered: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._clocks: dict[str, datetime] = {}
-        self._now = workplace.clock()
         self._disputes: dict[UUID, DisputeHead] = {}
         self._given_back: set[tuple[UUID, str]] = set()
         self._recorded: list[AnyRecorded] = []
@@ -105,25 +119,52 @@ class Batch:
         self.is_committing = False
         """Whether COMMIT may have been sent. From then on an error does not tell that nothing happened."""
 
-    def commit(self) -> list[Answer]:
-        """Carry the batch out; the answers, in order, of all of it or of as many as fill a transaction.
+    def look_up(self, session: Session) -> None:
+        """Begin the transaction, lock the streams, learn what is stored, and decide. Raises psycopg.Error."""
+        queries, run = self._at.recorder.queries, session.execute
+        ids = list({each.subscription_id for each in self.submissions})
+        self._begin(session)
+        locked = run(queries["lock_streams"], {"ids": Uuids(ids)})
+        self._found.ask(queries, self._at.charge_queries, session, self.submissions)
+        loaded = self._at.heads.load(session, dict(locked.rows()))
+        self.heads, self._defects = loaded.heads, loaded.defects
+        self._found.read()
+        self._read_clocks(session)
+        self._decide_in_order()
 
-        Raises psycopg.Error, or what writing a row raises; then nothing happened unless `is_committing`.
+    def assume(self, before: Mapping[UUID, StreamHead]) -> None:
+        """Decide without asking where that can be done, which `is_decided` tells: if all are charges, as if none had
+        been made before, on the heads `before` or else those that are kept. What was assumed, `send` has confirmed.
         """
-        with self._session.together():
-            self._lock_and_look_up()
-            pending = self._decide_in_order()
-            positions = self._at.writes.send(
-                self._session, self._recorded, self._heads, self._refusals, self._kept_answers
-            )
-            self.is_committing = True
-            commit = self._session.execute(b"COMMIT")
-        if commit.status() != "COMMIT":  # PostgreSQL answers ROLLBACK, and no error, where one came before
-            raise NotCommitted(commit.status())
-        base = positions.base() if positions else 0
-        self._at.heads.keep(self._heads.values())
+        if not all(isinstance(each.command, ChargeGeneration) for each in self.submissions):
+            return
+        ids = {each.subscription_id for each in self.submissions}
+        heads = {id: head for id in ids if (head := before.get(id) or self._at.heads.kept(id)) is not None}
+        if len(heads) < len(ids) or any(head.state.test_clock_id is not None for head in heads.values()):
+            return
+        self.heads, self._assumed = heads, {id: heads[id].version for id in sorted(ids, key=attrgetter("int"))}
+        self._decide_in_order()
+
+    def send(self, session: Session) -> None:
+        """Say what was decided, up to the commit. Raises psycopg.Error, or what writing a row raises."""
+        if self._assumed:
+            self._begin(session)
+            self._have_confirmed(session)
+        self._positions = self._at.writes.send(session, self._recorded, self.heads, self._refusals, self._kept_answers)
+        self.is_committing = True
+        self._commit = session.execute(b"COMMIT")
+
+    def answers(self) -> list[Answer]:
+        """The answers, in order, of all of it or of as many as fill a transaction, once it is committed.
+
+        Raises NotCommitted or psycopg.Error.
+        """
+        if self._commit.status() != "COMMIT":  # PostgreSQL answers ROLLBACK, and no error, where one came before
+            raise NotCommitted(self._commit.status())
+        base = self._positions.base() if self._positions else 0
+        self._at.heads.keep(self.heads.values())
         self._at.take_snapshots(self._snapshots_due())
-        return [answer(base) for answer in pending]
+        return [answer(base) for answer in self._pending]
 
     def attempts(self) -> Iterator[tuple[int, Attempt]]:
         """What was being committed, by place in the batch, for the case that the outcome is lost."""
@@ -133,41 +174,45 @@ class Batch:
     def _snapshots_due(self) -> list[StreamHead]:
         interval = self._at.snapshot_interval
         ids = {each.originator_id for each in self._recorded if each.originator_version % interval == 0}
-        return [self._heads[id] for id in ids if id in self._heads]
+        return [self.heads[id] for id in ids if id in self.heads]
 
-    def _lock_and_look_up(self) -> None:
-        queries, run = self._at.recorder.queries, self._session.execute
-        ids = list({each.subscription_id for each in self._submissions})
-        run(b"BEGIN")
-        run(queries["begin_batch"])
-        locked = run(queries["lock_streams"], {"ids": Uuids(ids)})
-        self._found = Lookups(queries, self._at.charge_queries, self._session, self._submissions)
-        loaded = self._at.heads.load(self._session, dict(locked.rows()))
-        self._heads, self._defects = loaded.heads, loaded.defects
-        self._found.read()
-        self._read_clocks()
-        self._now = self._at.clock()
+    def _begin(self, session: Session) -> None:
+        session.execute(b"BEGIN")
+        session.execute(self._at.recorder.queries["begin_batch"])
 
-    def _read_clocks(self) -> None:
-        ids = {head.state.test_clock_id for head in self._heads.values()} | {
-            each.command.test_clock_id for each in self._submissions if isinstance(each.command, StartSubscription)
+    def _have_confirmed(self, session: Session) -> None:
+        """Lock the streams, and have the transaction fail where one has moved on or a refused charge was made before.
+
+        That a charge that is about to be made was made before, or its key used, is seen when its row is written.
+        """
+        versions = {"ids": Uuids(list(self._assumed)), "versions": Bigints(list(self._assumed.values()))}
+        session.execute(self._at.recorder.queries["confirm_versions"], versions)
+        charged, asked = self._originals.keys(), self.submissions
+        if len(charged) < len(asked) and (refused := set(generations(asked)) - charged):
+            ids, generation_ids = zip(*refused, strict=True)
+            wanted = {"ids": Uuids(ids), "generation_ids": Texts(generation_ids)}
+            session.execute(self._at.charge_queries["confirm_new"], wanted)
+
+    def _read_clocks(self, session: Session) -> None:
+        ids = {head.state.test_clock_id for head in self.heads.values()} | {
+            each.command.test_clock_id for each in self.submissions if isinstance(each.command, StartSubscription)
         }
         if wanted := [id for id in ids if id is not None]:
-            locked = self._session.execute(self._at.recorder.queries["lock_clocks"], {"ids": Texts(wanted)})
+            locked = session.execute(self._at.recorder.queries["lock_clocks"], {"ids": Texts(wanted)})
             self._clocks = dict(locked.rows())
 
-    def _decide_in_order(self) -> list[PendingAnswer]:
-        pending: list[PendingAnswer] = []
-        for place, submission in enumerate(self._submissions):
+    def _decide_in_order(self) -> None:
+        self._now = self._at.clock()
+        for place, submission in enumerate(self.submissions):
             if len(self._recorded) >= EVENT_LIMIT:
                 break
-            pending.append(self._decide(place, submission))
-        return pending
+            self._pending.append(self._decide(place, submission))
+        self.is_decided = True
 
     def _decide(self, place: int, submission: Submission) -> PendingAnswer:
         """Decide one command; a defect that it meets is its own answer and leaves nothing of it behind."""
         id = submission.subscription_id
-        head, recorded, refusals = self._heads.get(id), len(self._recorded), len(self._refusals)
+        head, recorded, refusals = self.heads.get(id), len(self._recorded), len(self._refusals)
         try:
             return self._happened_already(submission) or self._answer(place, submission)
         except psycopg.Error:
@@ -176,9 +221,9 @@ class Batch:
             log.exception("a command met a defect", command=type(submission.command).__name__)
             del self._recorded[recorded:], self._refusals[refusals:]
             if head is not None:
-                self._heads[id] = head
+                self.heads[id] = head
             else:
-                self._heads.pop(id, None)
+                self.heads.pop(id, None)
             failure = Failed(defect, may_have_happened=bool(submission.lost))
             return lambda _base: failure
 
@@ -206,7 +251,7 @@ class Batch:
             return _replay(before, command)
         if (defect := self._defects.get(id)) is not None:
             raise defect
-        head = self._heads.get(id)
+        head = self.heads.get(id)
         clock_id = head.state.test_clock_id if head else getattr(command, "test_clock_id", None)
         if clock_id is not None and clock_id not in self._clocks:
             return self._keep_answer(submission, Refused(UnknownTestClock(clock_id)))
@@ -217,7 +262,7 @@ class Batch:
             at_most = DUE_AT_ONCE if isinstance(command, RecordDue) else None
             for event in due_events(head.state, now, at_most):
                 self._append(submission, event, now)
-            head = self._heads[id]
+            head = self.heads[id]
             if submission.expected_version not in (None, head.version):
                 return self._keep_answer(submission, Refused(VersionMismatch(head.version)))
         if isinstance(command, DISPUTE_COMMANDS):
@@ -238,7 +283,7 @@ class Batch:
     def _dispute(self, place: int, submission: Submission, command: DisputeCommand, now: datetime) -> PendingAnswer:
         """Decide a command on a dispute; what it does to the charge is recorded on the subscription's stream."""
         id, dispute_id = submission.subscription_id, command.dispute_id
-        if (subscription := self._heads.get(id)) is None:
+        if (subscription := self.heads.get(id)) is None:
             return self._keep_answer(submission, Refused(UnknownSubscription()))
         # A charge of this same batch is not answered yet, so nobody can know of it.
         original = self._found.charge(id, command.generation_id)
@@ -276,11 +321,11 @@ class Batch:
 
     def _append(self, submission: Submission, event: Event, now: datetime) -> None:
         id = submission.subscription_id
-        head = self._heads.get(id)
+        head = self.heads.get(id)
         recorded = next_event(id, head, event, submission.metadata, now)
         after = extend(head, (recorded,))
         assert after is not None
-        self._heads[id] = after
+        self.heads[id] = after
         self._recorded.append(recorded)
 
     def _carried_out(self, submission: Submission, event_count: int, now: datetime) -> PendingAnswer:
@@ -293,7 +338,7 @@ class Batch:
             version = self._recorded[-1].originator_version
             self._originals[id, command.generation_id] = OriginalCharge(charged, view, version)
             return lambda base: Charged(view(base))
-        return self._keep_answer(submission, Done(id, self._heads[id].state, now, event_count))
+        return self._keep_answer(submission, Done(id, self.heads[id].state, now, event_count))
 
     def _keep_answer(self, submission: Submission, answer: Answer) -> PendingAnswer:
         if submission.idempotency is not None:

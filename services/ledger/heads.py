@@ -68,6 +68,10 @@ class Heads:
             heads.pop(id, None)
         return LoadedHeads(heads, defects)
 
+    def kept(self, id: UUID) -> StreamHead | None:
+        """The head of a stream that was kept; another process may have moved it on since."""
+        return self._kept.get(id)
+
     def keep(self, heads: Iterable[StreamHead]) -> None:
         """Keep the heads that a commit left."""
         for head in heads:

@@ -3,6 +3,11 @@
 There is no timer: a lone command is committed at once, and under load batches grow by themselves, so that thousands of
 durable commands share each disk flush.
 
+Charges on streams that the lane knows are decided at once, on assumptions which the server has to confirm; where one is
+wrong, the batch is carried out like any other, which locks and looks up first. While a batch is committed and many
+commands wait, the next is decided on the states that it leaves. It is sent once that commit is certain, and decided
+anew if it failed.
+
 A batch that fails is put again: as it was where the connection broke, since nothing is wrong with it; else one command
 at a time, so that a command that cannot be carried out fails alone. All of it within two seconds of its submission.
 
@@ -12,7 +17,7 @@ transaction mode: PgBouncer 1.22 or newer, which knows them (`max_prepared_state
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID
@@ -23,13 +28,16 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable, UniqueViolation
 from psycopg.pq import TransactionStatus
 
-from services.ledger.batch import Batch, Workplace
+from services.ledger.batch import ASSUMED_WRONGLY, Batch, Workplace
+from services.ledger.records import StreamHead
 from services.ledger.session import Session
 from services.ledger.submission import Answer, Failed, Submission
 
 log = structlog.get_logger()
 
-BATCH_LIMIT = 512
+# Larger ones do not fit into the buffer of a socket, and the server would wait for the rest while the next is decided.
+BATCH_LIMIT = 256
+_WORTH_DECIDING_AHEAD = 64
 QUEUE_LIMIT = 20_000
 PATIENCE_SECONDS = 2.0
 _PAUSES_SECONDS = (0.0, 0.01, 0.03, 0.1, 0.2)
@@ -37,6 +45,8 @@ _WORTH_RETRYING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.Int
 # Two processes started the same stream or used the same key: the loser sees it when it tries again. If it still does
 # not, what is stored contradicts itself, and trying on would only hold up the lane.
 _RACE_ATTEMPTS = 3
+# Where another process writes to the same streams, or requests are repeated, it will happen again soon.
+_CAREFUL_BATCHES_AFTER_WRONG_ASSUMPTION = 32
 
 
 class LaneClosed(RuntimeError):
@@ -55,6 +65,11 @@ class WriterLane:
         self._connect = connect
         self._session: Session | None = None
         self._unreachable: psycopg.Error | None = None
+        self._taken: Sequence[Submission] = ()
+        """What was taken from the queue to be decided ahead, and is to be answered next."""
+        self._ahead: Batch | None = None
+        """The same, decided on the batch that is being committed, and worth nothing if that fails."""
+        self._careful_batches = 0
         self._queue: SimpleQueue[Submission | None] = SimpleQueue()
         self._door = threading.Lock()
         self._is_open = False
@@ -98,8 +113,12 @@ class WriterLane:
                 _deliver(submission, answer)
         self._disconnect()
 
-    def _next_batch(self) -> list[Submission]:
+    def _next_batch(self) -> Sequence[Submission]:
         """Wait for a command, and take along all that are there; empty once the lane has stopped and is drained."""
+        taken, self._taken = self._taken, ()
+        return taken or self._take()
+
+    def _take(self) -> list[Submission]:
         batch: list[Submission] = []
         item = self._queue.get()
         while item is not None:
@@ -114,12 +133,14 @@ class WriterLane:
             self._queue.put(None)  # the stop came behind these: answer them first
         return batch
 
-    def _answers(self, batch: list[Submission]) -> list[Answer]:
+    def _answers(self, batch: Sequence[Submission]) -> list[Answer]:
         """An answer for each command, whatever happens."""
         answers: list[Answer] = []
+        rest = batch
         try:
-            while rest := batch[len(answers) :]:
+            while rest:
                 answers += self._together(rest)
+                rest = batch[len(answers) :]
         except Exception as defect:
             log.exception("the writer lane met a defect")
             self._disconnect()
@@ -176,20 +197,52 @@ class WriterLane:
         return Failed(error, may_have_happened=bool(submission.lost))
 
     def _attempt(self, submissions: Sequence[Submission]) -> list[Answer] | Exception:
-        """One transaction: its answers, or why it failed. Where its outcome is lost, note what was being committed."""
+        """One transaction, or a second where the first assumed wrongly: its answers, or why it failed."""
         try:
             session = self._connected()
         except psycopg.Error as error:
             return error
-        batch = Batch(self._workplace, session, submissions)
+        ahead, self._ahead = self._ahead, None
+        batch = ahead if ahead and ahead.submissions is submissions else self._assumed(submissions, {})
+        if batch:
+            result = self._commit(session, batch)
+            if not isinstance(result, ASSUMED_WRONGLY):
+                return result
+            self._careful_batches = _CAREFUL_BATCHES_AFTER_WRONG_ASSUMPTION
+        return self._commit(session, Batch(self._workplace, submissions))
+
+    def _assumed(self, submissions: Sequence[Submission], before: Mapping[UUID, StreamHead]) -> Batch | None:
+        """The batch, decided on the heads `before` and on those that are kept, unless it takes looking up."""
+        if self._careful_batches:
+            self._careful_batches -= 1
+            return None
+        batch = Batch(self._workplace, submissions)
+        batch.assume(before)
+        return batch if batch.is_decided else None
+
+    def _commit(self, session: Session, batch: Batch) -> list[Answer] | Exception:
+        """The answers, or why it failed. Where the outcome is lost, note what was being committed."""
         try:
-            return batch.commit()
+            with session.together():
+                if not batch.is_decided:
+                    batch.look_up(session)
+                batch.send(session)
+                session.send_off()
+                self._decide_ahead(batch)
+            return batch.answers()
         except Exception as error:  # noqa: BLE001 - it becomes an answer, in the end
+            self._ahead = None  # it was decided on what did not come to be
             is_undone = self._undo(session.connection, error)
             if batch.is_committing and not is_undone:
                 for place, attempt in batch.attempts():
-                    submissions[place].lost += (attempt,)
+                    batch.submissions[place].lost += (attempt,)
             return error
+
+    def _decide_ahead(self, batch: Batch) -> None:
+        """While a batch is committed, decide what comes after it, if that is much."""
+        if not self._taken and self._queue.qsize() >= _WORTH_DECIDING_AHEAD:
+            self._taken = self._take()
+            self._ahead = self._assumed(self._taken, batch.heads)
 
     def _undo(self, connection: Connection[Any], error: Exception) -> bool:
         """Roll back, or disconnect; whether the server says that the transaction was open until now."""
@@ -204,6 +257,8 @@ class WriterLane:
         return was_open
 
     def _connected(self) -> Session:
+        if self._session is not None and self._session.is_over:
+            self._disconnect()  # before a commit is sent into the void, whose outcome nobody would know
         if self._session is None:
             try:
                 self._session = self._connect()
@@ -217,6 +272,7 @@ class WriterLane:
         """Close the connection. The next may lead to another server, so nothing is kept of what this one had."""
         if self._session is not None:
             connection, self._session = self._session.connection, None
+            self._ahead = None
             self._workplace.heads.forget_all()
             connection.close()
 

@@ -26,6 +26,14 @@ SELECT set_config('synchronous_commit', 'on', true),
 SELECT subscription_id, version FROM {schema}.balance
 WHERE subscription_id = ANY(%(ids)b::uuid[]) ORDER BY subscription_id FOR UPDATE
 
+-- name: confirm_versions
+-- Locks the same, given in id order, and fails where a subscription is not at the version that it was assumed to be.
+SELECT {schema}.confirm(array_agg(version) = %(versions)b::bigint[])
+FROM (
+    SELECT version FROM {schema}.balance
+    WHERE subscription_id = ANY(%(ids)b::uuid[]) ORDER BY subscription_id FOR UPDATE
+) AS locked
+
 -- name: select_tails
 -- The events of several streams above a version each, in order.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id

@@ -1,6 +1,7 @@
 """What a batch looks up before it decides, each in one query: earlier charges, disputes, kept answers, lost commits."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -33,21 +34,24 @@ class OriginalCharge(Struct, frozen=True):
 
 
 class Lookups:
-    """The queries of one batch, sent into its pipeline at once and read when the first result is waited for."""
+    """What is stored of what a batch asks for; nothing, as long as it was not asked."""
 
-    def __init__(self, ledger: Queries, charges: Queries, session: Session, batch: Sequence[Submission]):
-        self._session = session
-        self._sent_charges = self._find(charges["find_charges"], _generations(batch), ids=Uuids, generation_ids=Texts)
-        self._sent_answers = self._find(ledger["find_answers"], _keys(batch), key_ids=Texts, keys=Texts)
-        self._sent_events = self._find(ledger["find_events"], _lost_events(batch), ids=Uuids, versions=Bigints)
-        self._sent_disputes = self._find(ledger["select_tails"], _disputes(batch), ids=Uuids, versions=Bigints)
+    def __init__(self) -> None:
         self._charges: dict[tuple[UUID, str], Sequence[Any]] = {}
         self._answers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._positions: dict[bytes, int] = {}
         self._disputes: dict[UUID, list[ChainedEvent]] = {}
 
+    def ask(self, ledger: Queries, charges: Queries, session: Session, batch: Sequence[Submission]) -> None:
+        """Say all the queries at once; they are answered when the first result is waited for. Raises psycopg.Error."""
+        find = partial(_find, session)
+        self._sent_charges = find(charges["find_charges"], generations(batch), ids=Uuids, generation_ids=Texts)
+        self._sent_answers = find(ledger["find_answers"], _keys(batch), key_ids=Texts, keys=Texts)
+        self._sent_events = find(ledger["find_events"], _lost_events(batch), ids=Uuids, versions=Bigints)
+        self._sent_disputes = find(ledger["select_tails"], _disputes(batch), ids=Uuids, versions=Bigints)
+
     def read(self) -> None:
-        """Take in what was found."""
+        """Take in what was found. Raises psycopg.Error."""
         for row in _rows(self._sent_charges):
             self._charges[row[0], row[7]] = row
         for key_id, key, request_hash, answer in _rows(self._sent_answers):
@@ -78,18 +82,20 @@ class Lookups:
                 return attempt.answer(position)
         return None
 
-    def _find(self, query: bytes, wanted: Sequence[tuple[Any, Any]], **kinds: type[Array]) -> Answers | None:
-        if not wanted:
-            return None
-        columns = zip(kinds.items(), zip(*wanted, strict=True), strict=True)
-        return self._session.execute(query, {name: kind(values) for (name, kind), values in columns})
+
+def _find(session: Session, query: bytes, wanted: Sequence[tuple[Any, Any]], **kinds: type[Array]) -> Answers | None:
+    if not wanted:
+        return None
+    columns = zip(kinds.items(), zip(*wanted, strict=True), strict=True)
+    return session.execute(query, {name: kind(values) for (name, kind), values in columns})
 
 
 def _rows(sent: Answers | None) -> list[Any]:
     return [] if sent is None else sent.rows()
 
 
-def _generations(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
+def generations(batch: Sequence[Submission]) -> list[tuple[UUID, str]]:
+    """Subscription and generation id of every charge, made or disputed, that the commands are about."""
     return [
         (each.subscription_id, each.command.generation_id)
         for each in batch

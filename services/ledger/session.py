@@ -6,6 +6,7 @@ said. Everything else about the connection is psycopg's: how it is made, its typ
 """
 
 import re
+import select
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -77,6 +78,17 @@ class Session:
         """Of those, the ones whose preparation the server has not confirmed yet."""
         self._waiting: deque[Answers | None] = deque()
         """Who waits for the next answers, in order; None where all that is wanted is that it succeeds."""
+        self._is_sent = False
+        self._unasked = select.poll()
+        self._unasked.register(connection.fileno(), select.POLLIN)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has closed it, as far as can be known between transactions.
+
+        Whatever it says unasked is taken for that, since it is nearly always why it will close.
+        """
+        return self.connection.closed or bool(self._unasked.poll(0))
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -106,6 +118,15 @@ class Session:
         self._waiting.append(answers)
         return answers
 
+    def send_off(self) -> None:
+        """Send what was said, and wait for nothing: the server can work on it meanwhile. Raises psycopg.Error.
+
+        What does not fit into the socket's buffer is sent when the answers are asked for.
+        """
+        if self._waiting and not self._is_sent:
+            self._pgconn.pipeline_sync()
+            self._is_sent = True
+
     def exchange(self) -> None:
         """Send what was said, and take the answers in. Raises psycopg.Error for the first statement that failed.
 
@@ -114,7 +135,8 @@ class Session:
         if not self._waiting:
             return
         try:
-            self._pgconn.pipeline_sync()
+            self.send_off()
+            self._is_sent = False
             failed = self.connection.wait(self._answered())
         except BaseException:
             self.connection.close()

@@ -8,7 +8,8 @@ import selectors
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -125,8 +126,15 @@ class CuttingProxy(threading.Thread):
 
     def cut_next(self, cut: Cut) -> None:
         """Cut the first line that reaches the point, and return when that has happened."""
+        with self.cutting(cut):
+            pass
+
+    @contextmanager
+    def cutting(self, cut: Cut) -> Iterator[None]:
+        """Within it, the first line that reaches the point is cut; it ends when that has happened."""
         self._was_cut.clear()
         self._next = cut
+        yield
         assert self._was_cut.wait(20), f"nothing passed by {cut}"
 
     def run(self) -> None:

@@ -39,8 +39,8 @@ def ledger(proxy: CuttingProxy, catalogue: Catalogue, database_url: str) -> Iter
 def ask_and_cut(proxy: CuttingProxy, ask: Callable[[], Answer]) -> Answer:
     """Ask, and cut the line right behind the commit, which is under way for a while then."""
     with ThreadPoolExecutor(1) as client:
-        answer = client.submit(ask)
-        proxy.cut_next(Cut("COMMIT", "client", BEHIND_A_STATEMENT, 0.0, "deaf"))
+        with proxy.cutting(Cut("COMMIT", "client", BEHIND_A_STATEMENT, 0.0, "deaf")):
+            answer = client.submit(ask)
         return answer.result()
 
 
@@ -84,8 +84,8 @@ def test_what_arrives_late_of_a_lost_start_changes_nothing(
 ) -> None:
     """The statements lie somewhere between, while the retry already starts the subscription; then they arrive."""
     with ThreadPoolExecutor(1) as client:
-        answer = client.submit(ledger.execute, NEW, StartSubscription("account-1", STARTER), BY)
-        proxy.cut_next(Cut("COMMIT", "client", 0, 0.0, "late"))
+        with proxy.cutting(Cut("COMMIT", "client", 0, 0.0, "late")):
+            answer = client.submit(ledger.execute, NEW, StartSubscription("account-1", STARTER), BY)
         started = answer.result()
 
     assert isinstance(started, Done)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.catalogue import Catalogue
+from services.ledger import lane
 from services.ledger.ledger import Ledger
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.ledger.books import Books
@@ -21,3 +22,11 @@ def other(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iter
     """A second ledger object on the same schema: all that two processes share is the database."""
     with Ledger(database_url, SCHEMA, catalogue, clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def keen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes that decide ahead as soon as anything waits, in batches of ten, and try again after two careful ones."""
+    monkeypatch.setattr(lane, "_WORTH_DECIDING_AHEAD", 1)
+    monkeypatch.setattr(lane, "BATCH_LIMIT", 10)
+    monkeypatch.setattr(lane, "_CAREFUL_BATCHES_AFTER_WRONG_ASSUMPTION", 2)

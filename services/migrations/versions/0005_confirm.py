@@ -1,0 +1,11 @@
+"""How a transaction fails that assumed something which is not so."""
+
+from services.migrations import sql_file
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Create the function."""
+    sql_file.run(__file__)

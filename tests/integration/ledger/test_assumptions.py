@@ -1,0 +1,320 @@
+"""Charges that are decided before the server was asked: in one exchange with it, and never on what is not so."""
+
+from collections.abc import Callable
+from itertools import product
+from time import sleep
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from services.ledger import lane
+from services.ledger.batch import Batch
+from services.ledger.ledger import Ledger
+from services.ledger.session import Session
+from services.ledger.submission import Charged, GenerationIdConflict, IdempotencyKey, Refused
+from services.subscription.commands import ChargeGeneration, UpgradePlan
+from services.subscription.refusals import InsufficientCredits
+from tests.conftest import SettableClock
+from tests.integration.ledger.books import Books, tally
+from tests.integration.ledger.breaking import Fate, break_commits
+from tests.integration.ledger.lanes import BY, charge, start, together, track
+
+AFFORDABLE = 110
+LARGEST = "max-pro-240000-yearly"
+
+
+@pytest.fixture
+def exchanges(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How often a lane has sent something and waited for its answers since this was last asked."""
+    waited: list[None] = []
+    exchange = Session.exchange
+
+    def counted(session: Session) -> None:
+        waited.extend([None] * bool(session._waiting))
+        exchange(session)
+
+    def since() -> int:
+        number = len(waited)
+        waited.clear()
+        return number
+
+    monkeypatch.setattr(Session, "exchange", counted)
+    return since
+
+
+def tracks(id: UUID, number: int, of: str = "track") -> list[tuple[UUID, ChargeGeneration]]:
+    return [(id, track(f"{of}-{each}")) for each in range(number)]
+
+
+def test_a_charge_takes_one_exchange_with_the_server(ledger: Ledger, exchanges: Callable[[], int]) -> None:
+    id = start(ledger)
+    exchanges()
+
+    charge(ledger, id, "track-1")
+
+    assert exchanges() == 1
+
+
+def test_a_refusal_does_as_well(ledger: Ledger, books: Books, exchanges: Callable[[], int]) -> None:
+    id = start(ledger)
+    together(ledger, *tracks(id, AFFORDABLE))
+    exchanges()
+
+    refused = ledger.execute(id, track("one too many"), BY)
+
+    assert exchanges() == 1
+    assert tally([refused]) == {"insufficient_credits": 1}
+    assert books.count("refusals") == 1
+
+
+def test_a_stream_that_is_not_known_is_looked_up(
+    ledger: Ledger, other: Ledger, books: Books, exchanges: Callable[[], int]
+) -> None:
+    id = start(other)
+    exchanges()
+
+    charge(ledger, id, "track-1")
+
+    assert exchanges() > 1
+    books.check()
+
+
+def test_after_an_assumption_was_wrong_a_lane_looks_up_for_a_while(
+    ledger: Ledger, other: Ledger, exchanges: Callable[[], int], keen: None
+) -> None:
+    id = start(ledger)
+    charge(other, id, "elsewhere")
+    taken = []
+    for number in range(5):
+        exchanges()
+        charge(ledger, id, f"track-{number}")
+        taken.append(exchanges())
+
+    assert taken[0] > 2, "assumed, and then looked up"
+    assert taken[1:] == [2, 2, 1, 1]
+
+
+def test_credits_that_another_process_has_spent_are_not_spent_again(
+    ledger: Ledger, other: Ledger, books: Books
+) -> None:
+    id = start(ledger)
+    together(other, *tracks(id, AFFORDABLE, "elsewhere"))
+
+    assert tally(together(ledger, *tracks(id, 5))) == {"insufficient_credits": 5}
+    books.check()
+
+
+def test_credits_that_another_process_has_granted_are_there(ledger: Ledger, other: Ledger, books: Books) -> None:
+    id = start(ledger)
+    together(ledger, *tracks(id, AFFORDABLE))
+    other.execute(id, UpgradePlan(LARGEST), BY)
+
+    assert tally(together(ledger, *tracks(id, 5, "more"))) == {"Charged": 5}
+    books.check()
+
+
+def test_a_generation_that_was_charged_is_answered_with_its_charge(ledger: Ledger, other: Ledger, books: Books) -> None:
+    """Here or elsewhere, affordable still or not, alone or among others."""
+    id = start(ledger)
+    here, elsewhere = charge(ledger, id, "here"), charge(other, id, "elsewhere")
+
+    answers = together(ledger, *tracks(id, AFFORDABLE), (id, track("here")), (id, track("elsewhere")))
+    alone = charge(ledger, id, "here"), charge(ledger, id, "elsewhere")
+
+    assert tally(answers[:-2]) == {"Charged": AFFORDABLE - 2, "insufficient_credits": 2}
+    assert answers[-2:] == list(alone)
+    assert alone == (Charged(here.charge, is_replay=True), Charged(elsewhere.charge, is_replay=True))
+    books.check()
+
+
+def test_a_generation_that_was_charged_otherwise_is_a_conflict(ledger: Ledger, other: Ledger, books: Books) -> None:
+    id = start(ledger)
+    originals = charge(ledger, id, "here").charge, charge(other, id, "elsewhere").charge
+
+    answers = [ledger.execute(id, ChargeGeneration(each.generation_id, "lyria-3-pro"), BY) for each in originals]
+
+    assert answers == [Refused(GenerationIdConflict(each)) for each in originals]
+    books.check()
+
+
+def test_a_key_that_was_used_elsewhere_guards_its_request(ledger: Ledger, other: Ledger, books: Books) -> None:
+    id, another = start(ledger), start(ledger)
+    key = IdempotencyKey("key", b"the request", lambda _: b"")
+    first = other.execute(id, track("track-1"), BY, idempotency=key)
+    assert isinstance(first, Charged)
+
+    again = ledger.execute(id, track("track-1"), BY, idempotency=key)
+    reused = ledger.execute(
+        another, track("track-1"), BY, idempotency=IdempotencyKey("key", b"another request", lambda _: b"")
+    )
+
+    assert again == Charged(first.charge, is_replay=True)
+    assert tally([reused]) == {"idempotency_key_reused": 1}
+    assert books.types(another) == ["SubscriptionStarted", "CreditsGranted"]
+    books.check()
+
+
+def test_an_expected_version_is_held_against_what_is_stored(ledger: Ledger, other: Ledger, books: Books) -> None:
+    id = start(ledger)
+    charge(other, id, "elsewhere")
+
+    stale = ledger.execute(id, track("track-1"), BY, expected_version=2)
+    current = ledger.execute(id, track("track-1"), BY, expected_version=3)
+
+    assert tally([stale, current]) == {"version_mismatch": 1, "Charged": 1}
+    books.check()
+
+
+def test_batches_that_are_decided_ahead_see_the_ones_before(ledger: Ledger, books: Books, keen: None) -> None:
+    id = start(ledger)
+
+    answers = together(ledger, *tracks(id, 115), *tracks(id, 5))
+
+    assert [answer.charge.balance_after for answer in answers[:AFFORDABLE] if isinstance(answer, Charged)] == [
+        16_500 - 150 * number for number in range(1, AFFORDABLE + 1)
+    ]
+    assert all(isinstance(each, Refused) and isinstance(each.refusal, InsufficientCredits) for each in answers[110:115])
+    assert [answer.is_replay for answer in answers[115:] if isinstance(answer, Charged)] == [True] * 5
+    books.check()
+
+
+def test_a_batch_is_decided_while_the_one_before_it_is_committed(
+    ledger: Ledger, keen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is not sent before that commit is certain."""
+    id = start(ledger)
+    steps: list[str] = []
+
+    def noted(name: str) -> None:
+        step = getattr(Batch, name)
+
+        def note(batch: Batch, *arguments: Any) -> Any:
+            if batch.submissions[0].subscription_id == id:
+                steps.append(name)
+            return step(batch, *arguments)
+
+        monkeypatch.setattr(Batch, name, note)
+
+    for name in ("assume", "send", "answers"):
+        noted(name)
+
+    assert tally(together(ledger, *tracks(id, 30))) == {"Charged": 30}
+    assert steps == ["assume", "send", "assume", "answers", "send", "assume", "answers", "send", "answers"]
+
+
+FATES: tuple[Fate, ...] = ("kept", "stored", "not stored")
+
+
+@pytest.mark.parametrize("fates", [*product(FATES, repeat=3)], ids=", ".join)
+def test_what_is_decided_on_a_commit_that_is_lost_is_decided_anew(
+    ledger: Ledger, database_url: str, books: Books, keen: None, fates: tuple[Fate, ...]
+) -> None:
+    breaking = break_commits(ledger, database_url)
+    ids = [start(ledger), start(ledger, LARGEST)]
+    breaking.come("kept", *fates)
+
+    answers = together(ledger, *[(ids[number % 2], track(f"track-{number // 2}")) for number in range(50)])
+
+    assert tally(answers) == {"Charged": 50}
+    assert not any(answer.is_replay for answer in answers if isinstance(answer, Charged))
+    assert books.charged() == {
+        (answer.charge.subscription_id, answer.charge.generation_id): answer.charge
+        for answer in answers
+        if isinstance(answer, Charged)
+    }
+    books.check()
+
+
+@pytest.mark.parametrize("lose", ["once it is stored", "while it is stored"])
+def test_what_was_decided_when_a_commit_is_lost_is_decided_anew(
+    ledger: Ledger,
+    database_url: str,
+    books: Books,
+    clock: SettableClock,
+    keen: None,
+    monkeypatch: pytest.MonkeyPatch,
+    lose: str,
+) -> None:
+    """What is committed in the end was recorded later, so its hash is another than the one it was decided on."""
+    id = start(ledger)
+    decide_ahead = lane.WriterLane._decide_ahead
+    losses = 0
+
+    def lost(of: lane.WriterLane, batch: Batch) -> None:
+        nonlocal losses
+        decide_ahead(of, batch)
+        if of._ahead is None or losses == 3:
+            return
+        losses += 1
+        clock.advance(seconds=1)
+        assert of._session is not None
+        connection = of._session.connection
+        if lose == "while it is stored":
+            _terminate(database_url, connection.info.backend_pid)
+            return
+        _wait_until_it_is_done(database_url, connection.info.backend_pid)
+        connection.close()
+
+    monkeypatch.setattr(lane.WriterLane, "_decide_ahead", lost)
+    answers = together(ledger, *tracks(id, 60))
+
+    assert losses == 3
+    assert [answer.charge.version for answer in answers if isinstance(answer, Charged)] == list(range(3, 63))
+    assert not any(answer.is_replay for answer in answers if isinstance(answer, Charged))
+    books.check()
+
+
+def _terminate(database_url: str, pid: int) -> None:
+    with psycopg.connect(database_url, autocommit=True) as administrator:
+        administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def _wait_until_it_is_done(database_url: str, pid: int) -> None:
+    with psycopg.connect(database_url, autocommit=True) as administrator:
+        asked = "SELECT state, query FROM pg_stat_activity WHERE pid = %s"
+        while administrator.execute(asked, [pid]).fetchone() != ("idle", "COMMIT"):
+            sleep(0.005)
+
+
+def test_what_is_decided_on_a_wrong_assumption_is_decided_anew(
+    ledger: Ledger, other: Ledger, books: Books, keen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where another process fills just the gap that a replay left, so that the version fits by chance."""
+    id = start(ledger)
+    charge(ledger, id, "track-3")
+    commit = lane.WriterLane._commit
+    filled = 0
+
+    def then_filled(of: lane.WriterLane, session: Session, batch: Batch) -> Any:
+        nonlocal filled
+        result = commit(of, session, batch)
+        if of is ledger.lane and batch.submissions[0].command == track("track-0") and not isinstance(result, Exception):
+            filled += 1
+            charge(other, id, "between")
+        return result
+
+    monkeypatch.setattr(lane.WriterLane, "_commit", then_filled)
+    answers = together(ledger, *tracks(id, 20))
+
+    assert filled == 1
+    assert tally(answers) == {"Charged": 20}
+    assert [answer.is_replay for answer in answers if isinstance(answer, Charged)].count(True) == 1
+    books.check()
+
+
+def test_what_is_decided_on_a_batch_that_fails_is_decided_anew(
+    ledger: Ledger, books: Books, database_url: str, keen: None
+) -> None:
+    """One generation cannot be stored; those around it are, in their order."""
+    with psycopg.connect(database_url, autocommit=True) as administrator:
+        administrator.execute("ALTER TABLE tallystick.charges ADD CHECK (generation_id <> 'track-14')")
+    id = start(ledger)
+    charge(ledger, id, "first")
+
+    answers = together(ledger, *tracks(id, 40))
+
+    assert tally(answers) == {"Charged": 39, "Failed": 1}
+    assert [answer.charge.version for answer in answers if isinstance(answer, Charged)] == list(range(4, 43))
+    books.check()
