@@ -45,8 +45,10 @@ _WORTH_RETRYING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.Int
 # Two processes started the same stream or used the same key: the loser sees it when it tries again. If it still does
 # not, what is stored contradicts itself, and trying on would only hold up the lane.
 _RACE_ATTEMPTS = 3
-# Where another process writes to the same streams, or requests are repeated, it will happen again soon.
-_CAREFUL_BATCHES_AFTER_WRONG_ASSUMPTION = 32
+# A wrong assumption means mostly that another process writes to the same streams, so that the next would be wrong too:
+# so many batches are looked up for, and each time that the first one after them is wrong again, twice as many.
+CAREFUL_BATCHES = 32
+CAREFUL_BATCHES_LIMIT = 4_096
 
 
 class LaneClosed(RuntimeError):
@@ -69,7 +71,7 @@ class WriterLane:
         """What was taken from the queue to be decided ahead, and is to be answered next."""
         self._ahead: Batch | None = None
         """The same, decided on the batch that is being committed, and worth nothing if that fails."""
-        self._careful_batches = 0
+        self._careful_batches, self._wrong_in_a_row = 0, 0
         self._queue: SimpleQueue[Submission | None] = SimpleQueue()
         self._door = threading.Lock()
         self._is_open = False
@@ -207,8 +209,10 @@ class WriterLane:
         if batch:
             result = self._commit(session, batch)
             if not isinstance(result, ASSUMED_WRONGLY):
+                self._wrong_in_a_row = 0
                 return result
-            self._careful_batches = _CAREFUL_BATCHES_AFTER_WRONG_ASSUMPTION
+            self._careful_batches = min(CAREFUL_BATCHES << self._wrong_in_a_row, CAREFUL_BATCHES_LIMIT)
+            self._wrong_in_a_row += 1
         return self._commit(session, Batch(self._workplace, submissions))
 
     def _assumed(self, submissions: Sequence[Submission], before: Mapping[UUID, StreamHead]) -> Batch | None:
@@ -240,7 +244,7 @@ class WriterLane:
 
     def _decide_ahead(self, batch: Batch) -> None:
         """While a batch is committed, decide what comes after it, if that is much."""
-        if not self._taken and self._queue.qsize() >= _WORTH_DECIDING_AHEAD:
+        if not self._careful_batches and not self._taken and self._queue.qsize() >= _WORTH_DECIDING_AHEAD:
             self._taken = self._take()
             self._ahead = self._assumed(self._taken, batch.heads)
 

@@ -22,7 +22,7 @@ from tests.bench.load import SUBSCRIPTIONS, subscription_id
 from tests.bench.stand import CATALOGUE, SCHEMA
 
 WAITING = 1_536
-"""Commands on their way at any time; three full batches."""
+"""Commands on their way at any time; six full batches."""
 GROUP = 64
 
 BY = Metadata("bench", "aBcDeFgHiJkLmNoP")

@@ -180,7 +180,8 @@ def charges_in_process(bench: Bench) -> Iterator[Finding]:
         in_process, bench.stand, bench.served.database_url, charges=bench.pace.charges_in_process, processes=processes
     )
     ours, theirs = bench.pairs(run, bench.sql)
-    yield _faster("P3", f"charges in {processes} processes, no HTTP", Goal(5, "at least"), ours, theirs)
+    where = "one process" if processes == 1 else f"{processes} processes"
+    yield _faster("P3", f"charges in {where}, no HTTP", Goal(5, "at least"), ours, theirs)
 
 
 def balance_reads(bench: Bench) -> Iterator[Finding]:

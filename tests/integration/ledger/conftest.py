@@ -29,4 +29,4 @@ def keen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes that decide ahead as soon as anything waits, in batches of ten, and try again after two careful ones."""
     monkeypatch.setattr(lane, "_WORTH_DECIDING_AHEAD", 1)
     monkeypatch.setattr(lane, "BATCH_LIMIT", 10)
-    monkeypatch.setattr(lane, "_CAREFUL_BATCHES_AFTER_WRONG_ASSUMPTION", 2)
+    monkeypatch.setattr(lane, "CAREFUL_BATCHES", 2)

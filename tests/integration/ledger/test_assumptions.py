@@ -96,6 +96,20 @@ def test_after_an_assumption_was_wrong_a_lane_looks_up_for_a_while(
     assert taken[1:] == [2, 2, 1, 1]
 
 
+def test_it_does_so_for_longer_each_time_that_it_is_wrong_again(
+    ledger: Ledger, other: Ledger, exchanges: Callable[[], int], keen: None
+) -> None:
+    id = start(ledger)
+    taken = []
+    for number in range(9):
+        charge(other, id, f"elsewhere-{number}")
+        exchanges()
+        charge(ledger, id, f"track-{number}")
+        taken.append(exchanges())
+
+    assert taken == [4, 3, 3, 4, 3, 3, 3, 3, 4]
+
+
 def test_credits_that_another_process_has_spent_are_not_spent_again(
     ledger: Ledger, other: Ledger, books: Books
 ) -> None:
