@@ -102,7 +102,7 @@ class Batch:
         """Of its streams; once it is decided, as it leaves them."""
         self.is_decided = False
         self._assumed: dict[UUID, int] = {}
-        """The versions at which the streams are, if what the batch is decided on is so."""
+        """In id order, the version at which each stream is, if what the batch is decided on is so."""
         self._found = Lookups()
         self._pending: list[PendingAnswer] = []
         self._defects: dict[UUID, Exception] = {}

@@ -1,6 +1,7 @@
 """The lane's session with the server: statements go out together, answers come in order, errors where they belong."""
 
 from collections.abc import Callable, Iterator
+from time import sleep
 
 import psycopg
 import pytest
@@ -115,6 +116,28 @@ def test_a_connection_that_ends_is_an_operational_error(session: Session, databa
         say(session, end, b"SELECT 2")
 
     assert session.connection.closed
+
+
+def test_that_the_server_has_ended_it_is_known_before_anything_is_said(session: Session, database_url: str) -> None:
+    assert not session.is_over
+
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [session.connection.info.backend_pid])
+
+    assert session.is_over
+
+
+def test_what_was_sent_off_is_done_while_nobody_asks(session: Session, database_url: str) -> None:
+    with session.together():
+        session.execute(b"BEGIN")
+        session.execute(b"CREATE TABLE made (what text)")
+        said = session.execute(b"COMMIT")
+        session.send_off()
+        with psycopg.connect(database_url, autocommit=True) as other:
+            while other.execute("SELECT to_regclass('made')").fetchone() == (None,):
+                sleep(0.005)
+
+    assert said.status() == "COMMIT"
 
 
 def test_a_session_that_was_cut_short_is_closed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
