@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from projections.ledger_events import EventReader, LedgerEvent
 from projections.positions import Lag, Positions
-from services.database import Connect
+from services.postgres.database import Connect
 
 log = structlog.get_logger()
 

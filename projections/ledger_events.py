@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import Connection
 
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 Decode = Callable[[str, bytes], Any]
 """From a topic and the stored JSON to the event. Raises ValueError for what cannot be read."""

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 from psycopg import Connection
 
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 
 class Lag(Struct, frozen=True):

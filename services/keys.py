@@ -20,7 +20,7 @@ from msgspec import Struct
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 SCOPES = ("read", "charge", "manage", "audit", "dispute")
 BOOTSTRAP_KEY_ID = "bootstrap"

@@ -13,9 +13,9 @@ from psycopg import sql
 
 from services.catalogue import Catalogue, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
-from services.embedded import EmbeddedPostgres
 from services.ledger.ledger import Ledger
 from services.migrations.migrate import migrate
+from services.postgres.embedded import EmbeddedPostgres
 
 # As the product logs: a rich traceback, structlog's default, takes seconds to render the locals of every frame.
 structlog.configure(

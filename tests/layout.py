@@ -37,14 +37,22 @@ FILE_READERS = ("services.catalogue.packaged",)
 
 # What each part of the shell may import of our own, where DESIGN limits it by what it knows.
 SHELL = {
-    "services.sql": (),
-    "services.arrays": (),
-    "projections": ("projections", *CORE, "services.arrays", "services.sql", "services.database"),
+    "services.postgres": ("services.postgres",),
+    "projections": (
+        "projections",
+        *CORE,
+        "services.postgres.arrays",
+        "services.postgres.sql",
+        "services.postgres.database",
+    ),
 }
 # And where DESIGN limits it by what it must not know. The ways in know the ledger, and it knows none of them.
 WAYS_IN = ("services.http", "services.cli", "services.renewals")
 FORBIDDEN = {
-    "services.ledger": (*WAYS_IN, "services.bootstrap", "services.config"),
+    "services.ledger": (*WAYS_IN, "services.bootstrap", "services.config", "services.integrity", "services.transfer"),
+    "services.integrity": (*WAYS_IN, "services.bootstrap", "services.config"),
+    "services.transfer": (*WAYS_IN, "services.bootstrap", "services.config"),
+    "services.evidence": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.http": ("services.cli", "services.renewals", "services.bootstrap"),
     "services.renewals": ("services.cli", "services.http", "services.bootstrap"),
     "services.cli": ("services.http", "services.renewals"),
@@ -52,12 +60,12 @@ FORBIDDEN = {
 }
 # Who may import an adapter that only the composition root puts in place.
 WIRED = {
-    "services.embedded": ("services.bootstrap", "services.embedded"),
+    "services.postgres.embedded": ("services.bootstrap", "services.postgres.embedded"),
     "services.catalogue.packaged": ("services.bootstrap",),
 }
 # Who may make a connection pool: the module that knows how, and the one that decides where.
 POOLS = ("ConnectionPool", "AsyncConnectionPool", "NullConnectionPool", "AsyncNullConnectionPool")
-POOL_MAKERS = ("services.database", "services.bootstrap")
+POOL_MAKERS = ("services.postgres.database", "services.bootstrap")
 
 # Calls that connect, start or touch something. None may run when a module is imported.
 EFFECTS = frozenset(
@@ -122,7 +130,9 @@ def _may_import(module: Module, imported: str) -> bool:
     ours = _within(imported, ("services", "projections"))
     if module.is_core and not ours:
         return imported.partition(".")[0] in COMPUTING_LIBRARIES
-    if module.is_core and _within(imported, ("services.arrays", "services.sql", "services.database")):
+    if module.is_core and _within(
+        imported, ("services.postgres.arrays", "services.postgres.sql", "services.postgres.database")
+    ):
         return False
     for part, known in (CORE | SHELL).items():
         if ours and _within(module.name, (part,)):
@@ -236,5 +246,5 @@ def private_text(texts: Mapping[str, str]) -> list[str]:
 
 
 def _within(name: str, parts: Iterable[str]) -> bool:
-    """Whether the module is one of the parts or in it; `services.cli_audit` belongs to `services.cli`."""
-    return any(name == part or name.startswith((f"{part}.", f"{part}_")) for part in parts)
+    """Whether the module is one of the parts or in it."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)

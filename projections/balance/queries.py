@@ -9,8 +9,8 @@ from msgspec import Struct
 from psycopg import Connection
 
 from projections.balance.project import BalanceRow
-from services.arrays import Uuids
-from services.sql import load_queries
+from services.postgres.arrays import Uuids
+from services.postgres.sql import load_queries
 
 
 class FoundBalance(Struct, frozen=True):

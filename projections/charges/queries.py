@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from projections.charges.view import Charge
 from services.catalogue.model import AssetType
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 ReadCharge = Callable[[Sequence[Any], bool], Charge]
 """From an event's columns, in the recorder's order, and whether the charge was reversed. The ledger reads events."""

@@ -8,7 +8,7 @@ from psycopg import Connection
 from projections.disputes.project import OpenedDispute, ResolvedDispute, opened, resolved
 from projections.ledger_events import LedgerEvent
 from services.dispute.events import DisputeOpened, DisputeResolved
-from services.sql import Queries
+from services.postgres.sql import Queries
 
 
 class Disputes:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from services.dispute.state import Status
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 
 class FoundDispute(Struct, frozen=True):

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from psycopg import Connection
 
 from projections.renewal.project import read_state
-from services.sql import Queries, load_queries
+from services.postgres.sql import Queries, load_queries
 from services.subscription.boundaries import as_of
 from services.subscription.state import Status
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import Connection
 
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 _SHORTEST_MONTH_DAYS = 28
 _MOST_EVENTS_AT_A_BOUNDARY = 2

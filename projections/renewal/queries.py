@@ -9,7 +9,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from projections.renewal.project import with_counters
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 from services.subscription.state import Subscription
 
 

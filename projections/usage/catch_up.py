@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from projections.ledger_events import Decode, LedgerEvent
 from projections.usage.project import UsageCounts, UsageKey, add, charged, reversed_charge
-from services.sql import Queries
+from services.postgres.sql import Queries
 from services.subscription.events import ChargeReversed, GenerationCharged
 
 Added = dict[tuple[UUID, UsageKey], UsageCounts]

@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from projections.usage.project import UsageCounts, UsageKey
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 UsageRow = tuple[UsageKey, UsageCounts]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 from msgspec.json import Encoder
 
-from services import bootstrap
+from services.bootstrap import serving as bootstrap
 from services.cli.console import FOUND_WRONG, WRONG_USE, err, out, plain_errors, settings
 from services.ledger.as_of import NotYetStarted, PastSubscription, StillToCome, UnknownVersion
 from services.subscription.calendar import Period

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap_audit
+from services.bootstrap import audit as bootstrap_audit
 from services.cli.console import WRONG_USE, err, out, plain_errors, settings
-from services.ledger.checkpoints import Checkpoint
+from services.integrity.checkpoints import Checkpoint
 
 
 def checkpoint(

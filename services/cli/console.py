@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from services.bootstrap import MENDABLE
+from services.bootstrap.serving import MENDABLE
 from services.config import Settings, load_settings
 
 out = Console(highlight=False, soft_wrap=True)

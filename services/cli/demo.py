@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap
+from services.bootstrap import serving as bootstrap
 from services.cli.console import WRONG_USE, err, out, plain_errors, settings
 from services.cli.progress import progress
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 from msgspec.json import Encoder
 
-from services import bootstrap
+from services.bootstrap import serving as bootstrap
 from services.cli.console import FOUND_WRONG, err, out, plain_errors, settings
 from services.ledger.history import as_stored
 from services.ledger.mapper import read_event

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from services import bootstrap
+from services.bootstrap import serving as bootstrap
 from services.cli.console import FOUND_WRONG, WRONG_USE, err, out, plain_errors, settings
 from services.keys import SCOPES
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap_audit
+from services.bootstrap import audit as bootstrap_audit
 from services.cli.console import plain_errors, set_up_logs, settings
-from services.supervisor import hold_lifeline
+from services.process.supervisor import hold_lifeline
 
 NO_HTTP = typer.Option("--no-http", hidden=True, help="Answer nothing: under `serve`, the API has the address.")
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from projections.rebuild import Rebuilt, UnknownProjection
-from services import bootstrap_audit
+from projections.rebuilding.rebuild import Rebuilt, UnknownProjection
+from services.bootstrap import audit as bootstrap_audit
 from services.cli.console import WRONG_USE, err, out, plain_errors, settings
 from services.cli.progress import progress
 

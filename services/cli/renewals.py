@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap_renewals
+from services.bootstrap import renewals as bootstrap_renewals
 from services.cli.console import FOUND_WRONG, err, out, plain_errors, set_up_logs, settings
 from services.cli.progress import progress
-from services.supervisor import hold_lifeline
+from services.process.supervisor import hold_lifeline
 
 ONCE = typer.Option("--once", help="Record what is due now, and stop.")
 NO_HTTP = typer.Option("--no-http", hidden=True, help="Answer nothing: under `serve`, the API has the address.")

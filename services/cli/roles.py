@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap
+from services.bootstrap import serving as bootstrap
 from services.cli.console import err, out, plain_errors, set_up_logs, settings
 from services.config import Settings
-from services.supervisor import Child, Supervisor, hold_lifeline
+from services.process.supervisor import Child, Supervisor, hold_lifeline
 
 LISTEN_FD = typer.Option("--listen-fd", hidden=True, help="A listening socket that was inherited.")
 

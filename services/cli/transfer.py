@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap_audit
+from services.bootstrap import audit as bootstrap_audit
 from services.cli.console import FOUND_WRONG, err, plain_errors, settings
 from services.cli.progress import progress
-from services.ledger.importing import DoesNotHold, NotEmpty
-from services.ledger.transfer_lines import NotAnExport
-from services.ledger.verify import Progress
+from services.integrity.verify.command import Progress
+from services.transfer.importing import DoesNotHold, NotEmpty
+from services.transfer.lines import NotAnExport
 
 STANDARD = Path("-")
 

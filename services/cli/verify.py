@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from services import bootstrap_audit
+from services.bootstrap import audit as bootstrap_audit
 from services.cli.console import FOUND_WRONG, err, out, plain_errors, settings
 from services.cli.progress import progress
-from services.ledger.verify import Verified
+from services.integrity.verify.command import Verified
 
 SHOWN = 20
 

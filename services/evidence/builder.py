@@ -14,7 +14,7 @@ from services.evidence.documents import (
 )
 from services.evidence.manifest import MANIFEST, MEMBERS, SIGNATURE, manifest_document
 from services.evidence.report import report_page
-from services.ledger.signing import SigningKey
+from services.integrity.signing import SigningKey
 
 _README = """\
 This is evidence of one charge that was disputed, from a Tallystick ledger.

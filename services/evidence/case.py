@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from services.catalogue import Price, Settings, recompute
 from services.dispute.events import DisputeOpened
-from services.ledger.checkpoints import Checkpoint
+from services.integrity.checkpoints import Checkpoint
 from services.ledger.hashing import NO_HASH
 from services.ledger.mapper import UnreadableEvent, read_dispute_event, read_event
 from services.ledger.records import ChainedEvent, DisputeHead, Recorded, extend_dispute

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from services.catalogue import recompute
 from services.evidence.case import Facts, Proof
-from services.ledger.checkpoints import Checkpoint
+from services.integrity.checkpoints import Checkpoint
 from services.ledger.records import ChainedEvent
 
 

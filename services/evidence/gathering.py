@@ -12,13 +12,13 @@ from services.dispute.events import DisputeOpened
 from services.evidence.builder import build
 from services.evidence.case import Case, Inconsistent, Proof, Proven, facts_of
 from services.evidence.verify import NotGenuine, verify
-from services.ledger.checkpoints import Checkpoint, Checkpoints
+from services.integrity.checkpoints import Checkpoint, Checkpoints
+from services.integrity.merkle import inclusion_proof
+from services.integrity.sealing import Sealer
 from services.ledger.mapper import read_dispute_event
-from services.ledger.merkle import inclusion_proof
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
-from services.ledger.sealing import Sealer
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 
 class LedgerDoesNotHold(RuntimeError):

@@ -22,10 +22,10 @@ from services.evidence.documents import (
     unhex,
 )
 from services.evidence.manifest import FORM, MANIFEST, MEMBERS, SIGNATURE, Manifest, Member
-from services.ledger.checkpoints import FORM as CHECKPOINT_FORM
-from services.ledger.merkle import is_included
+from services.integrity.checkpoints import FORM as CHECKPOINT_FORM
+from services.integrity.merkle import is_included
+from services.integrity.signing import is_signed, key_id_of
 from services.ledger.records import ChainedEvent
-from services.ledger.signing import is_signed, key_id_of
 
 
 class NotGenuine(Exception):

@@ -9,12 +9,12 @@ from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from services.http.backend import Backend
-from services.http.documentation_page import documentation_routes
-from services.http.edge import Edge
-from services.http.exchange import exchange_of
-from services.http.hot import HotPaths
+from services.http.documentation.page import documentation_routes
 from services.http.problems import FieldError, InvalidRequest, MethodNotAllowed, NotFound, Problem, problem_of
 from services.http.routes import ROUTERS
+from services.http.server.edge import Edge
+from services.http.server.exchange import exchange_of
+from services.http.server.fast_path import HotPaths
 from services.http.service import Service
 from services.ledger.lane import LaneClosed, LaneFull
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.http.exchange import Exchange
 from services.http.problems import MissingScope, Problem, Unauthenticated
+from services.http.server.exchange import Exchange
 from services.keys import Key, KeyRing
 
 

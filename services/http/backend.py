@@ -9,10 +9,10 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from services.catalogue import Catalogue
-from services.database import Connect
+from services.integrity.sealing import Sealer
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger
-from services.ledger.sealing import Sealer
+from services.postgres.database import Connect
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from projections.charges.view import Charge
 from services.http.calls import Call
 from services.http.decoding import JsonBody
-from services.http.exchange import BATCH_BODY_LIMIT_BYTES
 from services.http.once import answered_once
 from services.http.problems import InvalidRequest, Problem, invalid, problem_body, problem_of, problem_of_failure
-from services.http.reply import Reply, encode
 from services.http.requests import ChargeRequest
+from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES
+from services.http.server.reply import Reply, encode
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata

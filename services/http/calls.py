@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from services.http.commands import RenderDone, carry_out, subscription_reply
 from services.http.decoding import refuse_query
-from services.http.exchange import Exchange, exchange_of
+from services.http.documentation.signatures import takes_query
+from services.http.server.exchange import Exchange, exchange_of
 from services.http.service import Service
-from services.http.signatures import takes_query
 from services.keys import Key
 from services.ledger.submission import AnyCommand
 

@@ -9,10 +9,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from projections.renewal.view import subscription_view
-from services.http.exchange import Exchange
 from services.http.problems import Problem, problem_of_failure
-from services.http.reply import Reply, encode, read_back, write_down
 from services.http.requests import ChargeRequest
+from services.http.server.exchange import Exchange
+from services.http.server.reply import Reply, encode, read_back, write_down
 from services.keys import Key
 from services.ledger.ledger import AsyncGate, Ledger
 from services.ledger.records import Metadata

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Struct, ValidationError
 from starlette.requests import Request
 
-from services.http.exchange import BODY_LIMIT_BYTES, Exchange, exchange_of
 from services.http.problems import MalformedRequest, Problem, invalid
+from services.http.server.exchange import BODY_LIMIT_BYTES, Exchange, exchange_of
 from services.subscription.refusals import InvalidSettingsRefused
 
 T = TypeVar("T", bound=Struct)

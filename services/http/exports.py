@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from services.http.paging import LIMIT_DEFAULT, Paging
 from services.http.problems import invalid
-from services.http.reply import encode
+from services.http.server.reply import encode
 
 T = TypeVar("T", bound=Struct)
 

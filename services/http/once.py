@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from services.http.calls import Call
 from services.http.problems import Problem
-from services.http.reply import Reply, encode, read_back, write_down
-from services.kept_answers import AskedUnder, KeptAnswer
+from services.http.server.reply import Reply, encode, read_back, write_down
+from services.idempotency import AskedUnder, KeptAnswer
 
 
 def answered_once(call: Call, wanted: Struct, answer: Callable[[], Reply]) -> Reply:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from services.http.problems import invalid
-from services.http.reply import encode, json_response
+from services.http.server.reply import encode, json_response
 
 T = TypeVar("T")
 P = TypeVar("P")

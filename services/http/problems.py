@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 from starlette.requests import ClientDisconnect
 
 from services.dispute.refusals import UnknownCharge as UnknownCharge
-from services.http.reply import Reply, encode
+from services.http.server.reply import Reply, encode
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.submission import Failed
 from services.subscription.refusals import InvalidSettingsRefused, Refusal, UnknownSubscription

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from projections.renewal.lag import LagCollector
+from services.clocks import Clocks
 from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
@@ -10,12 +11,11 @@ from services.http.commands import Charging
 from services.http.metrics import Metrics
 from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
-from services.http.shared_reads import SharedBalanceReads
-from services.kept_answers import KeptAnswers
+from services.http.server.shared_reads import SharedBalanceReads
+from services.idempotency import KeptAnswers
 from services.ledger.as_of import AsOf
 from services.ledger.disputes import Disputes
 from services.ledger.what_if import WhatIf
-from services.test_clocks import Clocks
 
 
 @dataclass(frozen=True, slots=True)

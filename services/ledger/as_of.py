@@ -20,7 +20,7 @@ from services.ledger.application import LedgerApplication
 from services.ledger.history import StoredEvent, as_stored
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 from services.subscription import boundaries
 from services.subscription import state as core
 

@@ -23,7 +23,6 @@ from msgspec.structs import replace
 from psycopg.errors import SerializationFailure, UniqueViolation
 
 from projections.charges.view import Charge, charge_view
-from services.arrays import Bigints, Texts, Uuids
 from services.catalogue import Catalogue
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
 from services.dispute.decide import DisputedCharge
@@ -34,7 +33,6 @@ from services.ledger.lookups import Lookups, OriginalCharge, generations
 from services.ledger.mapper import next_dispute_event, next_event
 from services.ledger.recorder import LedgerRecorder
 from services.ledger.records import AnyRecorded, DisputeHead, StreamHead, extend, extend_dispute
-from services.ledger.session import Session
 from services.ledger.submission import (
     Answer,
     Attempt,
@@ -50,7 +48,9 @@ from services.ledger.submission import (
     UnknownTestClock,
 )
 from services.ledger.writes import KeptAnswer, RefusalRow, Writes
-from services.sql import Queries
+from services.postgres.arrays import Bigints, Texts, Uuids
+from services.postgres.session import Session
+from services.postgres.sql import Queries
 from services.subscription.boundaries import due_events
 from services.subscription.commands import ChargeGeneration, RecordDue, StartSubscription
 from services.subscription.decide import decide, is_same_charge

@@ -17,7 +17,7 @@ from services.ledger.history import read_charge
 from services.ledger.mapper import read_dispute_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent, DisputeHead, extend_dispute
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 _NEWEST = 2**63 - 1
 

@@ -14,12 +14,12 @@ import msgspec
 import structlog
 from eventsourcing.persistence import StoredEvent
 
-from services.arrays import Bigints, Uuids
 from services.ledger.mapper import SNAPSHOT_TOPIC, EventMapper, read_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import StreamHead, extend
-from services.ledger.session import Session
-from services.sql import Queries
+from services.postgres.arrays import Bigints, Uuids
+from services.postgres.session import Session
+from services.postgres.sql import Queries
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from projections.charges.view import Charge, charge_view
 from services.ledger.mapper import read_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 from services.subscription.events import GenerationCharged
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]

@@ -30,8 +30,8 @@ from psycopg.pq import TransactionStatus
 
 from services.ledger.batch import ASSUMED_WRONGLY, Batch, Workplace
 from services.ledger.records import StreamHead
-from services.ledger.session import Session
 from services.ledger.submission import Answer, Failed, Submission
+from services.postgres.session import Session
 
 log = structlog.get_logger()
 

@@ -12,17 +12,17 @@ from uuid import UUID
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from services.catalogue import Catalogue
-from services.database import connect
 from services.ledger.application import LedgerApplication
 from services.ledger.batch import Workplace
 from services.ledger.heads import Heads
 from services.ledger.lane import WriterLane
 from services.ledger.records import Metadata
-from services.ledger.session import Session
 from services.ledger.snapshots import SnapshotWriter
 from services.ledger.submission import Answer, AnyCommand, IdempotencyKey, Submission
 from services.ledger.writes import Writes
-from services.sql import load_queries
+from services.postgres.database import connect
+from services.postgres.session import Session
+from services.postgres.sql import load_queries
 
 KEPT_HEADS = 50_000
 SNAPSHOT_INTERVAL = 200

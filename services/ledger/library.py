@@ -21,10 +21,10 @@ from eventsourcing.utils import Environment
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from services.database import CONNECT_TIMEOUT_SECONDS, configure
 from services.ledger.mapper import SNAPSHOT_TOPIC
 from services.ledger.recorder import LedgerRecorder
-from services.sql import load_queries
+from services.postgres.database import CONNECT_TIMEOUT_SECONDS, configure
+from services.postgres.sql import load_queries
 
 
 class LedgerDatastore(PostgresDatastore):

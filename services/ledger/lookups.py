@@ -8,15 +8,15 @@ from uuid import UUID
 from msgspec import Struct
 
 from projections.charges.view import Charge, charge_view
-from services.arrays import Array, Bigints, Texts, Uuids
 from services.dispute.commands import DISPUTE_COMMANDS
 from services.ledger.disputes import fold_disputes
 from services.ledger.mapper import read_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent, DisputeHead
-from services.ledger.session import Answers, Session
 from services.ledger.submission import Answer, Submission
-from services.sql import Queries
+from services.postgres.arrays import Array, Bigints, Texts, Uuids
+from services.postgres.session import Answers, Session
+from services.postgres.sql import Queries
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import GenerationCharged
 

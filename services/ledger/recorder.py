@@ -12,10 +12,10 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg import sql
 
-from services.arrays import Bigints, Blobs, Instants, Texts, Uuids
 from services.ledger.records import ChainedEvent
-from services.ledger.session import Answers, Session
-from services.sql import Queries, load_queries
+from services.postgres.arrays import Bigints, Blobs, Instants, Texts, Uuids
+from services.postgres.session import Answers, Session
+from services.postgres.sql import Queries, load_queries
 
 COLUMNS = "originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id"
 

@@ -15,7 +15,7 @@ from services.catalogue import Catalogue, Settings
 from services.ledger.as_of import AsOf, PastState
 from services.ledger.mapper import read_event
 from services.ledger.recorder import LedgerRecorder
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 from services.subscription import what_if as core
 from services.subscription.boundaries import as_of
 from services.subscription.commands import ChargeGeneration

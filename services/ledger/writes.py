@@ -11,11 +11,11 @@ from msgspec import Struct
 from projections.balance import project as balance
 from projections.charges import project as charges
 from projections.renewal import project as renewal
-from services.arrays import Array, Bigints, Texts, Uuids
 from services.ledger.recorder import LedgerRecorder, PendingPositions
 from services.ledger.records import AnyRecorded, Recorded, StreamHead
-from services.ledger.session import Session
-from services.sql import load_queries
+from services.postgres.arrays import Array, Bigints, Texts, Uuids
+from services.postgres.session import Session
+from services.postgres.sql import load_queries
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import ChargeReversed, GenerationCharged
 from services.subscription.refusals import InsufficientCredits, NotInPlan, Refusal, SubscriptionHasEnded

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from psycopg import connect
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from services.sql import quote_schema
+from services.postgres.sql import quote_schema
 
 SERVICE_ROLE = "tallystick_service"
 _FOLDER = Path(__file__).parent

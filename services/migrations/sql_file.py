@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alembic import context, op
 
-from services.sql import quote_schema
+from services.postgres.sql import quote_schema
 
 
 def run(revision_file: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from projections.renewal.due import DueSubscription
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 
 _SHARES = 16
 

@@ -15,9 +15,9 @@ from msgspec import Struct
 from psycopg import Connection
 
 from projections.renewal.due import Backlog, DueQueries, DueSubscription
-from services.database import Connect
 from services.ledger.lane import WriterLane
 from services.ledger.records import Metadata
+from services.postgres.database import Connect
 from services.renewals.claims import Claims, share_of
 from services.renewals.recording import Tally, record_due
 

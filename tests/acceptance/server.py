@@ -16,13 +16,13 @@ import httpx
 import uvicorn
 
 from services.catalogue import Catalogue
-from services.database import connect, reading_pool
 from services.http.app import create_app
 from services.http.backend import Backend
-from services.http.wire import server_of
+from services.http.server.wire import server_of
+from services.integrity.sealing import KeyFile, Receipts, Sealer
 from services.keys import SCOPES, KeyRing
 from services.ledger.ledger import Ledger
-from services.ledger.sealing import KeyFile, Receipts, Sealer
+from services.postgres.database import connect, reading_pool
 from tests.conftest import SCHEMA
 
 _generations = count(1)

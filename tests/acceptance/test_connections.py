@@ -14,8 +14,8 @@ import httpx
 import psycopg
 import pytest
 
-from services.http.edge import Edge
-from services.http.exchange import BODY_LIMIT_BYTES
+from services.http.server.edge import Edge
+from services.http.server.exchange import BODY_LIMIT_BYTES
 from tests.acceptance.server import Customer, Server, listening
 from tests.conftest import SCHEMA
 

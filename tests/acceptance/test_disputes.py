@@ -10,9 +10,9 @@ import pytest
 from projections.engine import Engine
 from projections.ledger_events import EventReader
 from projections.positions import Positions
-from services.database import connect
 from services.ledger.mapper import decode_event
-from services.projector import catch_up_projections
+from services.postgres.database import connect
+from services.process.projector import catch_up_projections
 from tests.acceptance.server import Customer, Server
 from tests.conftest import SCHEMA, SettableClock
 

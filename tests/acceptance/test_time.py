@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from services.catalogue import Catalogue
-from services.database import connect
+from services.postgres.database import connect
 from tests.acceptance.server import Customer, pages
 from tests.acceptance.time_travel import MICROSECOND, TimeMachine, instant, server_with_clocks
 from tests.conftest import SettableClock

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.catalogue import load_catalogue
-from services.interpreter import set_for_serving
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Answer, Charged, Done, Submission
+from services.process.interpreter import set_for_serving
 from services.subscription.commands import ChargeGeneration, Command, StartSubscription
 from tests.bench.load import SUBSCRIPTIONS, subscription_id
 from tests.bench.stand import CATALOGUE, SCHEMA

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 
-from services.sql import load_queries
+from services.postgres.sql import load_queries
 from tests.bench.stand import HERE, ROOT, SCHEMA, Service, Stand, own_children_cpu_seconds
 
 SUBSCRIPTIONS = 1_000

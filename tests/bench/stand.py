@@ -18,7 +18,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from services.embedded import EmbeddedPostgres
+from services.postgres.embedded import EmbeddedPostgres
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

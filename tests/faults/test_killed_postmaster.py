@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from services.catalogue import Catalogue
-from services.embedded import EmbeddedPostgres
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Answer, IdempotencyKey
 from services.migrations.migrate import migrate
+from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import Command
 from tests.conftest import SCHEMA
 from tests.faults.customers import Customers

@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from services.embedded import running_url
+from services.postgres.embedded import running_url
 from tests.faults.seeds import seeded
 from tests.faults.service import KEY, Service
 from tests.integration.ledger.books import Books

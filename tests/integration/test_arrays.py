@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from services.arrays import Array, Bigints, Blobs, Instants, Texts, Uuids
-from services.database import connect
+from services.postgres.arrays import Array, Bigints, Blobs, Instants, Texts, Uuids
+from services.postgres.database import connect
 
 AT = datetime(2026, 1, 15, 12, 0, 0, 123_456, tzinfo=UTC)
 

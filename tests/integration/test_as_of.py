@@ -11,12 +11,12 @@ from psycopg import Connection
 
 from projections.renewal.queries import RenewalQueries
 from services.catalogue import Catalogue, Settings
-from services.database import connect
 from services.ledger.as_of import AsOf, NotYetStarted, StillToCome, UnknownVersion
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata, Recorded
 from services.ledger.submission import Charged, Done
-from services.sql import load_queries
+from services.postgres.database import connect
+from services.postgres.sql import load_queries
 from services.subscription.boundaries import as_of
 from services.subscription.commands import ChargeGeneration, Command, RecordDue, StartSubscription, UpgradePlan
 from services.subscription.state import Subscription, fold

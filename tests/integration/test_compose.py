@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.embedded import EmbeddedPostgres
+from services.postgres.embedded import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

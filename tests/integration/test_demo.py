@@ -11,12 +11,12 @@ import pytest
 from projections.balance.project import project as balance_row
 from projections.renewal.project import project as renewal_row
 from services.catalogue import Catalogue, Settings
-from services.database import connect
 from services.demo import LASTED, Demo, Wanted
 from services.ledger.hashing import NO_HASH
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Charged
+from services.postgres.database import connect
 from services.subscription.commands import ChargeGeneration
 from tests.conftest import SCHEMA
 

@@ -20,12 +20,12 @@ import pytest
 from psycopg import Connection
 
 from services.catalogue import UpgradePolicy
-from services.database import connect
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.ledger.as_of import AsOf
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Charged, Disputed, Done, Refused
 from services.ledger.what_if import WhatIf
+from services.postgres.database import connect
 from services.subscription.commands import Command, RecordDue, ReverseCharge
 from services.subscription.what_if import Changes
 from tests.acceptance.server import running_server

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.sql import parse_queries
+from services.postgres.sql import parse_queries
 from tests import layout
 from tests.layout import MAX_FILE_LINES, MAX_FUNCTION_LINES, Module
 
@@ -98,27 +98,27 @@ def _assert_none(violations: Iterable[str]) -> None:
         ("services/subscription/decide.py", "from time import time"),
         ("services/subscription/decide.py", "def f():\n    import os"),
         ("services/subscription/decide.py", "from services.dispute.events import DisputeOpened"),
-        ("services/subscription/decide.py", "from services.sql import load_queries"),
+        ("services/subscription/decide.py", "from services.postgres.sql import load_queries"),
         ("services/subscription/decide.py", "from ..ledger import lane"),
         ("services/catalogue/load.py", "from services.subscription.state import Subscription"),
         ("services/catalogue/load.py", "from pathlib import Path"),
         ("services/catalogue/load.py", "from services.catalogue.packaged import packaged"),
         ("services/dispute/decide.py", "from services import ledger"),
         ("services/dispute/decide.py", "from projections.charges.view import Charge"),
-        ("services/sql.py", "from services.config import Settings"),
+        ("services/postgres/sql.py", "from services.config import Settings"),
         ("projections/engine.py", "import services.ledger.recorder"),
         ("projections/balance/queries.py", "from services.http import problems"),
         ("projections/balance/project.py", "from psycopg import Connection"),
-        ("projections/balance/view.py", "from services.database import connect"),
+        ("projections/balance/view.py", "from services.postgres.database import connect"),
         ("services/ledger/lane.py", "from services.renewals import run"),
-        ("services/ledger/lane.py", "from services import embedded"),
+        ("services/ledger/lane.py", "from services.postgres import embedded"),
         ("services/http/commands.py", "from services.cli import main"),
         ("services/http/app.py", "from services import bootstrap"),
-        ("services/renewals.py", "from services.http.app import create_app"),
-        ("services/cli.py", "from services import renewals"),
-        ("services/cli_audit.py", "import services.http"),
-        ("services/cli/backup.py", "from services.embedded import EmbeddedPostgres"),
-        ("services/http/app.py", "from services.embedded_paths import data_folder"),
+        ("services/renewals/worker.py", "from services.http.app import create_app"),
+        ("services/cli/program.py", "from services import renewals"),
+        ("services/cli/verify.py", "import services.http"),
+        ("services/cli/backup.py", "from services.postgres.embedded import EmbeddedPostgres"),
+        ("services/http/app.py", "from services.postgres.embedded.account import data_folder"),
     ],
 )
 def test_an_import_against_the_direction_is_found(path: str, source: str) -> None:
@@ -133,14 +133,20 @@ def test_an_import_against_the_direction_is_found(path: str, source: str) -> Non
         ("services/dispute/decide.py", "from services.subscription.events import ChargeReversed"),
         ("services/catalogue/packaged.py", "from importlib.resources import files"),
         ("projections/engine.py", "from services.subscription.events import Event"),
-        ("projections/balance/queries.py", "from services.sql import load_queries\nimport psycopg"),
+        ("projections/balance/queries.py", "from services.postgres.sql import load_queries\nimport psycopg"),
         ("services/ledger/writes.py", "from projections.balance import project"),
         ("services/http/commands.py", "from services.ledger import Ledger"),
         ("services/http/problems.py", "from services.http import schemas"),
         ("services/cli/main.py", "from services.cli import audit\nfrom services import bootstrap"),
-        ("services/bootstrap.py", "from services import embedded, renewals\nfrom services.http.app import app"),
-        ("services/embedded/server.py", "from services.embedded import account"),
-        ("tests/faults/test_kill.py", "from services import embedded, http, cli, renewals"),
+        (
+            "services/bootstrap/serving.py",
+            "from services import renewals\nfrom services.postgres import embedded\nfrom services.http.app import app",
+        ),
+        ("services/postgres/embedded/server.py", "from services.postgres.embedded import account"),
+        (
+            "tests/faults/test_kill.py",
+            "from services import http, cli, renewals\nfrom services.postgres import embedded",
+        ),
     ],
 )
 def test_an_import_in_the_direction_is_not(path: str, source: str) -> None:
@@ -152,7 +158,7 @@ def test_a_pool_made_outside_the_wiring_is_found(path: str) -> None:
     assert layout.misplaced_construction(Module(path, "def f():\n    return psycopg_pool.ConnectionPool('')"))
 
 
-@pytest.mark.parametrize("path", ["services/bootstrap.py", "services/database.py"])
+@pytest.mark.parametrize("path", ["services/bootstrap/serving.py", "services/postgres/database.py"])
 def test_a_pool_made_in_the_wiring_is_not(path: str) -> None:
     assert layout.misplaced_construction(Module(path, "def f():\n    return ConnectionPool('')")) == []
 
@@ -163,7 +169,7 @@ def test_the_core_that_asks_for_something_is_found(call: str) -> None:
 
     assert layout.impure_calls(Module("services/subscription/decide.py", source))
     assert layout.impure_calls(Module("projections/balance/project.py", source))
-    assert layout.impure_calls(Module("services/renewals.py", source)) == []
+    assert layout.impure_calls(Module("services/renewals/worker.py", source)) == []
 
 
 @pytest.mark.parametrize(

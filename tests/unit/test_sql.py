@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.sql import NamedQuery, load_queries, parse_queries, quote_schema
+from services.postgres.sql import NamedQuery, load_queries, parse_queries, quote_schema
 
 TWO_QUERIES = """\
 -- The balances of a ledger.

@@ -1,14 +1,14 @@
-"""The balance. The socket's short way to the same is `services/http/hot.py`."""
+"""The balance. The socket's short way to the same is `services/http/server/fast_path.py`."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from projections.balance.view import Balance
-from services.http import examples
 from services.http.calls import Reader
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.parameters import SubscriptionId
-from services.http.reply import json_response
+from services.http.server.reply import json_response
 from services.subscription.refusals import UnknownSubscription
 
 router = APIRouter(tags=["Subscriptions"])

@@ -1,4 +1,4 @@
-"""Charge many generations in one request. The short way to the same is `services/http/hot.py`."""
+"""Charge many generations in one request. The short way to the same is `services/http/server/fast_path.py`."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends
 from msgspec import Raw
 from starlette.responses import Response
 
-from services.http import examples
 from services.http.batch import BATCH_BODY, BatchedCharge, BatchRequest, BatchResults, ChargeResult, answer_batch
 from services.http.calls import Charger
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.problems import problem_body
 from services.http.requests import SettingsRequest
 from services.subscription.refusals import UnknownModelRefused

@@ -5,12 +5,12 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from services.catalogue import Plan, RateCard
-from services.http import examples
 from services.http.calls import Reader
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.paging import Page
 from services.http.problems import Problem
-from services.http.reply import Reply, json_response
+from services.http.server.reply import Reply, json_response
 from services.subscription.refusals import UnknownPlan
 
 router = APIRouter(tags=["Catalogue"])

@@ -1,4 +1,4 @@
-"""Charge generations and read what was charged. The socket's short way to a charge is `services/http/hot.py`."""
+"""Charge generations and read what was charged."""
 
 from typing import Annotated
 
@@ -9,16 +9,16 @@ from starlette.responses import Response
 from projections.charges.queries import ChargeFilter
 from projections.charges.view import Charge
 from services.catalogue import AssetType
-from services.http import examples
 from services.http.calls import Auditor, Charger, Reader
 from services.http.decoding import JsonBody, QueryOf
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.exports import JSON, Accepted, streamed
 from services.http.paging import BIGGEST, AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, UnknownCharge
-from services.http.reply import json_response
 from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, Instant, Model
+from services.http.server.reply import json_response
 from services.ledger.submission import GenerationIdConflict
 from services.subscription.refusals import (
     InsufficientCredits,

@@ -16,19 +16,19 @@ from services.dispute.refusals import (
     UnknownDispute,
 )
 from services.dispute.state import Status
-from services.http import audit_examples as examples
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
 from services.http.calls import Disputer
 from services.http.decoding import JsonBody, QueryOf
-from services.http.documentation import Shown, documented
-from services.http.examples import page_of
+from services.http.documentation import audit_examples as examples
+from services.http.documentation.examples import page_of
+from services.http.documentation.operations import Shown, documented
 from services.http.paging import BIGGEST, AtPosition, Page, Paging
 from services.http.parameters import DisputeId
 from services.http.problems import Problem, Unavailable
-from services.http.reply import Reply, json_response
-from services.ledger.checkpoints import OtherKey
-from services.ledger.sealing import LedgerIsOlder
-from services.ledger.signing import NoSigningKey
+from services.http.server.reply import Reply, json_response
+from services.integrity.checkpoints import OtherKey
+from services.integrity.sealing import LedgerIsOlder
+from services.integrity.signing import NoSigningKey
 from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription
 
 log = structlog.get_logger()

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends
 from msgspec import Meta, field
 from starlette.responses import Response
 
-from services.http import examples
 from services.http.calls import Auditor
 from services.http.decoding import QueryOf
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.exports import JSON, Accepted, streamed
 from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from services.http import examples
 from services.http.calls import service_of
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.metrics import CONTENT_TYPE
 from services.http.readiness import Readiness
-from services.http.reply import json_response
+from services.http.server.reply import json_response
 
 router = APIRouter(tags=["Operations"])
 

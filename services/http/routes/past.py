@@ -8,17 +8,17 @@ from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
-from services.http import examples
 from services.http.audit_requests import WhatIfRequest
 from services.http.calls import Auditor, Call
 from services.http.decoding import JsonBody, QueryOf
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.once import answered_once
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
 from services.http.problems import NotStartedThen, Problem, invalid
-from services.http.reply import Reply, encode, json_response
 from services.http.requests import Instant
+from services.http.server.reply import Reply, encode, json_response
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion
 from services.ledger.what_if import WhatIfAnswer
 from services.subscription.refusals import UnknownSubscription

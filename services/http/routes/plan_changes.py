@@ -7,14 +7,14 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from projections.renewal.view import Subscription
-from services.http import examples
 from services.http.calls import Manager, Reader
 from services.http.decoding import JsonBody, QueryOf
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.parameters import IfMatch, SubscriptionId
 from services.http.previews import UpgradePreview, preview_of
-from services.http.reply import json_response
 from services.http.requests import CancelRequest, DowngradeRequest, PlanId, ResumeRequest, UpgradeRequest
+from services.http.server.reply import json_response
 from services.subscription.refusals import (
     NotADowngrade,
     NotAnUpgrade,

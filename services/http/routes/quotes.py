@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from services.http import examples
 from services.http.calls import Reader
 from services.http.decoding import JsonBody
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.once import answered_once
 from services.http.previews import Quote, price_for, price_of
-from services.http.reply import Reply, encode
 from services.http.requests import QuoteRequest
+from services.http.server.reply import Reply, encode
 from services.subscription.refusals import InvalidSettingsRefused, UnknownModelRefused, UnknownSubscription
 
 router = APIRouter(tags=["Charges"])

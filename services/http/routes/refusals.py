@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from services.http import examples
 from services.http.calls import Auditor
 from services.http.decoding import QueryOf
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.paging import Page, Paging
 from services.http.parameters import SubscriptionId
 from services.ledger.history import NEWEST, RefusalPlace, StoredRefusal

@@ -9,10 +9,10 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from projections.renewal.agenda import UpcomingChange
-from services.http import examples
 from services.http.calls import Auditor
 from services.http.decoding import QueryOf
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.paging import Page, Paging
 from services.http.requests import Instant
 

@@ -9,16 +9,16 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from projections.renewal.view import Renewal, Subscription, renewal_view
-from services.http import examples
 from services.http.calls import Manager, Reader
 from services.http.commands import subscription_reply
 from services.http.decoding import JsonBody, QueryOf
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.paging import AtSubscription, Page, Paging
 from services.http.parameters import SubscriptionId, time_zone
 from services.http.problems import ClocksDisabled, Problem, invalid
-from services.http.reply import Reply, json_response
 from services.http.requests import AccountId, StartRequest, TimeZone
+from services.http.server.reply import Reply, json_response
 from services.ledger.submission import Done, UnknownTestClock
 from services.subscription.refusals import SubscriptionExists, UnknownPlan, UnknownSubscription
 

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
-from services.http import examples
+from services.clocks import EARLIEST, LATEST, Advanced, Backwards, NotAllRecorded, Reading
 from services.http.calls import Call, Manager
 from services.http.decoding import JsonBody
-from services.http.documentation import Shown, documented
+from services.http.documentation import examples
+from services.http.documentation.operations import Shown, documented
 from services.http.once import answered_once
 from services.http.parameters import TestClockPath
 from services.http.problems import ClocksDisabled, Problem, Unavailable, invalid
-from services.http.reply import Reply, encode, json_response
 from services.http.requests import Instant
+from services.http.server.reply import Reply, encode, json_response
 from services.ledger.records import Metadata
 from services.ledger.submission import UnknownTestClock
-from services.test_clocks import EARLIEST, LATEST, Advanced, Backwards, NotAllRecorded, Reading
 
 router = APIRouter(tags=["Test clocks"])
 

@@ -14,11 +14,11 @@ from projections.engine import EVENTS_A_TRANSACTION, CatchUp, Engine
 from projections.ledger_events import EventReader, LedgerEvent
 from projections.positions import Lag, Positions
 from projections.usage.catch_up import Usage
-from services.database import connect
 from services.dispute.events import DisputeEvent
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
-from services.sql import load_queries
+from services.postgres.database import connect
+from services.postgres.sql import load_queries
 from services.subscription.commands import ChargeGeneration, StartSubscription
 from services.subscription.events import Event
 from tests.conftest import SCHEMA, SettableClock

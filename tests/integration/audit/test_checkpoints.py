@@ -13,15 +13,15 @@ import pytest
 from msgspec.structs import replace
 from psycopg import Connection
 
-from services.database import connect
-from services.ledger import checkpoints as checkpoints_module
-from services.ledger.checkpoints import Checkpoint, Checkpoints, OtherKey
+from services.integrity import checkpoints as checkpoints_module
+from services.integrity.checkpoints import Checkpoint, Checkpoints, OtherKey
+from services.integrity.merkle import inclusion_proof, is_included, root_of
+from services.integrity.sealing import KeyFile, LedgerIsOlder, Receipts, Sealer
+from services.integrity.signing import NoSigningKey, SigningKey, is_signed
 from services.ledger.hashing import NO_HASH
 from services.ledger.ledger import Ledger
-from services.ledger.merkle import inclusion_proof, is_included, root_of
 from services.ledger.recorder import COLUMNS, chained_event
-from services.ledger.sealing import KeyFile, LedgerIsOlder, Receipts, Sealer
-from services.ledger.signing import NoSigningKey, SigningKey, is_signed
+from services.postgres.database import connect
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import Lives

@@ -21,9 +21,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.database import connect
-from services.embedded import EmbeddedPostgres
 from services.migrations.migrate import migrate
+from services.postgres.database import connect
+from services.postgres.embedded import EmbeddedPostgres
 from tests.conftest import SCHEMA
 from tests.faults.seeds import seeded
 from tests.integration.audit.http_load import Charging, Reading

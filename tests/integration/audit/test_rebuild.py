@@ -11,16 +11,16 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from projections.compare import Difference
 from projections.engine import Engine
 from projections.ledger_events import BadEvent, EventReader
 from projections.positions import Positions
-from projections.rebuild import Progress, Rebuild, RebuildRuns, Rebuilt, UnknownProjection
-from services.database import connect
+from projections.rebuilding.compare import Difference
+from projections.rebuilding.rebuild import Progress, Rebuild, RebuildRuns, Rebuilt, UnknownProjection
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.ledger.submission import Charged
-from services.projector import catch_up_projections
+from services.postgres.database import connect
+from services.process.projector import catch_up_projections
 from services.subscription.commands import ChargeGeneration, StartSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import BY, Lives

@@ -14,16 +14,16 @@ import pytest
 from psycopg import Connection, sql
 
 from services.catalogue import Catalogue
-from services.database import connect
-from services.embedded import EmbeddedPostgres
-from services.ledger.exporting import Export
-from services.ledger.importing import DoesNotHold, Import
+from services.integrity.sealing import KeyFile, Receipts, Sealer
+from services.integrity.verify.command import Verification
+from services.integrity.verify.order import Trust
 from services.ledger.ledger import Ledger
-from services.ledger.sealing import KeyFile, Receipts, Sealer
-from services.ledger.transfer_lines import NotAnExport
-from services.ledger.verify import Verification
-from services.ledger.verify_order import Trust
+from services.postgres.database import connect
+from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import StartSubscription
+from services.transfer.exporting import Export
+from services.transfer.importing import DoesNotHold, Import
+from services.transfer.lines import NotAnExport
 from tests.conftest import SCHEMA, TEMPLATE, SettableClock
 from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import BY, Lives

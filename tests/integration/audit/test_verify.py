@@ -16,14 +16,14 @@ from projections.engine import Engine
 from projections.ledger_events import EventReader
 from projections.positions import Positions
 from services.catalogue import Catalogue
-from services.database import connect
-from services.embedded import EmbeddedPostgres
+from services.integrity.sealing import KeyFile, Receipts, Sealer
+from services.integrity.verify.command import Progress, Verification, Verified
+from services.integrity.verify.order import Trust
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
-from services.ledger.sealing import KeyFile, Receipts, Sealer
-from services.ledger.verify import Progress, Verification, Verified
-from services.ledger.verify_order import Trust
-from services.projector import catch_up_projections
+from services.postgres.database import connect
+from services.postgres.embedded import EmbeddedPostgres
+from services.process.projector import catch_up_projections
 from tests.conftest import SCHEMA, TEMPLATE, SettableClock
 from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import Lives

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.embedded import EmbeddedPostgres
+from services.postgres.embedded import EmbeddedPostgres
 from tests.integration.embedded.servers import own_place
 
 

@@ -24,7 +24,7 @@ OWNER = """
 import sys
 import tempfile
 from pathlib import Path
-from services.embedded import EmbeddedPostgres
+from services.postgres.embedded import EmbeddedPostgres
 with EmbeddedPostgres(Path(sys.argv[1])) as server:
     print(server.url, flush=True)
     sys.stdin.read()

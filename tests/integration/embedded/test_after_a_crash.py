@@ -11,7 +11,7 @@ import psutil
 import psycopg
 import pytest
 
-from services.embedded import (
+from services.postgres.embedded import (
     EmbeddedPostgres,
     running_url,
 )

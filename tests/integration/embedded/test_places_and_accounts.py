@@ -8,12 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.embedded import (
+from services.postgres.embedded import (
     BIN_DIR,
     EmbeddedPostgres,
     EmbeddedPostgresError,
 )
-from services.embedded.account import ServerAccount
+from services.postgres.embedded.account import ServerAccount
 from tests.integration.embedded.servers import in_a_fork, notes, socket_dir, write_note
 
 NOBODY = 65534

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from services.embedded import (
+from services.postgres.embedded import (
     EmbeddedPostgres,
     EmbeddedPostgresError,
     EmbeddedPostgresInUse,

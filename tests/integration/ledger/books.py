@@ -12,11 +12,11 @@ from psycopg import sql
 from projections.balance import project as balance
 from projections.charges.view import Charge, charge_view
 from projections.renewal import project as renewal
-from services.database import connect
 from services.ledger.hashing import NO_HASH
 from services.ledger.mapper import read_event
 from services.ledger.recorder import COLUMNS, chained_event
 from services.ledger.records import ChainedEvent, Recorded
+from services.postgres.database import connect
 from services.subscription.events import ChargeReversed, GenerationCharged
 from services.subscription.state import Subscription, evolve
 from tests.conftest import SCHEMA

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import psycopg
 from psycopg import Connection
 
-from services.database import connect
 from services.ledger.ledger import Ledger
-from services.ledger.session import Answers, Session
+from services.postgres.database import connect
+from services.postgres.session import Answers, Session
 
 Fate = Literal["stored", "not stored", "unreachable", "kept"]
 """What becomes of a commit: stored, but its answer lost; not stored; or nothing happens to it. `unreachable` is that of

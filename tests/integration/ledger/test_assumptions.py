@@ -12,8 +12,8 @@ import pytest
 from services.ledger import lane
 from services.ledger.batch import Batch
 from services.ledger.ledger import Ledger
-from services.ledger.session import Session
 from services.ledger.submission import Charged, GenerationIdConflict, IdempotencyKey, Refused
+from services.postgres.session import Session
 from services.subscription.commands import ChargeGeneration, UpgradePlan
 from services.subscription.refusals import InsufficientCredits
 from tests.conftest import SettableClock

@@ -11,7 +11,6 @@ import pytest
 from psycopg import Connection
 
 from projections.disputes.view import Dispute, Resolution
-from services.database import connect
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.decide import R14
 from services.dispute.events import Outcome, Reason
@@ -20,6 +19,7 @@ from services.ledger.disputes import Disputes
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Charged, Disputed, Done, Refused
+from services.postgres.database import connect
 from services.subscription.commands import CancelSubscription, ChargeGeneration, StartSubscription
 from services.subscription.events import CreditTo
 from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription

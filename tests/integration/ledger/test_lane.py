@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from services.embedded import EmbeddedPostgres
 from services.ledger import batch, lane
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Answer, Charged, Failed, Submission
+from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import RecordDue, UpgradePlan
 from tests.integration.ledger.books import Books, session_count, tally
 from tests.integration.ledger.lanes import BY, Deliveries, charge, start, together, track

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.catalogue import Catalogue
-from services.embedded import EmbeddedPostgres
 from services.ledger import lane
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Answer, Charged, Done, Failed, IdempotencyKey, Repeated
 from services.migrations.migrate import migrate
+from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import RecordDue, ScheduleDowngrade, StartSubscription, UpgradePlan
 from tests.conftest import SettableClock
 from tests.integration.ledger.books import Books, tally

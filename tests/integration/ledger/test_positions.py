@@ -6,8 +6,8 @@ from threading import Event, Thread
 import psycopg
 
 from services.catalogue import Catalogue
-from services.database import connect
 from services.ledger.ledger import Ledger
+from services.postgres.database import connect
 from tests.conftest import SCHEMA
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.breaking import break_commits

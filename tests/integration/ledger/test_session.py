@@ -8,9 +8,9 @@ import pytest
 from psycopg.pq import TransactionStatus
 from psycopg.waiting import Wait
 
-from services.arrays import Bigints, Blobs
-from services.database import connect
-from services.ledger.session import Session
+from services.postgres.arrays import Bigints, Blobs
+from services.postgres.database import connect
+from services.postgres.session import Session
 
 LARGER_THAN_A_SOCKET_TAKES = 32 * 1024 * 1024
 

@@ -12,10 +12,10 @@ from time import sleep
 import psycopg
 import pytest
 
-from services.database import connect
 from services.ledger.ledger import Ledger
-from services.ledger.session import Session
 from services.ledger.submission import IdempotencyKey
+from services.postgres.database import connect
+from services.postgres.session import Session
 from services.subscription.commands import RecordDue, StartSubscription, UpgradePlan
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.lanes import BY, STARTER, charge, start, together, track

@@ -8,9 +8,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from services.embedded import EmbeddedPostgres
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Answer, Charged, Done, IdempotencyKey, Repeated
+from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import RecordDue, StartSubscription, UpgradePlan
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.lanes import BY, STARTER, at_once, charge, start, together, track

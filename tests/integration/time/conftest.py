@@ -6,10 +6,10 @@ from contextlib import ExitStack
 import pytest
 
 from services.catalogue import Catalogue
-from services.database import connect, reading_pool
+from services.clocks import Clocks
 from services.ledger.ledger import Ledger
+from services.postgres.database import connect, reading_pool
 from services.renewals.worker import RenewalWorker
-from services.test_clocks import Clocks
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.time.fleet import Recorded
 

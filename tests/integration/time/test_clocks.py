@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import pytest
 
-from services.database import connect
+from services.clocks import EARLIEST, LATEST, Advanced, Backwards, Clocks, Reading
+from services.clocks import Recorded as RecordedByAdvance
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Answer, Charged, Done, Refused, UnknownTestClock
+from services.postgres.database import connect
 from services.renewals.recording import Tally
 from services.renewals.worker import KEY_ID, RenewalWorker
 from services.subscription.commands import ChargeGeneration, StartSubscription, UpgradePlan
-from services.test_clocks import EARLIEST, LATEST, Advanced, Backwards, Clocks, Reading
-from services.test_clocks import Recorded as RecordedByAdvance
 from tests.conftest import SettableClock
 from tests.integration.time.fleet import BY, HIGHER, MONTHLY, YEARLY, Recorded, put, start
 

@@ -23,11 +23,11 @@ import pytest
 
 from projections.renewal.due import DueQueries
 from services.catalogue import Catalogue
-from services.database import connect
-from services.embedded import EmbeddedPostgres
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Charged
 from services.migrations.migrate import migrate
+from services.postgres.database import connect
+from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.calendar import months_after
 from services.subscription.commands import ChargeGeneration
 from tests.conftest import SCHEMA, SettableClock

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.clocks import Clocks, Reading
 from services.ledger.ledger import Ledger
 from services.renewals.worker import RenewalWorker
-from services.test_clocks import Clocks, Reading
 from tests.integration.time.fleet import BY, YEARLY, Recorded, start
 from tests.integration.time.processes import free_port, page
 

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from services.catalogue import Catalogue
 from services.cli.progress import progress
+from services.clocks import Clocks
 from services.ledger.ledger import Ledger
+from services.process.status_page import status_page
 from services.renewals.role import SILENCE_SECONDS, RenewalRole
 from services.renewals.worker import RenewalWorker
-from services.status_page import status_page
-from services.test_clocks import Clocks
 from tests.acceptance.time_travel import server_with_clocks
 from tests.conftest import SettableClock
 from tests.integration.time.fleet import start

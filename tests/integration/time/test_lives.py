@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from services.database import connect
 from services.ledger.ledger import Ledger
+from services.postgres.database import connect
 from services.renewals.worker import RenewalWorker
 from tests.acceptance.time_travel import server_with_clocks
 from tests.conftest import SCHEMA, SettableClock

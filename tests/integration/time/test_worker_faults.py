@@ -9,12 +9,12 @@ import psycopg
 import pytest
 import structlog
 
-from services.database import connect
+from services.clocks import Clocks
 from services.ledger.ledger import Ledger
+from services.postgres.database import connect
 from services.renewals.claims import Claims, share_of_clock
 from services.renewals.recording import Tally
 from services.renewals.worker import Pass, RenewalWorker
-from services.test_clocks import Clocks
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.time.conftest import OpenWorker
 from tests.integration.time.fleet import YEARLY, Recorded, start

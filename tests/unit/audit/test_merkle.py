@@ -7,8 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from services.ledger.hashing import event_hash
-from services.ledger.merkle import (
+from services.integrity.merkle import (
     EMPTY_ROOT,
     GrowingTree,
     consistency_proof,
@@ -18,6 +17,7 @@ from services.ledger.merkle import (
     leaf_hash,
     root_of,
 )
+from services.ledger.hashing import event_hash
 
 # The reference vectors of the Certificate Transparency log implementation: inputs, and the root of the first 1, 2, ...
 INPUTS = ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")

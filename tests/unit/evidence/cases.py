@@ -14,11 +14,11 @@ from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDisput
 from services.dispute.decide import Decided, DisputedCharge, decide
 from services.dispute.events import Outcome, Reason
 from services.evidence.case import Case, Proof, Proven
-from services.ledger.checkpoints import Checkpoint
+from services.integrity.checkpoints import Checkpoint
+from services.integrity.merkle import inclusion_proof, root_of
+from services.integrity.signing import SigningKey
 from services.ledger.mapper import next_dispute_event, next_event, read_dispute_event
-from services.ledger.merkle import inclusion_proof, root_of
 from services.ledger.records import ChainedEvent, DisputeHead, Metadata, StreamHead, extend, extend_dispute
-from services.ledger.signing import SigningKey
 from tests.unit.subscription.history import History
 from tests.unit.subscription.scenario import play
 

@@ -7,8 +7,8 @@ from struct import pack
 from services.evidence.archive import unpack
 from services.evidence.builder import build
 from services.evidence.case import Case
+from services.integrity.merkle import is_included, node_hash
 from services.ledger.hashing import microseconds_since_epoch
-from services.ledger.merkle import is_included, node_hash
 from services.ledger.records import ChainedEvent
 from tests.unit.evidence.cases import KEY, MADE_AT, disputed
 from tests.unit.subscription.catalogues import packaged_catalogue

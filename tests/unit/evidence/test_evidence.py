@@ -16,7 +16,7 @@ from services.evidence.builder import build
 from services.evidence.case import Case, Inconsistent
 from services.evidence.manifest import MANIFEST, MEMBERS, SIGNATURE, manifest_document
 from services.evidence.verify import NotGenuine, Verified, verify
-from services.ledger.signing import SigningKey
+from services.integrity.signing import SigningKey
 from tests.unit.evidence.cases import DISPUTE_ID, KEY, MADE_AT, SUBSCRIPTION_ID, disputed, key_of, sealed
 
 STRANGER = key_of("somebody else's")

@@ -10,7 +10,7 @@ import pytest
 
 from projections.balance.view import Balance
 from services.http.problems import Problem
-from services.http.shared_reads import SharedBalanceReads
+from services.http.server.shared_reads import SharedBalanceReads
 from services.subscription.calendar import Period
 from services.subscription.refusals import UnknownSubscription
 

@@ -1,0 +1,95 @@
+"""Tables beside the ones in use: made alike, filled in peace, then put in their place at once.
+
+`balance` is built as `balance_rebuilt`. Its indexes come after its rows, which is faster; the swap drops the old table
+and renames the new one and its indexes, so that nobody can tell it from the old.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg import Connection, sql
+
+from services.postgres.sql import Queries, load_queries, quote_schema
+
+SUFFIX = "_rebuilt"
+
+
+class Staging:
+    """The staged tables of one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._queries = load_queries(__file__, "staging.sql", schema=schema)
+
+    def make(self, connection: Connection[Any], table: str) -> None:
+        """Make an empty table like this one, without indexes; what a rebuild that was cut short left goes."""
+        old, new = self._name(table), self._name(table + SUFFIX)
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(new))
+        connection.execute(
+            sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)").format(
+                new, old
+            )
+        )
+        (options,) = self._one(connection, "table_options", table)
+        if options:
+            settings = sql.SQL(", ").join(map(_option, options))
+            connection.execute(sql.SQL("ALTER TABLE {} SET ({})").format(new, settings))
+        for grantee, privilege in self._all(connection, "table_grants", table):
+            grant = sql.SQL("GRANT {} ON {} TO {}")
+            connection.execute(grant.format(sql.SQL(privilege), new, sql.Identifier(grantee)))
+
+    def index(self, connection: Connection[Any], table: str) -> None:
+        """Give the filled table the indexes that the old one has."""
+        new = self._name(table + SUFFIX)
+        for name, definition, is_unique, is_primary in self._all(connection, "table_indexes", table):
+            staged = sql.Identifier(name + SUFFIX)
+            create = sql.SQL("CREATE {} INDEX {} ON {} USING {}").format(
+                sql.SQL("UNIQUE" if is_unique else ""), staged, new, sql.SQL(definition.split(" USING ", 1)[1])
+            )
+            connection.execute(create)
+            if is_primary:
+                attach = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}")
+                connection.execute(attach.format(new, staged, staged))
+        connection.execute(sql.SQL("ANALYZE {}").format(new))
+
+    def lock(self, connection: Connection[Any], tables: Iterable[str], mode: str) -> None:
+        """Lock tables in use, in the given order. Raises psycopg.errors.LockNotAvailable after the lock timeout."""
+        names = sql.SQL(", ").join(map(self._name, tables))
+        connection.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(names, sql.SQL(mode)))
+
+    def swap(self, connection: Connection[Any], table: str) -> None:
+        """Put the staged table in the place of the one in use, in the caller's transaction."""
+        indexes = [row[0] for row in self._all(connection, "table_indexes", table)]
+        connection.execute(sql.SQL("DROP TABLE {}").format(self._name(table)))
+        rename = sql.SQL("ALTER TABLE {} RENAME TO {}")
+        connection.execute(rename.format(self._name(table + SUFFIX), sql.Identifier(table)))
+        for index in indexes:
+            rename = sql.SQL("ALTER INDEX {} RENAME TO {}")
+            connection.execute(rename.format(self._name(index + SUFFIX), sql.Identifier(index)))
+
+    def drop(self, connection: Connection[Any], table: str) -> None:
+        """Drop a staged table, if it is there."""
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self._name(table + SUFFIX)))
+
+    def _name(self, table: str) -> sql.Identifier:
+        return sql.Identifier(self._schema, table)
+
+    def _one(self, connection: Connection[Any], query: str, table: str) -> Sequence[Any]:
+        return self._all(connection, query, table)[0]
+
+    def _all(self, connection: Connection[Any], query: str, table: str) -> list[Sequence[Any]]:
+        qualified = f"{quote_schema(self._schema)}.{table}"
+        return connection.execute(self._queries[query], {"table": qualified}).fetchall()
+
+
+def staged(queries: Queries, schema: str, tables: Iterable[str]) -> Queries:
+    """The same statements on the staged forms of these tables."""
+    names = re.compile(re.escape(quote_schema(schema)).encode() + rb"\.(" + "|".join(tables).encode() + rb")\b")
+    statements = {name: names.sub(rb"\g<0>" + SUFFIX.encode(), text) for name, text in queries.items()}
+    return Queries(statements, f"{queries.source}, staged")
+
+
+def _option(option: str) -> sql.Composed:
+    name, _, value = option.partition("=")
+    return sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))

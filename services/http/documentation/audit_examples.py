@@ -1,0 +1,37 @@
+"""Examples of disputes for the documentation: the charge of the other examples, and what came of it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from projections.disputes.view import Dispute, Resolution
+from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
+from services.http.documentation.examples import CHARGE
+
+EVIDENCE = "PK..."
+DISPUTE_ID = UUID("5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e")
+_OPENED = CHARGE.charged_at + timedelta(hours=3)
+_NOTE = "The customer was charged for a track that failed with an error."
+
+OPEN_DISPUTE = OpenDisputeRequest(CHARGE.subscription_id, CHARGE.generation_id, "generation_failed", _NOTE)
+RESOLVE_DISPUTE = ResolveDisputeRequest("upheld", "The log of the model shows the failure.", "current_cycle")
+DISPUTE = Dispute(
+    dispute_id=DISPUTE_ID,
+    subscription_id=CHARGE.subscription_id,
+    generation_id=CHARGE.generation_id,
+    reason="generation_failed",
+    note=_NOTE,
+    status="open",
+    opened_at=_OPENED,
+    charge=CHARGE,
+    version=1,
+)
+UPHELD = replace(
+    DISPUTE,
+    status="upheld",
+    charge=replace(CHARGE, status="reversed"),
+    version=2,
+    resolved_at=_OPENED + timedelta(days=1),
+    resolution=Resolution("upheld", RESOLVE_DISPUTE.note, "current_cycle"),
+)

@@ -1,0 +1,312 @@
+"""Examples for the documentation: one subscription, as its fields look through a first month."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from projections.balance.view import Balance
+from projections.charges.view import Charge
+from projections.renewal.agenda import UpcomingChange
+from projections.renewal.view import Renewal, ScheduledChange, SubscribedPlan, Subscription, UpcomingBoundary
+from services.catalogue import PerTrack, Plan, Price, RateCard, Settings
+from services.clocks import Advanced, Reading, Recorded
+from services.http.audit_requests import WhatIfRequest
+from services.http.paging import Page
+from services.http.previews import Quote, UpgradePreview
+from services.http.problems import (
+    FieldError,
+    InvalidRequest,
+    MalformedRequest,
+    MissingScope,
+    NotStartedThen,
+    RequestTooLarge,
+    UnknownCharge,
+)
+from services.http.readiness import Readiness
+from services.http.requests import (
+    CancelRequest,
+    ChargeRequest,
+    DowngradeRequest,
+    QuoteRequest,
+    SettingsRequest,
+    StartRequest,
+    UpgradeRequest,
+)
+from services.http.server.reply import encode
+from services.ledger.as_of import PastSubscription
+from services.ledger.history import StoredEvent, StoredRefusal
+from services.ledger.submission import GenerationIdConflict, UnknownTestClock
+from services.ledger.what_if import Difference, WhatIfAnswer
+from services.subscription.calendar import Period, months_after
+from services.subscription.refusals import (
+    InsufficientCredits,
+    InvalidSettingsRefused,
+    NotADowngrade,
+    NotAnUpgrade,
+    NotInPlan,
+    Refusal,
+    UnknownModelRefused,
+    UnknownPlan,
+    VersionMismatch,
+)
+
+T = TypeVar("T")
+
+_ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
+_START = datetime(2026, 1, 31, 10, tzinfo=UTC)
+_CHARGED = datetime(2026, 2, 3, 9, 15, 12, 345678, tzinfo=UTC)
+_UPGRADED = datetime(2026, 2, 10, 16, 30, tzinfo=UTC)
+_MUSIC = Settings(duration_seconds=Decimal(180), count=1)
+_PRICE = Price(rate_card="2020-01", rule="per_track", unit="track", quantity=Decimal(1), credits_per_unit=Decimal(150))
+
+
+def _month(number: int, anchor_at: datetime = _START) -> Period:
+    return Period(number, months_after(anchor_at, number - 1), months_after(anchor_at, number))
+
+
+_SUITE = SubscribedPlan(
+    "ai-suite-40000-monthly",
+    "AI Suite Starter 40,000",
+    3,
+    40_000,
+    "monthly",
+    ("voiceover", "image", "video", "music"),
+)
+_MAX = SubscribedPlan(
+    "max-pro-240000-yearly",
+    "Max Pro 240,000",
+    5,
+    240_000,
+    "yearly",
+    ("voiceover", "image", "video", "music"),
+)
+
+SUBSCRIPTION = Subscription(
+    subscription_id=_ID,
+    account_id="account-42",
+    status="active",
+    plan=_SUITE,
+    started_at=_START,
+    anchor_at=_START,
+    cycle=_month(1),
+    term=_month(1),
+    scheduled_change=None,
+    version=2,
+)
+_YEAR = Period(2, _UPGRADED, months_after(_UPGRADED, 12))
+_FIRST_OF_MAX = Period(2, _UPGRADED, months_after(_UPGRADED, 1))
+UPGRADED = replace(SUBSCRIPTION, plan=_MAX, anchor_at=_UPGRADED, cycle=_FIRST_OF_MAX, term=_YEAR, version=4)
+CANCELLING = replace(
+    SUBSCRIPTION,
+    status="cancelling",
+    scheduled_change=ScheduledChange("cancel", SUBSCRIPTION.term.ends_at),
+    version=3,
+)
+DOWNGRADING = replace(
+    SUBSCRIPTION,
+    scheduled_change=ScheduledChange("downgrade", SUBSCRIPTION.term.ends_at, "ai-starter-16500-monthly"),
+    version=3,
+)
+BALANCE = Balance(
+    subscription_id=_ID,
+    plan_id=_SUITE.plan_id,
+    status="active",
+    balance_credits=39_850,
+    granted_credits=40_000,
+    used_credits=150,
+    reversed_credits=0,
+    carried_credits=0,
+    cycle=_month(1),
+    credits_renew_at=_month(1).ends_at,
+    as_of=_CHARGED,
+    version=3,
+    position=1_874,
+)
+RENEWAL = Renewal(
+    subscription_id=_ID,
+    billing_period="monthly",
+    credits_renew_at=_month(1).ends_at,
+    subscription_renews_at=_month(1).ends_at,
+    credits_at_renewal=40_000,
+    lapsing_credits=39_850,
+    upcoming=[UpcomingBoundary(_month(number).ends_at, "term_renewal", 40_000) for number in range(1, 13)],
+)
+CHARGE = Charge(
+    subscription_id=_ID,
+    generation_id="track-7f3a",
+    asset_type="music",
+    model="lyria-3",
+    settings=_MUSIC,
+    credits=150,
+    price=_PRICE,
+    balance_before=40_000,
+    balance_after=39_850,
+    cycle_number=1,
+    charged_at=_CHARGED,
+    version=3,
+    position=1_874,
+    status="charged",
+)
+QUOTE = Quote(credits=150, price=_PRICE, affordable=True, balance_after=39_850)
+UPGRADE_PREVIEW = UpgradePreview(
+    plan=_MAX,
+    policy="deduct_used",
+    balance_before=39_850,
+    balance_after=239_850,
+    granted_credits=240_000,
+    used_credits=150,
+    reversed_credits=0,
+    carried_credits=0,
+    lapsing_credits=0,
+    cycle=_FIRST_OF_MAX,
+    term=_YEAR,
+)
+PLAN = Plan(
+    plan_id=_SUITE.plan_id,
+    name=_SUITE.name,
+    tier=_SUITE.tier,
+    monthly_credits=_SUITE.monthly_credits,
+    billing_period=_SUITE.billing_period,
+    asset_types=_SUITE.asset_types,
+)
+RATE_CARD = RateCard(
+    version="2020-01",
+    effective_from=datetime(2020, 1, 1, tzinfo=UTC),
+    models=(PerTrack(model="lyria-3", asset_type="music", credits=Decimal(150)),),
+)
+EVENT = StoredEvent(
+    position=1_874,
+    stream_id=_ID,
+    version=3,
+    type="GenerationCharged",
+    recorded_at=_CHARGED,
+    data=Raw(
+        b'{"generation_id":"track-7f3a","model":"lyria-3","asset_type":"music","settings":{"duration_seconds":180,'
+        b'"count":1},"credits":150,"price":{"rate_card":"2020-01","rule":"per_track","unit":"track","quantity":1,'
+        b'"credits_per_unit":150},"balance_after":39850,"cycle_number":1}'
+    ),
+    metadata=Raw(b'{"key_id":"k3v7m2qa","request_id":"8rVbW2mJ4kQ1xZpN"}'),
+    hash="5d0b4b6f0f9a1a53b3b7d5f6f1d4c9b1e8a7c2d3e4f5061728394a5b6c7d8e9f",
+    previous_hash="a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90",
+)
+PAST = PastSubscription(replace(SUBSCRIPTION, version=3), BALANCE, EVENT)
+WHAT_IF_REQUEST = WhatIfRequest(without_generations=["track-7f3a"])
+WHAT_IF = WhatIfAnswer(
+    actual=BALANCE,
+    replayed=replace(BALANCE, balance_credits=40_000, used_credits=0, version=2),
+    differences=[
+        Difference(
+            version=3,
+            type="GenerationCharged",
+            generation_id="track-7f3a",
+            actual={
+                "outcome": "charged",
+                "generation_id": "track-7f3a",
+                "model": "lyria-3",
+                "asset_type": "music",
+                "settings": _MUSIC,
+                "credits": 150,
+                "price": _PRICE,
+                "balance_after": 39_850,
+                "cycle_number": 1,
+            },
+            replayed=None,
+        )
+    ],
+)
+UPCOMING_CHANGE = UpcomingChange(
+    subscription_id=_ID,
+    account_id=SUBSCRIPTION.account_id,
+    plan_id=_SUITE.plan_id,
+    status="active",
+    credits_renew_at=_month(1).ends_at,
+    subscription_renews_at=_month(1).ends_at,
+    next_boundary_at=_month(1).ends_at,
+)
+TEST_CLOCK = Reading("5b1f7a3e-90c4-4c55-8f0e-2f6d2a9d7c11", _START)
+ADVANCED = Advanced(TEST_CLOCK.test_clock_id, months_after(_START, 12), Recorded(subscriptions=1, events=13))
+REFUSAL = StoredRefusal(
+    generation_id="track-9c1d",
+    model="lyria-3-pro",
+    settings=Raw(b'{"count":1}'),
+    code="insufficient_credits",
+    required_credits=300,
+    balance_credits=100,
+    version=267,
+    refused_at=_CHARGED,
+)
+CHARGE_STREAMS = {
+    "text/csv": "position,subscription_id,version,generation_id,charged_at,status,asset_type,model,duration_seconds,"
+    "count,resolution,characters,rate_card,rule,unit,quantity,credits_per_unit,credits,balance_before,balance_after,"
+    f"cycle_number\r\n1874,{_ID},3,track-7f3a,2026-02-03T09:15:12.345678Z,charged,music,lyria-3,180,1,,,2020-01,"
+    "per_track,track,1,150,150,40000,39850,1\r\n",
+    "application/x-ndjson": encode(CHARGE).decode() + "\n",
+}
+EVENT_STREAMS = {
+    "text/csv": "position,stream_id,version,type,recorded_at,data,metadata,hash,previous_hash\r\n"
+    f'1,{_ID},2,CreditsGranted,2026-01-31T10:00:00Z,"{{""credits"":40000,""cycle_number"":1}}",'
+    f'"{{""key_id"":""k3v7m2qa"",""request_id"":""8rVbW2mJ4kQ1xZpN""}}",{EVENT.hash},{EVENT.previous_hash}\r\n',
+    "application/x-ndjson": encode(EVENT).decode() + "\n",
+}
+READY = Readiness("ready", database=True, migrations=True, writer_lane=True)
+NOT_READY = Readiness("not_ready", database=False, migrations=False, writer_lane=True)
+METRICS = (
+    'tallystick_http_request_seconds_count{method="POST",'
+    'route="/v1/subscriptions/{subscription_id}/charges",status="201"} 1874.0\n'
+)
+
+START = StartRequest(account_id="account-42", plan_id=_SUITE.plan_id, subscription_id=_ID)
+CHARGE_REQUEST = ChargeRequest("track-7f3a", "lyria-3", SettingsRequest(duration_seconds=Raw(b"180")))
+QUOTE_REQUEST = QuoteRequest("lyria-3", SettingsRequest(duration_seconds=Raw(b"180")), _ID)
+UPGRADE = UpgradeRequest(_MAX.plan_id, "invoice-2026-0042")
+DOWNGRADE = DowngradeRequest("ai-starter-16500-monthly")
+CANCEL = CancelRequest("term_end")
+
+PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "subscription_id": {"schema": {"type": "string", "format": "uuid"}, "example": str(_ID)},
+    "generation_id": {
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+        "example": CHARGE.generation_id,
+    },
+    "test_clock_id": {"schema": {"type": "string", "format": "uuid"}, "example": TEST_CLOCK.test_clock_id},
+    "plan_id": {"schema": {"type": "string"}, "example": _SUITE.plan_id},
+    "dispute_id": {
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e",
+    },
+}
+
+_REFUSALS: tuple[Refusal, ...] = (
+    MalformedRequest("JSON is malformed: invalid character (byte 17)"),
+    InvalidRequest((FieldError("settings.count", "Expected int, got str"),)),
+    MissingScope("manage"),
+    RequestTooLarge(65_536),
+    NotStartedThen(_START),
+    UnknownCharge("track-7f3a"),
+    UnknownModelRefused("lyria-9"),
+    UnknownPlan("max-pro-1"),
+    UnknownTestClock("clock-1"),
+    InvalidSettingsRefused("count", "must be from 1 to 1,000"),
+    InsufficientCredits(300, 100, _month(1).ends_at, ("max-pro-40000-monthly", "max-pro-240000-yearly")),
+    NotInPlan("music", "ai-starter-7500-monthly", ("ai-starter-16500-monthly",)),
+    GenerationIdConflict(CHARGE),
+    NotAnUpgrade("ai-starter-16500-monthly"),
+    NotADowngrade("max-pro-240000-yearly"),
+    VersionMismatch(4),
+)
+_BY_KIND = {type(refusal): refusal for refusal in _REFUSALS}
+
+
+def page_of(example: T) -> Page[T]:
+    """A last page with one entry."""
+    return Page((example,), None)
+
+
+def problem_example(kind: type[Refusal]) -> Refusal:
+    """A refusal of a kind."""
+    return _BY_KIND.get(kind) or kind()

@@ -1,0 +1,288 @@
+"""The OpenAPI document: routes with their signatures and their documentation in, JSON out.
+
+Schemas come from the structs that are read and written, so there is nothing to keep in step by hand.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from fastapi.params import Security
+from fastapi.routing import APIRoute
+
+from services.http.calls import authenticated
+from services.http.decoding import JsonBody, QueryOf
+from services.http.documentation.examples import PATH_PARAMETERS, problem_example
+from services.http.documentation.operations import Shown, documentation_of
+from services.http.documentation.signatures import markers
+from services.http.parameters import expected_version
+from services.http.problems import (
+    STATUS,
+    FieldError,
+    InternalError,
+    InvalidRequest,
+    MalformedRequest,
+    MissingScope,
+    RequestTooLarge,
+    Unauthenticated,
+    Unavailable,
+    problem_body,
+)
+from services.http.server.reply import encode
+from services.ledger.submission import IdempotencyKeyReused
+from services.subscription.refusals import InvalidSettingsRefused, Refusal
+
+_REFERENCE = "#/components/schemas/{name}"
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+_EXAMPLE_REQUEST_ID = "8rVbW2mJ4kQ1xZpN"
+
+_HEADERS = {
+    "Request-Id": "The request's own `Request-Id`, if it had one of 1 to 64 of `A-Za-z0-9._:-`, or a new one.",
+    "ETag": "The version of the subscription, in quotes; for `If-Match`.",
+    "Location": "The path of what was made.",
+    "Content-Disposition": "A name for the file.",
+    "Idempotent-Replayed": "`true` where this was answered before and nothing was done again.",
+}
+_DESCRIPTION = """The ledger of the AI credits of subscriptions.
+
+Bodies are JSON; of two equal keys the last counts. Instants are UTC with microseconds (RFC 3339), credits are whole
+numbers. Errors are problems (RFC 9457) with a stable `code`. Any `POST` may carry an `Idempotency-Key`: the same key
+and body again gets the first answer. Lists come in pages: send `next_cursor` back as `cursor`."""
+
+
+def openapi_document(routers: Sequence[APIRouter]) -> bytes:
+    """The document of all routes of the routers, as JSON."""
+    operations = [_Operation(route) for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    schemas = _Schemas(kind for operation in operations for kind in operation.kinds())
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        for method in operation.route.methods or ():
+            paths.setdefault(operation.route.path, {})[method.lower()] = operation.document(schemas)
+    return encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Tallystick", "version": version("tallystick"), "description": _DESCRIPTION},
+            "paths": paths,
+            "components": {
+                "schemas": schemas.components,
+                "headers": {name: _header(text) for name, text in _HEADERS.items()},
+                "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "ts_<id>_<secret>"}},
+            },
+        }
+    )
+
+
+class _Operation:
+    """One route: what its signature takes, and what its documentation says."""
+
+    def __init__(self, route: APIRoute) -> None:
+        self.route = route
+        self._documentation = documentation_of(route.openapi_extra)
+        self._scopes: list[str] = []
+        self._body: JsonBody[Any] | None = None
+        self._query: QueryOf[Any] | None = None
+        self._takes_if_match = False
+        for marker in markers(route.endpoint):
+            match marker.dependency:
+                case JsonBody() as body:
+                    self._body = body
+                case QueryOf() as query:
+                    self._query = query
+                case dependency if dependency is expected_version:
+                    self._takes_if_match = True
+                case dependency if dependency is authenticated and isinstance(marker, Security):
+                    self._scopes = list(marker.scopes or ())
+                case _:
+                    pass
+
+    def kinds(self) -> Iterator[Any]:
+        """Every type that the operation reads or writes."""
+        yield from (shown.content for shown in self._documentation.answers.values())
+        yield from self._refusals()
+        yield from self._documentation.missing
+        if self._body is not None:
+            yield self._body.model
+
+    def document(self, schemas: "_Schemas") -> dict[str, Any]:
+        """The operation object."""
+        text = inspect.cleandoc(self.route.endpoint.__doc__ or "")
+        document: dict[str, Any] = {
+            "operationId": self.route.endpoint.__name__,
+            "summary": text.split("\n")[0].rstrip("."),
+            "description": text,
+            "tags": self.route.tags[-1:],
+            "parameters": list(self._parameters()),
+            "responses": {str(status): each for status, each in sorted(self._responses(schemas).items())},
+        }
+        if self._scopes:
+            document["security"] = [{"key": self._scopes}]
+        if self._body is not None:
+            content = {"schema": schemas[self._body.model], "example": _plain(self._documentation.request)}
+            document["requestBody"] = {
+                "required": not self._body.may_be_empty,
+                "content": {"application/json": content},
+            }
+        return document
+
+    def _refusals(self) -> list[type[Refusal]]:
+        """What the route can answer instead, those refusals included that come with what it takes."""
+        takes_anything = self._body is not None or self._query is not None or self._takes_if_match or self._scopes
+        return [
+            *((Unauthenticated, MissingScope, Unavailable, InternalError) if self._scopes else ()),
+            *((MalformedRequest, RequestTooLarge) if self._body is not None else ()),
+            *((InvalidRequest,) if takes_anything else ()),
+            *((IdempotencyKeyReused,) if self._takes_idempotency_key else ()),
+            *self._documentation.refusals,
+        ]
+
+    @property
+    def _takes_idempotency_key(self) -> bool:
+        return "POST" in (self.route.methods or ())
+
+    def _parameters(self) -> Iterator[dict[str, Any]]:
+        for name in _PATH_PARAMETER.findall(self.route.path):
+            yield {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
+        if self._query is not None:
+            yield from _query_parameters(self._query.model)
+        if self._takes_if_match:
+            yield _header_parameter("If-Match", "Only if the subscription still has this version.", '"3"')
+        if self._takes_idempotency_key:
+            yield _header_parameter("Idempotency-Key", "Of your choice; makes a retry safe.", "order-7c1e")
+
+    def _responses(self, schemas: "_Schemas") -> dict[int, Any]:
+        responses = {status: _answer(shown, schemas) for status, shown in self._documentation.answers.items()}
+        by_status: dict[int, list[type[Refusal]]] = {}
+        for refusal in self._refusals():
+            by_status.setdefault(STATUS[refusal.code], []).append(refusal)
+        for refusal in self._documentation.missing:
+            by_status.setdefault(404, []).append(refusal)
+        for status, refusals in by_status.items():
+            responses[status] = _problem(status, refusals, schemas)
+        return responses
+
+
+class _Schemas:
+    """The schemas of many types: each in full under its name, and a reference to it."""
+
+    def __init__(self, kinds: Iterable[Any]) -> None:
+        unique = list(dict.fromkeys([*kinds, FieldError]))
+        references, components = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
+        self._references: dict[Any, dict[str, Any]] = dict(zip(unique, references, strict=True))
+        self.components = {name: _as_written(name, schema) for name, schema in sorted(components.items())}
+        for kind in unique:
+            if isinstance(kind, type) and issubclass(kind, Refusal):
+                self.components[kind.__name__] = _problem_schema(kind, self.components[kind.__name__])
+
+    def __getitem__(self, kind: Any) -> dict[str, Any]:
+        """The reference to a type's schema, or its schema where it has no name."""
+        return self._references[kind]
+
+
+def _as_written(name: str, schema: Any) -> Any:
+    """The schema of what our encoder writes: decimals are numbers, but for amounts of money, which are text."""
+    match schema:
+        case {"format": "decimal", **_others} if name != "Money":
+            return {"type": "number"}
+        case {"pattern": str(pattern), **_others}:
+            return {**schema, "pattern": pattern.replace("\\Z", "$")}
+        case dict():
+            return {key: _as_written(name, value) for key, value in schema.items() if not _is_hidden(key, value)}
+        case list():
+            return [_as_written(name, value) for value in schema]
+        case _:
+            return schema
+
+
+def _is_hidden(key: str, value: Any) -> bool:
+    return key == "default" and value in (None, {})
+
+
+def _problem_schema(refusal: type[Refusal], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The problem that a refusal becomes: the members of all problems, and its own."""
+    text, number = {"type": "string"}, {"type": "integer"}
+    properties: dict[str, Any] = {
+        "type": text,
+        "title": text,
+        "status": number,
+        "code": {"const": refusal.code},
+        "detail": text,
+        "request_id": text,
+        **fields.get("properties", {}),
+    }
+    if issubclass(refusal, InvalidSettingsRefused):
+        properties["errors"] = {"type": "array", "items": {"$ref": _REFERENCE.format(name="FieldError")}}
+    return {
+        "title": refusal.__name__,
+        "description": refusal.__doc__,
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+    }
+
+
+def _answer(shown: Shown, schemas: _Schemas) -> dict[str, Any]:
+    content = {"schema": schemas[shown.content], "example": _plain(shown.example)}
+    streams = {form: {"schema": {"type": "string"}, "example": text} for form, text in shown.streams.items()}
+    return {
+        "description": "Done.",
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("Request-Id", *shown.headers)},
+        "content": {shown.media_type: content, **streams},
+    }
+
+
+def _problem(status: int, refusals: Sequence[type[Refusal]], schemas: _Schemas) -> dict[str, Any]:
+    examples = {
+        refusal.code: {"value": _plain(problem_body(problem_example(refusal), status, _EXAMPLE_REQUEST_ID))}
+        for refusal in refusals
+    }
+    return {
+        "description": " ".join(f"`{refusal.code}`: {refusal.__doc__}" for refusal in refusals),
+        "headers": {"Request-Id": {"$ref": "#/components/headers/Request-Id"}},
+        "content": {
+            "application/problem+json": {
+                "schema": {"anyOf": [schemas[refusal] for refusal in refusals]},
+                "examples": examples,
+            }
+        },
+    }
+
+
+def _query_parameters(model: type) -> Iterator[dict[str, Any]]:
+    _, components = msgspec.json.schema_components([model], ref_template=_REFERENCE)
+    schema = _as_written(model.__name__, components[model.__name__])
+    for name, each in schema["properties"].items():
+        options: list[dict[str, Any]] = each.pop("anyOf", [])
+        kind = next((option for option in options if option != {"type": "null"}), {})
+        shown = {**kind, **each}
+        description = {"description": shown["description"]} if "description" in shown else {}
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in schema["required"],
+            "schema": shown,
+            **description,
+        }
+
+
+def _header_parameter(name: str, description: str, example: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _plain(example: Any) -> Any:
+    """The example as plain JSON."""
+    return msgspec.Raw(encode(example)) if not isinstance(example, str) else example

@@ -1,0 +1,1 @@
+"""The server side of HTTP: the protocol, the fast path of hot routes, requests and replies."""

@@ -1,0 +1,1 @@
+"""The tamper evidence of a ledger: Merkle trees, signed checkpoints, the sealer, and the rules that events keep."""

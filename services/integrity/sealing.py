@@ -1,0 +1,167 @@
+"""Makes checkpoints with a key and a receipt that are kept outside the database.
+
+The receipt is the newest checkpoint, as a file. Whoever can write the database can put an older state of it back, with
+the checkpoints of that time; the receipt shows that there were more.
+"""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from psycopg import Connection
+
+from services.integrity.checkpoints import Checkpoint, Checkpoints, OtherKey
+from services.integrity.signing import SigningKey
+
+
+class LedgerIsOlder(RuntimeError):
+    """The database has an older state of the ledger than the newest checkpoint that was made here."""
+
+
+class Receipt(Struct, frozen=True):
+    """Which checkpoint was the newest; hashes in hexadecimal."""
+
+    ledger: str
+    number: int
+    hash: str
+
+
+class Receipts:
+    """The receipts in a folder, one a ledger."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of(self, ledger: bytes) -> Receipt | None:
+        """The receipt of a ledger; None where no checkpoint of it was made here."""
+        try:
+            return msgspec.json.decode(self.path(ledger).read_bytes(), type=Receipt)
+        except FileNotFoundError:
+            return None
+
+    def all(self) -> dict[bytes, tuple[int, str]]:
+        """The number and the hash of the newest checkpoint that was made here, by ledger."""
+        kept = [msgspec.json.decode(path.read_bytes(), type=Receipt) for path in self._folder.glob("*.json")]
+        return {bytes.fromhex(each.ledger): (each.number, each.hash) for each in kept}
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep the receipt of the newest checkpoint, whole or not at all."""
+        receipt = Receipt(checkpoint.ledger.hex(), checkpoint.number, checkpoint.hash.hex())
+        before = self.of(checkpoint.ledger)
+        if before is not None and before.number > receipt.number:  # another maker was faster
+            return
+        path = self.path(checkpoint.ledger)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as unfinished:
+            unfinished.write(msgspec.json.encode(receipt) + b"\n")
+        Path(unfinished.name).replace(path)
+
+    def path(self, ledger: bytes) -> Path:
+        """The file of a ledger's receipt."""
+        return self._folder / f"{ledger.hex()[:16]}.json"
+
+
+class KeyFile:
+    """The key that signs, in a file; a key that takes over lies beside it until the ledger names it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._next_path = path.with_name(path.name + ".next")
+
+    def read(self) -> SigningKey | None:
+        """The key, if there is one yet. Raises NoSigningKey, OSError."""
+        return SigningKey.read(self.path) if self.path.exists() else None
+
+    def key_for(self, key_id: str | None) -> SigningKey:
+        """The key of this id if it is here, else the one that is; made at first use. Raises NoSigningKey, OSError."""
+        key = self.read() or self._make()
+        if key_id in (None, key.key_id) or not self._next_path.exists():
+            return key
+        staged = SigningKey.read(self._next_path)
+        if staged.key_id == key_id:  # the last hand-over was cut short behind its commit
+            self.adopt()
+            return staged
+        return key
+
+    def stage(self) -> SigningKey:
+        """A new key beside the one that signs, for a hand-over. Raises OSError."""
+        self._next_path.unlink(missing_ok=True)
+        SigningKey.generate().write(self._next_path)
+        return SigningKey.read(self._next_path)
+
+    def adopt(self) -> None:
+        """Put the staged key in the place of the one that signed; that one is gone."""
+        self._next_path.replace(self.path)
+
+    def _make(self) -> SigningKey:
+        with suppress(FileExistsError):  # another process was first
+            SigningKey.generate().write(self.path)
+        return SigningKey.read(self.path)
+
+
+class Sealer:
+    """Makes checkpoints of one schema."""
+
+    def __init__(self, schema: str, key_file: KeyFile, receipts: Receipts, clock: Callable[[], datetime]) -> None:
+        self._checkpoints = Checkpoints(schema)
+        self._key_file = key_file
+        self._receipts = receipts
+        self._clock = clock
+
+    def seal(self, connection: Connection[Any]) -> list[Checkpoint]:
+        """Cover every event that is there, on an autocommit connection; what was made, oldest first.
+
+        Raises OtherKey, LedgerIsOlder, NoSigningKey, OSError.
+        """
+        key = self.key(connection)
+        made = []
+        while (checkpoint := self._checkpoints.make(connection, key, self._clock)) is not None:
+            self._receipts.keep(checkpoint)
+            made.append(checkpoint)
+        return made
+
+    def rotate(self, connection: Connection[Any]) -> list[Checkpoint]:
+        """Let a new key sign from now on; the old one vouches for it and is destroyed. Raises as `seal` does."""
+        made = self.seal(connection)
+        handed_over = self._checkpoints.hand_over(connection, self.key(connection), self._key_file.stage(), self._clock)
+        if handed_over:
+            self._key_file.adopt()
+            self._receipts.keep(handed_over[-1])
+        return made + handed_over
+
+    def replace_lost_key(self, connection: Connection[Any]) -> list[Checkpoint]:
+        """Go on with the key that is here, which the last checkpoint does not name. Raises as `seal` does."""
+        self._refuse_older(connection)
+        made = self._checkpoints.replace_lost_key(connection, self._key_file.key_for(None), self._clock)
+        if made is None:
+            return []
+        self._receipts.keep(made)
+        return [made, *self.seal(connection)]
+
+    def key(self, connection: Connection[Any]) -> SigningKey:
+        """The key that signs now. Raises as `seal` does."""
+        latest = self._refuse_older(connection)
+        key = self._key_file.key_for(latest.next_key_id if latest else None)
+        if latest is not None and latest.next_key_id != key.key_id:
+            raise OtherKey(f"checkpoint {latest.number} lets key {latest.next_key_id} sign, not {key.key_id}")
+        return key
+
+    def _refuse_older(self, connection: Connection[Any]) -> Checkpoint | None:
+        latest = self._checkpoints.latest(connection)
+        receipt = self._receipts.of(latest.ledger) if latest else None
+        if latest is None or receipt is None:
+            return latest
+        if latest.number < receipt.number:  # another maker may have been at it between the two looks
+            latest = self._checkpoints.latest(connection) or latest
+        if latest.number < receipt.number:
+            path = self._receipts.path(latest.ledger)
+            raise LedgerIsOlder(
+                f"the ledger's newest checkpoint is {latest.number}, but {receipt.number} were made here. If it was "
+                f"restored from a back-up, remove {path} to go on from there"
+            )
+        return latest

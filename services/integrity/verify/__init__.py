@@ -1,0 +1,1 @@
+"""The verification of a ledger: hash chains, checkpoints, read models and rules."""

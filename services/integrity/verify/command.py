@@ -1,0 +1,168 @@
+"""The check of a whole ledger: it reads every event twice, every row once, and changes nothing.
+
+In the order of the ledger it checks positions, checkpoints and the head row; stream by stream it checks chains,
+versions, prices and balances, and beside them the read models and snapshots. Everything is seen in one snapshot of the
+database, while writes go on. `docs/explanation/tamper-evidence.md` says what that proves and what not.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+from psycopg import Connection, sql
+
+from projections.rebuilding.processes import in_processes
+from services.integrity.findings import Finding, Findings
+from services.integrity.verify.order import OrderCheck, OrderChecked, Trust
+from services.integrity.verify.streams import ALL_STREAMS, Range, StreamsCheck, ranges
+from services.postgres.database import connect
+from services.postgres.sql import Queries, load_queries
+
+EVENTS_WORTH_PROCESSES = 100_000
+PROCESSES_LIMIT = 4
+STAGE = "Checking events, in order and by stream"
+
+
+class Progress(Struct, frozen=True):
+    """How far a check is: the stage, in words, and events of all."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class Verified(Struct, frozen=True):
+    """What a check came to. `findings` are the first ones in the ledger's order; `finding_count` counts them all."""
+
+    events: int
+    streams: int
+    checkpoints: int
+    covered: int
+    key_ids: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    finding_count: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.finding_count
+
+
+class StreamsChecked(Struct, frozen=True):
+    """What the check of a range of streams came to."""
+
+    events: int
+    streams: int
+
+
+class Part(Struct, frozen=True):
+    """One part of a check: the pass in order, where it has `trust`, or a range of streams."""
+
+    schema: str
+    trust: Trust | None = None
+    streams: Range = ALL_STREAMS
+    database_url: str = ""
+    snapshot: str = ""
+    """The exported snapshot to see, in a process of its own."""
+
+
+class PartChecked(Struct, frozen=True):
+    """What came of a part."""
+
+    checked: OrderChecked | StreamsChecked
+    findings: list[Finding]
+    finding_count: int
+
+
+class Verification:
+    """The check of one schema."""
+
+    def __init__(self, schema: str, trust: Trust, on_progress: Callable[[Progress], None] = lambda _: None) -> None:
+        self._schema = schema
+        self._queries = _queries_of(schema)
+        self._trust = trust
+        self._on_progress = on_progress
+
+    def run(self, database_url: str, processes: int | None = None) -> Verified:
+        """Check, in as many processes as there are cores and work for. Raises psycopg.Error, ProcessFailed."""
+        with connect(database_url) as connection:
+            connection.execute(self._queries["begin_verify"])
+            if processes is None:
+                is_worth_it = self._total(connection) >= EVENTS_WORTH_PROCESSES
+                processes = min(os.cpu_count() or 1, PROCESSES_LIMIT) if is_worth_it else 1
+            if processes == 1:
+                return self.check(connection)
+            (snapshot,) = connection.execute(self._queries["export_snapshot"]).fetchone() or ("",)
+            here = Part(self._schema, database_url=database_url, snapshot=snapshot)
+            parts = [replace(here, trust=self._trust), *(replace(here, streams=each) for each in ranges(processes))]
+            return _verified(in_processes(check_in_process, parts, self._counted(self._total(connection))))
+
+    def check(self, connection: Connection[Any]) -> Verified:
+        """Check, in the caller's transaction."""
+        parts = (Part(self._schema, self._trust), Part(self._schema))
+        report = self._counted(self._total(connection))
+        return _verified([check_part(connection, part, report) for part in parts])
+
+    def _total(self, connection: Connection[Any]) -> int:
+        head = connection.execute(self._queries["select_heads"]).fetchone()
+        return int(head[0]) if head else 0
+
+    def _counted(self, events: int) -> Callable[[int], None]:
+        """Progress over both passes."""
+        done = 0
+
+        def count(number: int) -> None:
+            nonlocal done
+            done += number
+            self._on_progress(Progress(STAGE, done, max(done, 2 * events)))
+
+        return count
+
+
+def check_in_process(part: Part, report: Callable[[int], None]) -> PartChecked:
+    """Check a part on a connection of its own, which sees the exported snapshot."""
+    with connect(part.database_url) as connection:
+        connection.execute(_queries_of(part.schema)["begin_verify"])
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(part.snapshot)))
+        return check_part(connection, part, report)
+
+
+def check_part(connection: Connection[Any], part: Part, report: Callable[[int], None]) -> PartChecked:
+    """Check a part in the caller's transaction."""
+    findings, queries = Findings(), _queries_of(part.schema)
+    checked: OrderChecked | StreamsChecked
+    if part.trust is not None:
+        checked = OrderCheck(connection, queries, findings, report).run(part.trust)
+    else:
+        by_stream = StreamsCheck(connection, queries, findings, report, part.streams)
+        checked = StreamsChecked(by_stream.run(), by_stream.streams)
+    return PartChecked(checked, findings.first(), findings.total)
+
+
+def _verified(parts: Sequence[PartChecked]) -> Verified:
+    (order,) = (part.checked for part in parts if isinstance(part.checked, OrderChecked))
+    streams = [part.checked for part in parts if isinstance(part.checked, StreamsChecked)]
+    findings = Findings()
+    for part in parts:
+        for finding in part.findings:
+            findings.take(finding)
+        findings.total += part.finding_count - len(part.findings)
+    by_stream = sum(each.events for each in streams)
+    if by_stream != order.events:
+        reason = f"has {order.events} events by position, but {by_stream} by stream: an index is damaged"
+        findings.add(order.last_position + 1, "the events table", reason)
+    return Verified(
+        events=order.events,
+        streams=sum(each.streams for each in streams),
+        checkpoints=order.checkpoints,
+        covered=order.covered,
+        key_ids=order.key_ids,
+        findings=tuple(findings.first()),
+        finding_count=findings.total,
+    )
+
+
+def _queries_of(schema: str) -> Queries:
+    return load_queries(__file__, "verify.sql", schema=schema)

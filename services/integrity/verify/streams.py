@@ -1,0 +1,167 @@
+"""The check stream by stream: chains, versions and sums, folded as live state is, and the read models beside them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, get_args
+from uuid import UUID
+
+from psycopg import Connection
+
+from projections.rebuilding.fold import COUNTER_EVENTS
+from services.dispute import state as dispute
+from services.dispute.events import DisputeEvent
+from services.integrity.findings import Findings, event_name
+from services.integrity.rules import broken_rules
+from services.integrity.verify.event_rows import ChargesCheck, DisputesCheck, UsageCheck
+from services.integrity.verify.rows import BalanceCheck, RenewalCheck, Rows, RowsCheck, SnapshotsCheck, Stream
+from services.ledger.hashing import NO_HASH
+from services.ledger.mapper import SNAPSHOT_TOPIC, UnreadableEvent, decode_event
+from services.ledger.stored_columns import is_instant, scan, try_hash
+from services.postgres.sql import Queries
+from services.subscription import state as subscription
+from services.subscription.events import Event
+
+REPORT_EVENTS = 10_000
+_SUBSCRIPTION_EVENTS = frozenset(get_args(Event))
+_DISPUTE_EVENTS = frozenset(get_args(DisputeEvent))
+
+
+class Range(NamedTuple):
+    """A range of stream ids, both ends included."""
+
+    first: UUID
+    last: UUID
+
+
+ALL_STREAMS = Range(UUID(int=0), UUID(int=2**128 - 1))
+
+
+def ranges(count: int) -> list[Range]:
+    """All stream ids in so many ranges of one size."""
+    bounds = [(place << 128) // count for place in range(count + 1)]
+    return [Range(UUID(int=first), UUID(int=after - 1)) for first, after in pairwise(bounds)]
+
+
+class StreamsCheck:
+    """One pass over the streams of a range, each from its first event on."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        queries: Queries,
+        findings: Findings,
+        report: Callable[[int], None],
+        streams: Range = ALL_STREAMS,
+    ) -> None:
+        self._connection = connection
+        self._range = streams._asdict()
+        self._queries = queries
+        self._findings = findings
+        self._report = report
+        self.streams = 0
+        self._takers: dict[type, list[RowsCheck]] = {}
+        """By type of event, the checks that want it."""
+
+    def run(self) -> int:
+        """Check; how many events there were."""
+        checks = self._rows_checks()
+        for kind in _SUBSCRIPTION_EVENTS | _DISPUTE_EVENTS:
+            self._takers[kind] = [check for check in checks if kind in check.wants]
+        stream: Stream | None = None
+        events = 0
+        for row in scan(self._connection, self._queries["scan_by_stream"], "by_stream", self._range):
+            if stream is None or row[1] != stream.id:
+                if stream is not None:
+                    _end(stream, checks)
+                stream = Stream(row[1], hash=NO_HASH)
+                self.streams += 1
+                for check in checks:
+                    check.begin(stream)
+            self._take(stream, row)
+            events += 1
+            if events % REPORT_EVENTS == 0:
+                self._report(REPORT_EVENTS)
+        if stream is not None:
+            _end(stream, checks)
+        for check in checks:
+            check.finish()
+        self._report(events % REPORT_EVENTS)
+        return events
+
+    def _rows_checks(self) -> list[RowsCheck]:
+        positions = dict(self._connection.execute(self._queries["select_positions"]).fetchall())
+        charges = ChargesCheck(self._rows("charges"), self._findings)
+        return [
+            BalanceCheck(self._rows("balance")),
+            RenewalCheck(self._rows("renewal")),
+            charges,
+            UsageCheck(self._rows("usage"), charges, positions.get("usage", 0)),
+            DisputesCheck(self._rows("disputes"), positions.get("disputes", 0)),
+            SnapshotsCheck(self._rows("snapshots")),
+        ]
+
+    def _rows(self, table: str) -> Rows:
+        arguments = {**self._range, "topic": SNAPSHOT_TOPIC}
+        rows: Iterator[Any] = scan(self._connection, self._queries[f"scan_{table}"], table, arguments)
+        return Rows(table, rows, self._findings)
+
+    def _take(self, stream: Stream, row: Sequence[Any]) -> None:
+        """The next event of a stream: its place and chain, then what it says."""
+        position, _, version, recorded_at, _, topic, state = row
+        self._check_place(stream, row)
+        stream.version, stream.position, stream.recorded_at = version, position, recorded_at
+        stream.hash = try_hash(row) or NO_HASH
+        if stream.is_broken:
+            return
+        try:
+            event = decode_event(topic, state)
+        except UnreadableEvent as error:
+            stream.is_broken = True
+            self._findings.add(position, event_name(row), f"cannot be read: {error}")
+            return
+        reason = self._fold(stream, event)
+        if reason is not None:
+            stream.is_broken = True
+            self._findings.add(position, event_name(row), reason)
+            return
+        for check in self._takers[type(event)]:
+            check.take(stream, event, row)
+
+    def _check_place(self, stream: Stream, row: Sequence[Any]) -> None:
+        position, _, version, recorded_at, previous_hash, _, _ = row
+        if version != stream.version + 1:
+            stream.is_broken = True
+            self._findings.add(position, event_name(row), f"comes after version {stream.version} of its stream")
+        elif previous_hash != stream.hash:
+            before = f"the event before it in its stream ({stream.position})" if stream.version else "nothing"
+            reason = f"is not chained to {before}: one of the two was changed"
+            self._findings.add(position, event_name(row), reason)
+        if position <= stream.position:
+            self._findings.add(position, event_name(row), f"stands before version {stream.version} of its stream")
+        if not is_instant(recorded_at):
+            stream.is_broken = True
+            self._findings.add(position, event_name(row), "was recorded at an instant that no calendar has")
+
+    def _fold(self, stream: Stream, event: Any) -> str | None:
+        """Fold the event, and check what it says; why not, where it does not fit."""
+        kind, before = type(event), stream.state
+        is_subscription = kind in _SUBSCRIPTION_EVENTS
+        if stream.version > 1 and is_subscription != stream.is_subscription:
+            return "is of another kind than its stream"
+        stream.is_subscription = is_subscription
+        try:
+            stream.state = (subscription.evolve if is_subscription else dispute.evolve)(before, event)
+        except Exception as error:  # noqa: BLE001 - whatever a changed event does to the fold, it is a finding
+            return f"does not follow from the events before it: {error}"
+        if stream.state.version != stream.version:
+            return f"makes version {stream.state.version} of its stream"
+        if not is_subscription:
+            return None
+        if kind not in COUNTER_EVENTS:
+            stream.changed_version = stream.version
+        return next(broken_rules(before, event, stream.state), None)
+
+
+def _end(stream: Stream, checks: Sequence[RowsCheck]) -> None:
+    for check in checks:
+        check.end(stream)

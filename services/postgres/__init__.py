@@ -1,0 +1,1 @@
+"""PostgreSQL as everything here uses it: connections, named queries, binary arrays, pipelines, an embedded server."""

@@ -1,0 +1,112 @@
+"""Writes a ledger as text, exact to the byte, in one snapshot while writes go on."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, BinaryIO
+
+from psycopg import Connection
+
+from services.ledger.hashing import event_hash
+from services.ledger.mapper import UnreadableEvent
+from services.postgres.sql import load_queries
+from services.transfer.lines import (
+    FORM,
+    CheckpointLine,
+    End,
+    EventLine,
+    Header,
+    Line,
+    RefusalLine,
+    TestClockLine,
+    written,
+)
+
+ROWS_A_FETCH = 2_000
+REPORT_EVENTS = 1_000
+
+
+class Export:
+    """The export of one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self._queries = load_queries(__file__, "transfer.sql", schema=schema)
+
+    def write(
+        self, connection: Connection[Any], file: BinaryIO, exported_at: datetime, report: Callable[[int, int], None]
+    ) -> End:
+        """Write everything; `report` is told events done, and of how many. On an autocommit connection.
+
+        Raises UnreadableEvent for an event that is not text, and psycopg.Error.
+        """
+        digest = sha256()
+        counts: Counter[type[Line]] = Counter()
+
+        def put(line: Line) -> None:
+            text = written(line)
+            digest.update(text)
+            file.write(text)
+
+        with connection.transaction():
+            connection.execute(self._queries["begin_export"])
+            (total,) = connection.execute(self._queries["last_position"]).fetchone() or (0,)
+            put(Header(FORM, exported_at, total))
+            for line in self._lines(connection):
+                put(line)
+                counts[type(line)] += 1
+                if isinstance(line, EventLine) and line.position % REPORT_EVENTS == 0:
+                    report(line.position, total)
+        end = End(
+            test_clocks=counts[TestClockLine],
+            events=counts[EventLine],
+            checkpoints=counts[CheckpointLine],
+            refusals=counts[RefusalLine],
+            sha256=digest.hexdigest(),
+        )
+        file.write(written(end))
+        return end
+
+    def _lines(self, connection: Connection[Any]) -> Iterator[TestClockLine | EventLine | CheckpointLine | RefusalLine]:
+        for row in self._scan(connection, "scan_test_clocks"):
+            yield TestClockLine(*row)
+        for row in self._scan(connection, "scan_events"):
+            yield _event_line(*row)
+        for row in self._scan(connection, "scan_checkpoints"):
+            yield _checkpoint_line(*row)
+        for row in self._scan(connection, "scan_refusals"):
+            yield RefusalLine(*row)
+
+    def _scan(self, connection: Connection[Any], query: str) -> Iterator[Any]:
+        with connection.cursor(query) as cursor:
+            cursor.itersize = ROWS_A_FETCH
+            yield from cursor.execute(self._queries[query])
+
+
+def _event_line(
+    position: int, stream_id: Any, version: int, recorded_at: datetime, topic: str, previous_hash: bytes, state: bytes
+) -> EventLine:
+    try:
+        text = state.decode()
+    except UnicodeDecodeError:
+        raise UnreadableEvent(f"event {position} is not text; `tallystick verify` says more") from None
+    own_hash = event_hash(stream_id, version, recorded_at, previous_hash, topic, state)
+    return EventLine(position, stream_id, version, recorded_at, topic, previous_hash.hex(), own_hash.hex(), text)
+
+
+def _checkpoint_line(
+    number: int, from_position: int, to_position: int, made_at: datetime, *bytes_and_none: bytes | None
+) -> CheckpointLine:
+    ledger, root, previous, public_key, next_public_key, signature, tags = (
+        None if value is None else value.hex() for value in bytes_and_none
+    )
+    assert ledger is not None
+    assert root is not None
+    assert previous is not None
+    assert public_key is not None
+    assert signature is not None
+    assert tags is not None
+    return CheckpointLine(
+        *(number, from_position, to_position, made_at, ledger, root, previous),
+        *(public_key, signature, tags, next_public_key),
+    )

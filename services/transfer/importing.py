@@ -1,0 +1,184 @@
+"""Reads a ledger from text into an empty schema: all of it, checked, or nothing.
+
+One transaction takes the events as they are, folds the inline read models from them, and verifies the whole before it
+commits. The projections that are not inline follow by themselves. The states of all streams are in memory meanwhile:
+about a gigabyte for a million subscriptions.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from typing import Any, BinaryIO, assert_never
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import Connection
+
+from projections.rebuilding.fold import Charges, Row, States
+from services.integrity.verify.command import Progress, Verification
+from services.integrity.verify.order import Trust
+from services.ledger.hashing import event_hash
+from services.ledger.mapper import decode_event
+from services.postgres.sql import load_queries
+from services.subscription.events import ChargeReversed
+from services.transfer.lines import (
+    FORM,
+    CheckpointLine,
+    End,
+    EventLine,
+    Header,
+    Line,
+    NotAnExport,
+    RefusalLine,
+    TestClockLine,
+    read,
+)
+
+CHUNK_EVENTS = 5_000
+_EVENT_TYPES = "int8 int8 timestamptz uuid text bytea bytea".split()
+
+
+class NotEmpty(RuntimeError):
+    """The schema has a ledger already."""
+
+
+class DoesNotHold(RuntimeError):
+    """What was read is not a sound ledger; nothing of it was kept."""
+
+
+class Import:
+    """One import into one schema. `read` is all of it."""
+
+    def __init__(self, connection: Connection[Any], schema: str, on_progress: Callable[[Progress], None]) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._on_progress = on_progress
+        self._queries = load_queries(__file__, "transfer.sql", schema=schema)
+        fold = load_queries("projections", "fold.sql", schema=schema)
+        self._charges_queries = load_queries("projections.charges", "charges.sql", schema=schema)
+        self._states = States(connection, fold)
+        self._charges = Charges(connection, fold)
+        self._events: list[EventLine] = []
+        self._reversals: list[tuple[UUID, str, int]] = []
+        self._counts = dict.fromkeys((TestClockLine, EventLine, CheckpointLine, RefusalLine), 0)
+        self._total = 0
+
+    def read(self, file: BinaryIO) -> End:
+        """Take everything, on an autocommit connection. Raises NotEmpty, NotAnExport, DoesNotHold, psycopg.Error."""
+        with self._connection.transaction():
+            self._connection.execute(self._queries["begin_import"])
+            (is_empty,) = self._connection.execute(self._queries["is_empty"]).fetchone() or (False,)
+            if not is_empty:
+                raise NotEmpty(f"there is a ledger in the schema {self._schema} already: import into an empty one")
+            try:
+                end = self._read_lines(file)
+                self._finish()
+            except (psycopg.IntegrityError, psycopg.DataError) as error:
+                raise DoesNotHold(f"what was read does not hold, and was not kept. {error}") from None
+            verified = Verification(self._schema, Trust(), self._on_progress).check(self._connection)
+            if not verified.holds:
+                raise DoesNotHold(f"what was read does not hold, and was not kept. {verified.findings[0]}")
+            return end
+
+    def _read_lines(self, file: BinaryIO) -> End:
+        digest = sha256()
+        number = 0
+        for number, text in enumerate(file, start=1):
+            line = read(text, number)
+            if isinstance(line, End):
+                self._check_end(line, digest.hexdigest(), number)
+                if file.read(1):
+                    raise NotAnExport(f"line {number + 1}: something comes after the end")
+                return line
+            if isinstance(line, Header) != (number == 1):
+                raise NotAnExport(f"line {number}: the first line, and no other, is the header")
+            digest.update(text)
+            self._take(line, number)
+        raise NotAnExport(f"the end is missing: the file was cut behind line {number}")
+
+    def _take(self, line: Header | TestClockLine | EventLine | CheckpointLine | RefusalLine, number: int) -> None:
+        match line:
+            case Header():
+                if line.form != FORM:
+                    raise NotAnExport(f"form {line.form}, and this program reads form {FORM}")
+                self._total = line.events
+                return
+            case EventLine():
+                self._take_event(line, number)
+            case TestClockLine():
+                self._insert("insert_test_clock", line)
+            case CheckpointLine():
+                self._insert("insert_checkpoint", line, _bytes_of(line))
+            case RefusalLine():
+                self._insert("insert_refusal", line)
+            case _:
+                assert_never(line)
+        self._counts[type(line)] += 1
+
+    def _take_event(self, line: EventLine, number: int) -> None:
+        expected = self._counts[EventLine] + 1
+        if line.position != expected:
+            raise NotAnExport(f"line {number}: event {line.position} where {expected} comes next")
+        own_hash = event_hash(
+            *(line.stream_id, line.version, line.recorded_at, bytes.fromhex(line.previous_hash)),
+            *(line.type, line.state.encode()),
+        )
+        if own_hash.hex() != line.hash:
+            raise NotAnExport(f"line {number}: event {line.position} does not have the hash that it comes with")
+        self._events.append(line)
+        if len(self._events) == CHUNK_EVENTS:
+            self._write_events()
+
+    def _write_events(self) -> None:
+        with self._connection.cursor().copy(self._queries["copy_events"]) as copy:
+            copy.set_types(_EVENT_TYPES)
+            for line in self._events:
+                place = line.position, line.version, line.recorded_at, line.stream_id
+                copy.write_row((*place, line.type, bytes.fromhex(line.previous_hash), line.state.encode()))
+        self._fold(self._events)
+        self._on_progress(Progress("Reading events", self._counts[EventLine], self._total))
+        self._events = []
+
+    def _fold(self, lines: Sequence[EventLine]) -> None:
+        rows = [
+            Row(line.stream_id.bytes, line.version, line.recorded_at, line.type, line.state.encode(), line.position)
+            for line in lines
+        ]
+        try:
+            events = [decode_event(row.topic, row.state) for row in rows]
+            self._states.take(rows, events)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise DoesNotHold(f"events {lines[0].position} to {lines[-1].position}: {error}") from None
+        self._charges.take(rows, events)
+        for line, event in zip(lines, events, strict=True):
+            if isinstance(event, ChargeReversed):
+                self._reversals.append((line.stream_id, event.generation_id, line.version))
+
+    def _finish(self) -> None:
+        self._write_events()
+        self._states.finish()
+        if self._reversals:
+            arguments = {
+                "ids": [id for id, _, _ in self._reversals],
+                "generation_ids": [generation_id for _, generation_id, _ in self._reversals],
+                "versions": [version for _, _, version in self._reversals],
+            }
+            self._connection.execute(self._charges_queries["reverse_charges"], arguments)
+        self._connection.execute(self._queries["move_head"], {"last": self._counts[EventLine]})
+        self._connection.execute(self._queries["analyze_events"])
+
+    def _insert(self, query: str, line: Line, changed: dict[str, Any] | None = None) -> None:
+        row = {name: getattr(line, name) for name in line.__struct_fields__}
+        self._connection.execute(self._queries[query], row | (changed or {}))
+
+    def _check_end(self, end: End, digest: str, number: int) -> None:
+        if (end.test_clocks, end.events, end.checkpoints, end.refusals) != (*self._counts.values(),):
+            raise NotAnExport(f"line {number}: the end counts other lines than there are")
+        if end.sha256 != digest:
+            raise NotAnExport(f"line {number}: the lines before it are not those that it was written for")
+
+
+def _bytes_of(line: CheckpointLine) -> dict[str, Any]:
+    names: Iterable[str] = ("ledger", "root", "previous_hash", "public_key", "signature", "leaf_tags")
+    found: dict[str, Any] = {name: bytes.fromhex(getattr(line, name)) for name in names}
+    return found | {"next_public_key": bytes.fromhex(line.next_public_key) if line.next_public_key else None}
