@@ -54,7 +54,7 @@ class Import:
         self._schema = schema
         self._on_progress = on_progress
         self._queries = load_queries(__file__, "transfer.sql", schema=schema)
-        fold = load_queries("projections", "fold.sql", schema=schema)
+        fold = load_queries("projections.rebuilding", "fold.sql", schema=schema)
         self._charges_queries = load_queries("projections.charges", "charges.sql", schema=schema)
         self._states = States(connection, fold)
         self._charges = Charges(connection, fold)
