@@ -77,6 +77,11 @@ EFFECTS = frozenset(
 # Calls whose answer differs from one run to the next, or that leave a trace. None belongs in the core.
 IMPURE = frozenset("now utcnow today uuid1 uuid4 uuid6 uuid7 open print input".split())
 
+# A line of a package's map: a file or a folder, two spaces or more, what it holds.
+MAP_ENTRY = re.compile(r"(\w+\.\w+|\w+/)\s{2,}\S")
+# Folders of scripts that a tool runs one by one, so they are no packages.
+SCRIPT_FOLDERS = frozenset({"services/migrations/versions"})
+
 # Where one developer's machine, or the network around it, shows through.
 PRIVATE_TEXT = re.compile(
     r"(?<![\w.~-])/(?:work|home|root|Users)/\w"
@@ -100,6 +105,11 @@ class Module:
     def name(self) -> str:
         parts = PurePosixPath(self.path).with_suffix("").parts
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it is the `__init__.py` of a package."""
+        return PurePosixPath(self.path).name == "__init__.py"
 
     @cached_property
     def is_core(self) -> bool:
@@ -223,6 +233,42 @@ def too_many_lines(path: str, text: str) -> list[str]:
     """The file itself, where it has more lines than one file may."""
     lines = len(text.splitlines())
     return [f"{path} has {lines} lines"] if lines > MAX_FILE_LINES else []
+
+
+def untrue_maps(modules: Iterable[Module], other_files: Iterable[str] = ()) -> list[str]:
+    """Packages whose map, the list in the docstring of `__init__.py`, is not what lies in their folder.
+
+    A map names every module of its folder and every package in it once. It may name other files of the folder too.
+    """
+    packages = {str(PurePosixPath(module.path).parent): module for module in modules if module.is_package}
+    contents = _contents([*(module.path for module in modules), *other_files], packages)
+    found: list[str] = []
+    for folder, entries in sorted(contents.items()):
+        needed = {entry for entry in entries if entry.endswith((".py", "/"))} - {"__init__.py"}
+        mapped = _map_entries(packages[folder]) if folder in packages else []
+        if needed and folder not in packages:
+            found.append(f"{folder} has modules and no __init__.py")
+        else:
+            found += [f"the map of {folder} lacks {entry}" for entry in sorted(needed - set(mapped))]
+        found += [f"the map of {folder} names {entry}, which is not there" for entry in mapped if entry not in entries]
+        found += [
+            f"the map of {folder} names {entry} twice" for entry in sorted(set(mapped)) if mapped.count(entry) > 1
+        ]
+    return found
+
+
+def _contents(paths: Iterable[str], packages: Iterable[str]) -> dict[str, set[str]]:
+    """The names in each folder: its files, and with a slash behind them the packages in it."""
+    contents: dict[str, set[str]] = {}
+    for path in (*map(PurePosixPath, paths), *map(PurePosixPath, packages)):
+        if (folder := str(path.parent)) != "." and folder not in SCRIPT_FOLDERS:
+            contents.setdefault(folder, set()).add(path.name if path.suffix else f"{path.name}/")
+    return contents
+
+
+def _map_entries(package: Module) -> list[str]:
+    lines = (ast.get_docstring(package.tree) or "").splitlines()
+    return [match[1] for line in lines if (match := MAP_ENTRY.match(line.strip()))]
 
 
 def vague_names(paths: Iterable[str]) -> list[str]:
