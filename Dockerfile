@@ -4,7 +4,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /build
 COPY requirements.lock .
 RUN pip wheel --quiet --require-hashes --requirement requirements.lock --wheel-dir wheels
-COPY pyproject.toml .
+COPY pyproject.toml LICENSE ./
 COPY services services
 COPY projections projections
 RUN pip wheel --quiet --no-index --find-links wheels --no-deps --wheel-dir wheels .

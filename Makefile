@@ -5,6 +5,10 @@ WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
 	if [ $$cores -gt 4 ]; then echo 4; elif [ $$cores -lt 2 ]; then echo 2; else echo $$cores; fi)
 # More arguments for the program behind a target, as in: make test ARGS="-k upgrade"
 ARGS ?=
+# What `make test` runs: a file, or one test of it, named on the command line. It is handed on as an environment variable,
+# so that brackets, spaces, quotes and dollar signs in the name of a test mean nothing to make or the shell.
+override T := $(if $(findstring command,$(origin T)),$(value T))
+export T
 
 MAKEFLAGS += --no-print-directory
 PIP := .venv/bin/python -m pip --disable-pip-version-check -qq
@@ -12,7 +16,7 @@ SETUP := .venv/.installed
 SECRETS := .secrets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test long bench check lock up down clean
+.PHONY: help setup run test long bench check format lock up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -22,8 +26,9 @@ setup: $(SETUP) ## make .venv from requirements.lock (the targets that need it d
 run: $(SETUP) ## start everything here, embedded PostgreSQL included
 	@exec .venv/bin/tallystick serve $(ARGS)
 
-test: $(SETUP) ## run the whole test suite
-	@.venv/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
+test: $(SETUP) ## run the whole test suite, or one file or test: make test T=path::name
+	@if [ -n "$$T" ]; then exec .venv/bin/python -m pytest -q "$$T" $(ARGS); \
+		else exec .venv/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS); fi
 
 long: $(SETUP) ## run the tests that take minutes: faults, simulations, large ledgers
 	@.venv/bin/python -m pytest -q -s -m long -o faulthandler_timeout=7200 $(ARGS)
@@ -32,11 +37,13 @@ bench: $(SETUP) ## measure speed against a plain SQL ledger (ONLY=P1,P9; QUICK=1
 	@ONLY="$(ONLY)" QUICK="$(QUICK)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" GROWN="$(GROWN)" SIZES="$(SIZES)" \
 		WORKERS="$(BENCH_WORKERS)" .venv/bin/python -m tests.bench
 
-check: $(SETUP) ## lint, format, types and layout
-	@.venv/bin/ruff check
-	@.venv/bin/ruff format --check
+check: $(SETUP) ## lint, format, layout, documentation and types
+	@.ci/hooks/pre-commit
 	@.venv/bin/mypy
-	@.venv/bin/python -m pytest -q tests/unit/test_layout.py
+
+format: $(SETUP) ## mend what `make check` says of style, where that needs no thought
+	@.venv/bin/ruff check --fix-only
+	@.venv/bin/ruff format
 
 lock: $(SETUP) ## write requirements.lock anew from pyproject.toml (ARGS=--upgrade for the newest versions)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv --no-config pip compile pyproject.toml --extra dev \

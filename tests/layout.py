@@ -15,8 +15,8 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 TRACKED_ENTRIES = frozenset(
-    """pyproject.toml README.md services projections tests docker-compose.yml Makefile Dockerfile requirements.lock
-    docs .ci .gitignore .dockerignore""".split()
+    """pyproject.toml README.md LICENSE services projections tests docker-compose.yml Makefile Dockerfile
+    requirements.lock docs .ci .gitignore .dockerignore""".split()
 )
 
 VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"})
