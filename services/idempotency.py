@@ -1,77 +1,126 @@
-"""Idempotency keys of requests that do not go through the writer lane, which keeps those of all others.
+"""Idempotency keys: the first answer to a request is stored under the caller's key, and given again.
 
-What such a request does is kept apart from its answer, so it must do no harm when it is done again.
+A command's record is stored by the writer lane, in the transaction of what it answers. Any other request is answered
+first and its record stored afterwards, so it must do no harm when it is done twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from msgspec import Struct
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
 from psycopg_pool import ConnectionPool
 
-from services.ledger.submission import IdempotencyKeyReused
-from services.postgres.sql import load_queries
+from services.postgres.arrays import Array, Blobs, Instants, Texts
+from services.postgres.sql import Queries, load_queries
+from services.subscription.refusals import Refusal
 
 
-class AskedUnder(Struct, frozen=True):
-    """An idempotency key of a caller, and the hash of the request that came with it."""
+class IdempotencyKeyReused(Refusal, frozen=True):
+    """This idempotency key was used before, with another request."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyRecord(Struct, frozen=True):
+    """The first answer to a request, under the caller's key. There is one for each `key_id` and `key`.
+
+    `answer` is empty where the key only guards the request: a charge is repeatable by its generation id.
+    """
 
     key_id: str
     key: str
     request_hash: bytes
+    answer: bytes
+    answered_at: datetime
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The primary key: the id of the API key, and the caller's idempotency key."""
+        return self.key_id, self.key
 
 
-class KeptAnswer(Struct, frozen=True):
-    """An answer as its request was first given it; `is_repeated` unless this was the first time."""
+def hash_request(path: str, body: bytes) -> bytes:
+    """The SHA-256 that makes two requests the same: of the path, and of the body as this service encodes it."""
+    return sha256(path.encode() + b"\0" + body).digest()
+
+
+def record_statements(schema: str) -> Queries:
+    """`find_records` and `insert_records`, for one schema."""
+    return load_queries(__file__, "idempotency.sql", schema=schema)
+
+
+def find_arguments(places: Sequence[tuple[str, str]]) -> dict[str, Array]:
+    """The arguments of `find_records`."""
+    return {"key_ids": Texts([key_id for key_id, _ in places]), "keys": Texts([key for _, key in places])}
+
+
+def insert_arguments(records: Iterable[IdempotencyRecord]) -> dict[str, Array]:
+    """The arguments of `insert_records`, in key order, so that two transactions never deadlock."""
+    ordered = sorted(records, key=lambda record: record.place)
+    return {
+        "key_ids": Texts([record.key_id for record in ordered]),
+        "keys": Texts([record.key for record in ordered]),
+        "hashes": Blobs([record.request_hash for record in ordered]),
+        "answers": Blobs([record.answer for record in ordered]),
+        "instants": Instants([record.answered_at for record in ordered]),
+    }
+
+
+def record_of(row: Sequence[Any]) -> IdempotencyRecord:
+    """A record from a row of `find_records`."""
+    key_id, key, request_hash, answer, answered_at = row
+    return IdempotencyRecord(key_id, key, bytes(request_hash), bytes(answer), answered_at)
+
+
+class FirstAnswer(Struct, frozen=True):
+    """The first answer to a request; `is_repeated` where it was given before."""
 
     answer: bytes
     is_repeated: bool
 
 
-class KeptAnswers:
-    """The answers of one ledger. Every method may raise psycopg.Error."""
+class IdempotencyRecords:
+    """The records of one ledger, for requests that do not go through the lane. Every method may raise psycopg.Error."""
 
     def __init__(
         self, connections: ConnectionPool[Connection[Any]], schema: str, clock: Callable[[], datetime]
     ) -> None:
         self._connections = connections
-        self._queries = load_queries(__file__, "idempotency.sql", schema=schema)
+        self._statements = record_statements(schema)
         self._clock = clock
 
-    def once(self, asked: AskedUnder, answer: Callable[[], bytes]) -> KeptAnswer | IdempotencyKeyReused:
-        """The first answer to the request: the one that is kept, or what `answer` gives, which is then kept.
+    def answer_once(
+        self, key_id: str, key: str, request_hash: bytes, answer: Callable[[], bytes]
+    ) -> FirstAnswer | IdempotencyKeyReused:
+        """The stored answer, or else that of `answer`, which is then stored.
 
-        What `answer` raises is no answer, and the request can be made again.
+        Where `answer` raises, nothing is stored and the request can be made again.
         """
-        if (before := self._find(asked)) is not None:
-            return before
-        given = answer()
-        if self._keep(asked, given):
-            return KeptAnswer(given, is_repeated=False)
-        first = self._find(asked)
-        assert first is not None
-        return first
-
-    def _find(self, asked: AskedUnder) -> KeptAnswer | IdempotencyKeyReused | None:
-        arguments = {"key_id": asked.key_id, "key": asked.key}
-        with self._connections.connection() as connection:
-            row = connection.execute(self._queries["find_answer"], arguments).fetchone()
-        if row is None:
-            return None
-        if bytes(row[0]) != asked.request_hash:
+        if (record := self._find(key_id, key)) is None:
+            record = IdempotencyRecord(key_id, key, request_hash, answer(), self._clock())
+            if self._insert(record):
+                return FirstAnswer(record.answer, is_repeated=False)
+            record = self._find(key_id, key)
+            assert record is not None
+        if record.request_hash != request_hash:
             return IdempotencyKeyReused()
-        return KeptAnswer(bytes(row[1]), is_repeated=True)
+        return FirstAnswer(record.answer, is_repeated=True)
 
-    def _keep(self, asked: AskedUnder, answer: bytes) -> bool:
-        """Whether the answer is the one that was kept."""
-        arguments = {
-            "key_id": asked.key_id,
-            "key": asked.key,
-            "request_hash": asked.request_hash,
-            "answer": answer,
-            "answered_at": self._clock(),
-        }
+    def _find(self, key_id: str, key: str) -> IdempotencyRecord | None:
         with self._connections.connection() as connection:
-            return connection.execute(self._queries["keep_answer"], arguments).rowcount == 1
+            arguments = find_arguments([(key_id, key)])
+            row = connection.execute(self._statements["find_records"], arguments).fetchone()
+        return None if row is None else record_of(row)
+
+    def _insert(self, record: IdempotencyRecord) -> bool:
+        """Whether it is the first under its key."""
+        try:
+            with self._connections.connection() as connection:
+                connection.execute(self._statements["insert_records"], insert_arguments([record]))
+        except UniqueViolation:
+            return False
+        return True

@@ -1,12 +1,14 @@
--- Answers that were given under idempotency keys, to requests that do not go through the writer lane.
+-- Idempotency records: the first answer to each request that came with an `Idempotency-Key`.
 
--- name: find_answer
--- What was answered under a key, and to which request.
-SELECT request_hash, answer FROM {schema}.idempotent_answers
-WHERE key_id = %(key_id)s AND idempotency_key = %(key)s
+-- name: find_records
+-- The records of several keys of callers.
+SELECT wanted.key_id, wanted.idempotency_key, a.request_hash, a.answer, a.answered_at
+FROM unnest(%(key_ids)b::text[], %(keys)b::text[]) AS wanted (key_id, idempotency_key)
+JOIN {schema}.idempotent_answers AS a USING (key_id, idempotency_key)
 
--- name: keep_answer
--- Keeps an answer; of two that were given at once, the first.
+-- name: insert_records
+-- Stores records. The primary key refuses a second one under a key, so of two that were made at once the first stays.
 INSERT INTO {schema}.idempotent_answers (key_id, idempotency_key, request_hash, answer, answered_at)
-VALUES (%(key_id)s, %(key)s, %(request_hash)s, %(answer)s, %(answered_at)s)
-ON CONFLICT (key_id, idempotency_key) DO NOTHING
+SELECT * FROM unnest(
+    %(key_ids)b::text[], %(keys)b::text[], %(hashes)b::bytea[], %(answers)b::bytea[], %(instants)b::timestamptz[]
+)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from hashlib import sha256
 from typing import assert_never
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from services.http.problems import Problem, problem_of_failure
 from services.http.requests import ChargeRequest
 from services.http.server.exchange import Exchange
 from services.http.server.reply import Reply, encode, read_back, write_down
+from services.idempotency import hash_request
 from services.keys import Key
 from services.ledger.ledger import AsyncGate, Ledger
 from services.ledger.records import Metadata
@@ -107,6 +107,6 @@ def _idempotency(exchange: Exchange, wanted: Struct, render: RenderDone) -> Idem
     """The caller's key with what it stands for: this path with this body, however the JSON was laid out."""
     if (key := exchange.idempotency_key) is None:
         return None
-    request_hash = sha256(exchange.path.encode() + b"\0" + encode(wanted)).digest()
     request_id = exchange.request_id
+    request_hash = hash_request(exchange.path, encode(wanted))
     return IdempotencyKey(key, request_hash, lambda answer: write_down(reply_to(answer, request_id, render)))

@@ -1,14 +1,13 @@
 """Idempotency keys of routes whose work does not go through the ledger's lane as one command."""
 
 from collections.abc import Callable
-from hashlib import sha256
 
 from msgspec import Struct
 
 from services.http.calls import Call
 from services.http.problems import Problem
 from services.http.server.reply import Reply, encode, read_back, write_down
-from services.idempotency import AskedUnder, KeptAnswer
+from services.idempotency import IdempotencyKeyReused, hash_request
 
 
 def answered_once(call: Call, wanted: Struct, answer: Callable[[], Reply]) -> Reply:
@@ -19,14 +18,9 @@ def answered_once(call: Call, wanted: Struct, answer: Callable[[], Reply]) -> Re
     """
     if (key := call.exchange.idempotency_key) is None:
         return answer()
-    request_hash = sha256(call.exchange.path.encode() + b"\0" + encode(wanted)).digest()
-    given: list[Reply] = []
-
-    def write_first() -> bytes:
-        given.append(answer())
-        return write_down(given[0])
-
-    kept = call.service.kept_answers.once(AskedUnder(call.key.key_id, key, request_hash), write_first)
-    if not isinstance(kept, KeptAnswer):
-        raise Problem(kept)
-    return read_back(kept.answer) if kept.is_repeated else given[0]
+    request_hash = hash_request(call.exchange.path, encode(wanted))
+    records = call.service.idempotency_records
+    first = records.answer_once(call.key.key_id, key, request_hash, lambda: write_down(answer()))
+    if isinstance(first, IdempotencyKeyReused):
+        raise Problem(first)
+    return read_back(first.answer, is_repeated=first.is_repeated)

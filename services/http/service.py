@@ -12,7 +12,7 @@ from services.http.metrics import Metrics
 from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
 from services.http.server.shared_reads import SharedBalanceReads
-from services.idempotency import KeptAnswers
+from services.idempotency import IdempotencyRecords
 from services.ledger.as_of import AsOf
 from services.ledger.disputes import Disputes
 from services.ledger.what_if import WhatIf
@@ -34,7 +34,7 @@ class Service:
     disputes: Disputes
     evidence: Evidence
     clocks: Clocks
-    kept_answers: KeptAnswers
+    idempotency_records: IdempotencyRecords
 
     @staticmethod
     def on(backend: Backend) -> "Service":
@@ -56,5 +56,5 @@ class Service:
             what_if=WhatIf(application.recorder, as_of, backend.schema, backend.catalogue),
             disputes=Disputes(backend.schema),
             evidence=Evidence(backend.schema, backend.sealer, backend.clock),
-            kept_answers=KeptAnswers(backend.reads, backend.schema, backend.clock),
+            idempotency_records=IdempotencyRecords(backend.reads, backend.schema, backend.clock),
         )

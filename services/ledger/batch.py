@@ -27,6 +27,7 @@ from services.catalogue import Catalogue
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
 from services.dispute.decide import DisputedCharge
 from services.dispute.decide import decide as decide_dispute
+from services.idempotency import IdempotencyKeyReused
 from services.ledger.disputes import view_of
 from services.ledger.heads import Heads
 from services.ledger.lookups import Lookups, OriginalCharge, generations
@@ -41,7 +42,6 @@ from services.ledger.submission import (
     Done,
     Failed,
     GenerationIdConflict,
-    IdempotencyKeyReused,
     Refused,
     Repeated,
     Submission,

@@ -62,12 +62,6 @@ class GenerationIdConflict(Refusal, frozen=True):
     original: Charge
 
 
-class IdempotencyKeyReused(Refusal, frozen=True):
-    """This idempotency key was used before, with another request."""
-
-    code = "idempotency_key_reused"
-
-
 class UnknownTestClock(Refusal, frozen=True):
     """There is no test clock with this id."""
 

@@ -33,7 +33,7 @@ from services.http.problems import (
     problem_body,
 )
 from services.http.server.reply import encode
-from services.ledger.submission import IdempotencyKeyReused
+from services.idempotency import IdempotencyKeyReused
 from services.subscription.refusals import InvalidSettingsRefused, Refusal
 
 _REFERENCE = "#/components/schemas/{name}"

@@ -57,8 +57,8 @@ def write_down(reply: Reply) -> bytes:
     return encode(_KeptReply(reply.status, dict(reply.headers), reply.media_type, Raw(reply.body)))
 
 
-def read_back(kept: bytes) -> Reply:
-    """The reply that was kept, marked as a repetition."""
-    first = _KEPT.decode(kept)
-    headers = {**first.headers, "idempotent-replayed": "true"}
+def read_back(written: bytes, *, is_repeated: bool = True) -> Reply:
+    """The reply that was written down, marked as a repetition where it is one."""
+    first = _KEPT.decode(written)
+    headers = {**first.headers, "idempotent-replayed": "true"} if is_repeated else first.headers
     return Reply(first.status, bytes(first.body), headers, first.media_type)

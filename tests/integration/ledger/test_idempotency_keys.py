@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.idempotency import IdempotencyKeyReused
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import (
@@ -12,7 +13,6 @@ from services.ledger.submission import (
     Done,
     Failed,
     IdempotencyKey,
-    IdempotencyKeyReused,
     Refused,
     Repeated,
 )

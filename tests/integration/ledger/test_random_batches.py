@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from projections.charges.view import Charge
+from services.idempotency import IdempotencyKeyReused
 from services.ledger.ledger import Ledger
 from services.ledger.submission import (
     Answer,
@@ -20,7 +21,6 @@ from services.ledger.submission import (
     Failed,
     GenerationIdConflict,
     IdempotencyKey,
-    IdempotencyKeyReused,
     Refused,
 )
 from services.subscription.commands import ChargeGeneration, RecordDue, UpgradePlan
