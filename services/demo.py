@@ -19,8 +19,8 @@ from services.catalogue import Catalogue, PerImage, PerSecond, PerThousandCharac
 from services.catalogue.rate_card import PricedModel
 from services.ledger.application import LedgerApplication
 from services.ledger.mapper import next_event
-from services.ledger.records import Metadata, Recorded, StreamHead, extend
-from services.ledger.writes import RefusalRow, Writes
+from services.ledger.records import Metadata, Recorded, RefusalRow, StreamHead, extend
+from services.ledger.writes import Writes
 from services.postgres.session import Session
 from services.subscription.boundaries import due_events
 from services.subscription.commands import (

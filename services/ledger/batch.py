@@ -33,7 +33,7 @@ from services.ledger.heads import Heads
 from services.ledger.lookups import Lookups, OriginalCharge, generations
 from services.ledger.mapper import next_dispute_event, next_event
 from services.ledger.recorder import LedgerRecorder
-from services.ledger.records import AnyRecorded, DisputeHead, StreamHead, extend, extend_dispute
+from services.ledger.records import AnyRecorded, DisputeHead, RefusalRow, StreamHead, extend, extend_dispute
 from services.ledger.submission import (
     Answer,
     Attempt,
@@ -47,7 +47,7 @@ from services.ledger.submission import (
     Submission,
     UnknownTestClock,
 )
-from services.ledger.writes import KeptAnswer, RefusalRow, Writes
+from services.ledger.writes import KeptAnswer, Writes
 from services.postgres.arrays import Bigints, Texts, Uuids
 from services.postgres.session import Session
 from services.postgres.sql import Queries

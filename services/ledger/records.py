@@ -12,7 +12,9 @@ from services.dispute import state as dispute
 from services.dispute.events import DisputeEvent
 from services.dispute.state import Dispute
 from services.ledger.hashing import event_hash
+from services.subscription.commands import ChargeGeneration
 from services.subscription.events import Event
+from services.subscription.refusals import Refusal
 from services.subscription.state import Subscription, evolve
 
 
@@ -121,6 +123,22 @@ class DisputeHead(Struct, frozen=True):
     def originator_version(self) -> int:
         """The version of the last event."""
         return self.state.version
+
+
+class RefusalRow(Struct, frozen=True):
+    """A refused charge, with the balance and the version that it was refused on."""
+
+    subscription_id: UUID
+    command: ChargeGeneration
+    refusal: Refusal
+    version: int
+    balance_credits: int
+    refused_at: datetime
+
+    @staticmethod
+    def of(head: StreamHead, command: ChargeGeneration, refusal: Refusal, now: datetime) -> "RefusalRow":
+        """The row of a refusal on the head that it was decided on."""
+        return RefusalRow(head.originator_id, command, refusal, head.state.version, head.state.balance_credits, now)
 
 
 def extend(head: StreamHead | None, events: Iterable[Recorded]) -> StreamHead | None:

@@ -12,34 +12,17 @@ from projections.balance import project as balance
 from projections.charges import project as charges
 from projections.renewal import project as renewal
 from services.ledger.recorder import LedgerRecorder, PendingPositions
-from services.ledger.records import AnyRecorded, Recorded, StreamHead
+from services.ledger.records import AnyRecorded, Recorded, RefusalRow, StreamHead
 from services.postgres.arrays import Array, Bigints, Texts, Uuids
 from services.postgres.session import Session
 from services.postgres.sql import load_queries
-from services.subscription.commands import ChargeGeneration
 from services.subscription.events import ChargeReversed, GenerationCharged
-from services.subscription.refusals import InsufficientCredits, NotInPlan, Refusal, SubscriptionHasEnded
+from services.subscription.refusals import InsufficientCredits, NotInPlan, SubscriptionHasEnded
 
 KEPT_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
 """Refusals for want of credits, plan or subscription; a malformed request is no part of a customer's history."""
 
 _SETTINGS = msgspec.json.Encoder(decimal_format="number")
-
-
-class RefusalRow(Struct, frozen=True):
-    """A refused charge, with the balance and the version that it was refused on."""
-
-    subscription_id: UUID
-    command: ChargeGeneration
-    refusal: Refusal
-    version: int
-    balance_credits: int
-    refused_at: datetime
-
-    @staticmethod
-    def of(head: StreamHead, command: ChargeGeneration, refusal: Refusal, now: datetime) -> "RefusalRow":
-        """The row of a refusal on the head that it was decided on."""
-        return RefusalRow(head.originator_id, command, refusal, head.state.version, head.state.balance_credits, now)
 
 
 class KeptAnswer(Struct, frozen=True):
