@@ -27,7 +27,7 @@ from services.catalogue import Catalogue
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
 from services.dispute.decide import DisputedCharge
 from services.dispute.decide import decide as decide_dispute
-from services.idempotency import IdempotencyKeyReused
+from services.idempotency import IdempotencyKeyReused, IdempotencyRecord
 from services.ledger.disputes import view_of
 from services.ledger.heads import Heads
 from services.ledger.lookups import Lookups, OriginalCharge, generations
@@ -47,7 +47,7 @@ from services.ledger.submission import (
     Submission,
     UnknownTestClock,
 )
-from services.ledger.writes import KeptAnswer, Writes
+from services.ledger.writes import Writes
 from services.postgres.arrays import Bigints, Texts, Uuids
 from services.postgres.session import Session
 from services.postgres.sql import Queries
@@ -83,6 +83,7 @@ class Workplace(Struct, frozen=True):
 
     recorder: LedgerRecorder
     charge_queries: Queries
+    record_queries: Queries
     writes: Writes
     heads: Heads
     catalogue: Catalogue
@@ -113,7 +114,7 @@ class Batch:
         self._given_back: set[tuple[UUID, str]] = set()
         self._recorded: list[AnyRecorded] = []
         self._refusals: list[RefusalRow] = []
-        self._kept_answers: list[KeptAnswer] = []
+        self._kept_answers: list[IdempotencyRecord] = []
         self._ends: dict[int, tuple[int, PendingAnswer]] = {}
         """By place in the batch: which event, counted from 1, is the last that its command brings about; the answer."""
         self.is_committing = False
@@ -125,7 +126,7 @@ class Batch:
         ids = list({each.subscription_id for each in self.submissions})
         self._begin(session)
         locked = run(queries["lock_streams"], {"ids": Uuids(ids)})
-        self._found.ask(queries, self._at.charge_queries, session, self.submissions)
+        self._found.ask(queries, self._at.charge_queries, self._at.record_queries, session, self.submissions)
         loaded = self._at.heads.load(session, dict(locked.rows()))
         self.heads, self._defects = loaded.heads, loaded.defects
         self._found.read()
@@ -353,7 +354,7 @@ class Batch:
         if (key := submission.idempotency) is None or self._answer_before(submission) is not None:
             return
         key_id = submission.metadata.key_id
-        self._kept_answers.append(KeptAnswer(key_id, key.key, key.request_hash, written, self._now))
+        self._kept_answers.append(IdempotencyRecord(key_id, key.key, key.request_hash, written, self._now))
         self._answered[key_id, key.key] = (key.request_hash, written)
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from services.catalogue import Catalogue
+from services.idempotency import record_statements
 from services.ledger.application import LedgerApplication
 from services.ledger.batch import Workplace
 from services.ledger.heads import Heads
@@ -51,6 +52,7 @@ class Ledger:
         workplace = Workplace(
             recorder=recorder,
             charge_queries=load_queries("projections.charges", "charges.sql", schema=schema),
+            record_queries=record_statements(schema),
             writes=Writes(recorder, schema),
             heads=Heads(recorder.queries, self.application.mapper, KEPT_HEADS),
             catalogue=catalogue,

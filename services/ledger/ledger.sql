@@ -111,16 +111,3 @@ SELECT * FROM unnest(
     %(codes)s::text[], %(required)s::bigint[], %(balances)s::bigint[], %(instants)s::timestamptz[]
 )
 ON CONFLICT (subscription_id, generation_id, version) DO NOTHING
-
--- name: find_answers
--- The answers that were given under idempotency keys.
-SELECT w.key_id, w.idempotency_key, a.request_hash, a.answer
-FROM unnest(%(key_ids)b::text[], %(keys)b::text[]) AS w (key_id, idempotency_key)
-JOIN {schema}.idempotent_answers AS a USING (key_id, idempotency_key)
-
--- name: insert_answers
--- Kept in the transaction of what they answer, so that a lost reply can be asked for again.
-INSERT INTO {schema}.idempotent_answers (key_id, idempotency_key, request_hash, answer, answered_at)
-SELECT * FROM unnest(
-    %(key_ids)s::text[], %(keys)s::text[], %(hashes)s::bytea[], %(answers)s::bytea[], %(instants)s::timestamptz[]
-)

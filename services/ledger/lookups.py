@@ -42,11 +42,13 @@ class Lookups:
         self._positions: dict[bytes, int] = {}
         self._disputes: dict[UUID, list[ChainedEvent]] = {}
 
-    def ask(self, ledger: Queries, charges: Queries, session: Session, batch: Sequence[Submission]) -> None:
+    def ask(
+        self, ledger: Queries, charges: Queries, records: Queries, session: Session, batch: Sequence[Submission]
+    ) -> None:
         """Say all the queries at once; they are answered when the first result is waited for. Raises psycopg.Error."""
         find = partial(_find, session)
         self._sent_charges = find(charges["find_charges"], generations(batch), ids=Uuids, generation_ids=Texts)
-        self._sent_answers = find(ledger["find_answers"], _keys(batch), key_ids=Texts, keys=Texts)
+        self._sent_answers = find(records["find_records"], _keys(batch), key_ids=Texts, keys=Texts)
         self._sent_events = find(ledger["find_events"], _lost_events(batch), ids=Uuids, versions=Bigints)
         self._sent_disputes = find(ledger["select_tails"], _disputes(batch), ids=Uuids, versions=Bigints)
 
@@ -54,7 +56,7 @@ class Lookups:
         """Take in what was found. Raises psycopg.Error."""
         for row in _rows(self._sent_charges):
             self._charges[row[0], row[7]] = row
-        for key_id, key, request_hash, answer in _rows(self._sent_answers):
+        for key_id, key, request_hash, answer, _answered_at in _rows(self._sent_answers):
             self._answers[key_id, key] = (bytes(request_hash), bytes(answer))
         for row in _rows(self._sent_events):
             stored = chained_event(row)

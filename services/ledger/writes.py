@@ -1,16 +1,15 @@
-"""The rows that a batch leaves: inline projections, the refusals log, kept answers, and last the events themselves."""
+"""The rows that a batch leaves: inline projections, refusals, idempotency records, and last the events themselves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
 from projections.balance import project as balance
 from projections.charges import project as charges
 from projections.renewal import project as renewal
+from services.idempotency import IdempotencyRecord, insert_arguments, record_statements
 from services.ledger.recorder import LedgerRecorder, PendingPositions
 from services.ledger.records import AnyRecorded, Recorded, RefusalRow, StreamHead
 from services.postgres.arrays import Array, Bigints, Texts, Uuids
@@ -25,16 +24,6 @@ KEPT_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
 _SETTINGS = msgspec.json.Encoder(decimal_format="number")
 
 
-class KeptAnswer(Struct, frozen=True):
-    """An answer under an idempotency key."""
-
-    key_id: str
-    key: str
-    request_hash: bytes
-    answer: bytes
-    answered_at: datetime
-
-
 class Writes:
     """Sends a batch's rows through the pipeline of the caller's transaction."""
 
@@ -43,6 +32,7 @@ class Writes:
         self._balance = load_queries("projections.balance", "balance.sql", schema=schema)
         self._renewal = load_queries("projections.renewal", "renewal.sql", schema=schema)
         self._charges = load_queries("projections.charges", "charges.sql", schema=schema)
+        self._idempotency = record_statements(schema)
 
     def send(
         self,
@@ -50,14 +40,13 @@ class Writes:
         recorded: Sequence[AnyRecorded],
         heads: Mapping[UUID, StreamHead],
         refusals: Iterable[RefusalRow],
-        answers: Sequence[KeptAnswer],
+        idempotency_records: Sequence[IdempotencyRecord],
     ) -> PendingPositions | None:
         """Send everything; the positions of the events, or None where there are none."""
         if kept := [row for row in refusals if isinstance(row.refusal, KEPT_REFUSALS)]:
             session.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(kept))
-        if answers:
-            in_order = sorted(answers, key=lambda kept: (kept.key_id, kept.key))  # two batches never deadlock
-            session.execute(self._recorder.queries["insert_answers"], _answer_arrays(in_order))
+        if idempotency_records:
+            session.execute(self._idempotency["insert_records"], insert_arguments(idempotency_records))
         if not recorded:
             return None
         of_subscriptions = [(ordinal, each) for ordinal, each in enumerate(recorded, 1) if isinstance(each, Recorded)]
@@ -163,14 +152,4 @@ def _refusal_arrays(rows: Sequence[RefusalRow]) -> dict[str, list[Any]]:
         "required": [getattr(row.refusal, "required_credits", None) for row in rows],
         "balances": [row.balance_credits for row in rows],
         "instants": [row.refused_at for row in rows],
-    }
-
-
-def _answer_arrays(answers: Sequence[KeptAnswer]) -> dict[str, list[Any]]:
-    return {
-        "key_ids": [kept.key_id for kept in answers],
-        "keys": [kept.key for kept in answers],
-        "hashes": [kept.request_hash for kept in answers],
-        "answers": [kept.answer for kept in answers],
-        "instants": [kept.answered_at for kept in answers],
     }
