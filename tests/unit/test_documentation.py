@@ -1,12 +1,33 @@
-"""The reference names what there is, and nothing that is not there."""
+"""The documents name what exists: settings, links, make targets, commands, files, functions and tests."""
 
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import pytest
+import typer
+
+from services.cli.program import program
 from services.config import Settings
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs/reference/configuration.md").read_text()
+PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
+
+_LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
+_CODE_SPAN = re.compile(r"`([^`\n]+)`")
+_PATH = re.compile(r"(?:services|projections|tests|docs|\.ci)/[\w./*-]*")
+_FILE_NAME = re.compile(r"\w+\.(?:py|sql|toml|md)")
+_FUNCTION = re.compile(r"(?:\w+\.)*(\w+)\(\)")
+_CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def page(request: pytest.FixtureRequest) -> Path:
+    """Each document in turn."""
+    assert isinstance(request.param, Path)
+    return request.param
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
@@ -21,11 +42,81 @@ def _as_written(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default).lower()
 
 
-def test_links_between_documents_lead_somewhere() -> None:
-    broken = [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
-        if not (page.parent / target).exists()
-    ]
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    broken = []
+    for file, heading in _LINK.findall(page.read_text()):
+        target = page.parent / file if file else page
+        if not target.exists() or (heading and heading not in _headings(target)):
+            broken.append(f"{file}#{heading}")
     assert not broken
+
+
+@cache
+def _headings(page: Path) -> set[str]:
+    """The anchors that a renderer makes of the headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_make_target_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|\$ |^    )make ([a-z]+)", page.read_text(), re.MULTILINE)) <= targets
+
+
+def test_every_command_exists(page: Path) -> None:
+    command = typer.main.get_command(program)
+    assert isinstance(command, typer.core.TyperGroup)
+    named = re.findall(r"(?:`|/|^    (?:\S+ )?)tallystick ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)
+    assert set(named) <= set(command.commands)
+
+
+def test_every_path_exists(page: Path) -> None:
+    spans = _CODE_SPAN.findall(page.read_text())
+    paths = [path for span in spans for path in _PATH.findall(span)]
+    names = [span for span in spans if _FILE_NAME.fullmatch(span)]
+    assert not [path for path in paths if not list(ROOT.glob(path.rstrip("./")))]
+    assert not [name for name in names if name not in _file_names()]
+
+
+@cache
+def _file_names() -> set[str]:
+    folders = ("services", "projections", "tests", "docs")
+    return {path.name for folder in folders for path in (ROOT / folder).rglob("*.*")} | {"pyproject.toml"}
+
+
+def test_every_function_and_class_is_defined_in_the_file_beside_it(page: Path) -> None:
+    missing = []
+    for block in _blocks(page.read_text()):
+        spans = _CODE_SPAN.findall(block)
+        files = [ROOT / span for span in spans if span.endswith(".py") and _PATH.fullmatch(span)]
+        source = "\n".join(file.read_text() for file in files)
+        missing += [span for span in spans if files and not _is_defined(span, source)]
+    assert not missing
+
+
+def _is_defined(span: str, source: str) -> bool:
+    """Whether the source defines what the span names, where the span is a function with its brackets, or a class."""
+    if function := _FUNCTION.fullmatch(span):
+        return re.search(rf"\bdef {function[1]}\b", source) is not None
+    return not _CLASS.fullmatch(span) or re.search(rf"^(?:class )?{span}\b", source, re.MULTILINE) is not None
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Paragraphs, list items and rows of tables."""
+    return iter(re.split(r"\n\n|\n(?=\||\d+\. |- )", text))
+
+
+def test_every_test_exists(page: Path) -> None:
+    tests = set(re.findall(r"^def (test_\w+)", _source_of_tests(), re.MULTILINE))
+    assert set(re.findall(r"`(test_\w+)`", page.read_text())) <= tests
+
+
+@cache
+def _source_of_tests() -> str:
+    return "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+def test_every_credit_rule_names_a_test_that_shows_it() -> None:
+    rules = (ROOT / "docs/reference/credit-rules.md").read_text()
+    rows = re.findall(r"^\| R(\d+) \|.*\| `test_r(\d+)_", rules, re.MULTILINE)
+    assert rows == [(str(number), str(number)) for number in range(1, 15)]
