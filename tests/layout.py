@@ -63,6 +63,11 @@ WIRED = {
     "services.postgres.embedded": ("services.bootstrap", "services.postgres.embedded"),
     "services.catalogue.packaged": ("services.bootstrap",),
 }
+# What connects, listens or signs, and so is made by the composition root alone (and by tests).
+ADAPTERS = frozenset(
+    """Ledger KeyRing EmbeddedPostgres KeyFile Receipts Sealer Backend Projector Checkpointer RenewalWorker Rebuild
+    Export Import Supervisor""".split()
+)
 # Who may make a connection pool: the module that knows how, and the one that decides where.
 POOLS = ("ConnectionPool", "AsyncConnectionPool", "NullConnectionPool", "AsyncNullConnectionPool")
 POOL_MAKERS = ("services.postgres.database", "services.bootstrap")
@@ -152,10 +157,13 @@ def _may_import(module: Module, imported: str) -> bool:
 
 def misplaced_construction(module: Module) -> list[str]:
     """Adapters that are made outside the modules that wire them."""
+    misplaced = frozenset() if _within(module.name, POOL_MAKERS) else frozenset(POOLS)
+    if _within(module.name, ("services", "projections")) and not _within(module.name, ("services.bootstrap",)):
+        misplaced |= ADAPTERS
     return [
         f"{module.path}:{call.lineno} makes a {name}"
         for call, name in _calls(ast.walk(module.tree))
-        if name.rpartition(".")[2] in POOLS and not _within(module.name, POOL_MAKERS)
+        if name.rpartition(".")[2] in misplaced
     ]
 
 

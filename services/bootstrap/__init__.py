@@ -1,1 +1,13 @@
-"""The composition root: settings in, running parts out. Only this package constructs adapters."""
+"""The composition root: settings in, running parts out. Only this package makes what connects, listens or signs.
+
+database.py         the database, its schema, and connections to it
+ledger.py           the catalogue, the ledger, its past, and a made-up history
+keys.py             the API keys, and the first of them
+signing.py          the key that signs checkpoints, their receipts, the sealer
+api.py              the API on a socket
+service.py          every process of one service
+projector.py        the projector
+renewals.py         the renewal worker
+audit.py            verification, rebuild, export and import
+operator_errors.py  the errors that an operator can mend
+"""

@@ -1,15 +1,15 @@
-"""The composition root of what records the passing of time."""
+"""Puts the renewal worker together."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
+from functools import partial
 
 from prometheus_client import CollectorRegistry
-from psycopg import Connection
 
 from projections.renewal.lag import LagCollector
-from services.bootstrap.serving import catalogue_of, migrated_url
+from services.bootstrap.database import migrated_url_of
+from services.bootstrap.ledger import catalogue_of
 from services.config import Settings
 from services.ledger.ledger import Ledger, utc_now
 from services.postgres.database import connect
@@ -20,8 +20,11 @@ from services.renewals.worker import RenewalWorker
 
 
 def run_renewals(settings: Settings, stopping: threading.Event, progress: Progress, *, has_status_page: bool) -> None:
-    """Record what falls due until told to stop. Raises CatalogueError, NoDatabase, NotMigrated, OSError for a port."""
-    with _renewals(settings, progress) as role, ExitStack() as parts:
+    """Record what falls due until `stopping` is set.
+
+    Raises CatalogueError, NoDatabase, NotMigrated, OSError for a port in use.
+    """
+    with _open_role(settings, progress) as role, ExitStack() as parts:
         if has_status_page:
             parts.enter_context(status_page(settings.host, settings.port, role.registry, role.find_trouble))
         role.run(stopping)
@@ -29,21 +32,18 @@ def run_renewals(settings: Settings, stopping: threading.Event, progress: Progre
 
 def record_due(settings: Settings, progress: Progress) -> Tally:
     """Record what is due now. Raises CatalogueError, NoDatabase, NotMigrated, psycopg.Error."""
-    with _renewals(settings, progress) as role:
+    with _open_role(settings, progress) as role:
         return role.record_all()
 
 
 @contextmanager
-def _renewals(settings: Settings, progress: Progress) -> Iterator[RenewalRole]:
-    database_url, schema = migrated_url(settings), settings.db_schema
-
-    def connected() -> Connection[Any]:
-        return connect(database_url, autocommit=True)
-
+def _open_role(settings: Settings, progress: Progress) -> Iterator[RenewalRole]:
+    database_url, schema = migrated_url_of(settings), settings.db_schema
+    connect_here = partial(connect, database_url, autocommit=True)
     registry = CollectorRegistry()
-    registry.register(LagCollector(lambda: closing(connected()), schema, utc_now))
+    registry.register(LagCollector(lambda: closing(connect_here()), schema, utc_now))
     with (
-        Ledger(database_url, schema, catalogue_of(settings)) as opened,
-        RenewalWorker(opened.lane, connected, schema, utc_now) as worker,
+        Ledger(database_url, schema, catalogue_of(settings)) as ledger,
+        RenewalWorker(ledger.lane, connect_here, schema, utc_now) as worker,
     ):
         yield RenewalRole(worker, registry, progress)

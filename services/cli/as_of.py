@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 from msgspec.json import Encoder
 
-from services.bootstrap import serving as bootstrap
+from services.bootstrap.ledger import open_as_of
 from services.cli.console import FOUND_WRONG, WRONG_USE, err, out, plain_errors, settings
 from services.ledger.as_of import NotYetStarted, PastSubscription, StillToCome, UnknownVersion
 from services.subscription.calendar import Period
@@ -26,7 +26,7 @@ def as_of(
         err.print("[red]Give either --at or --version.")
         raise typer.Exit(WRONG_USE)
     instant = None if at is None else _instant(at)
-    with plain_errors(), bootstrap.as_of(settings()) as (past, connection):
+    with plain_errors(), open_as_of(settings()) as (past, connection):
         try:
             if instant is not None:
                 found = past.at_instant(connection, subscription, instant)

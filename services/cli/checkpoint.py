@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from services.bootstrap import audit as bootstrap_audit
+from services.bootstrap.signing import open_sealer
 from services.cli.console import WRONG_USE, err, out, plain_errors, settings
 from services.integrity.checkpoints import Checkpoint
 
@@ -19,7 +19,7 @@ def checkpoint(
     if rotate and replace_lost_key:
         err.print("[red]A key that is lost cannot vouch for another one: choose.")
         raise typer.Exit(WRONG_USE)
-    with plain_errors(), bootstrap_audit.sealing(settings()) as (sealer, connection):
+    with plain_errors(), open_sealer(settings()) as (sealer, connection):
         if rotate:
             made = sealer.rotate(connection)
         elif replace_lost_key:

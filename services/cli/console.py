@@ -10,8 +10,9 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from services.bootstrap.serving import MENDABLE
+from services.bootstrap.operator_errors import OPERATOR_ERRORS
 from services.config import Settings, load_settings
+from services.process.supervisor import hold_lifeline
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -31,12 +32,20 @@ def settings() -> Settings:
         raise typer.Exit(WRONG_USE) from None
 
 
+def role_settings() -> Settings:
+    """The settings of a process that runs until it is stopped: it stops with its supervisor, and logs are set up."""
+    hold_lifeline()
+    configured = settings()
+    set_up_logs(configured)
+    return configured
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what an operator can mend into one line and exit status 1."""
     try:
         yield
-    except MENDABLE as error:
+    except OPERATOR_ERRORS as error:
         err.print(f"[red]{error}", markup=True)
         raise typer.Exit(FOUND_WRONG) from None
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services.bootstrap import serving as bootstrap
+from services.bootstrap.ledger import fill_demo
 from services.cli.console import WRONG_USE, err, out, plain_errors, settings
 from services.cli.progress import progress
 
@@ -23,7 +23,7 @@ def demo(
     chosen = random.SystemRandom().getrandbits(63) if seed is None else seed
     began_at = time.monotonic()
     with plain_errors(), progress() as show:
-        written = bootstrap.fill_demo(
+        written = fill_demo(
             settings(), subscriptions, events, chosen, lambda done: show("Making up a ledger", done, events)
         )
     seconds = time.monotonic() - began_at

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 from msgspec.json import Encoder
 
-from services.bootstrap import serving as bootstrap
+from services.bootstrap.ledger import open_ledger
 from services.cli.console import FOUND_WRONG, err, out, plain_errors, settings
 from services.ledger.history import as_stored
 from services.ledger.mapper import read_event
@@ -38,7 +38,7 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as the API answers.")] = False,
 ) -> None:
     """Show every event of a subscription, oldest first, with the balance that each left."""
-    with plain_errors(), bootstrap.ledger(settings()) as ledger:
+    with plain_errors(), open_ledger(settings()) as ledger:
         events = [read_event(stored) for stored in ledger.application.recorder.select_events(subscription)]
     if not events:
         err.print(f"[red]There is no subscription {subscription}.")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from services.bootstrap import serving as bootstrap
+from services.bootstrap.keys import open_key_ring
 from services.cli.console import FOUND_WRONG, WRONG_USE, err, out, plain_errors, settings
 from services.keys import SCOPES
 
@@ -21,7 +21,7 @@ def create(
     if unknown := [each for each in scope if each not in SCOPES]:
         err.print(f"[red]No such scope: {', '.join(unknown)}. There are: {', '.join(SCOPES)}.")
         raise typer.Exit(WRONG_USE)
-    with plain_errors(), bootstrap.key_ring(settings()) as ring:
+    with plain_errors(), open_key_ring(settings()) as ring:
         key_id, secret = ring.create(name, scope)
         err.print(f"Key {key_id} for {name}; it is not shown again:")
         out.print(secret)
@@ -31,7 +31,7 @@ def create(
 def list_keys() -> None:
     """List the keys, without their secrets."""
     table = Table("key", "name", "scopes", "created", "revoked")
-    with plain_errors(), bootstrap.key_ring(settings()) as ring:
+    with plain_errors(), open_key_ring(settings()) as ring:
         for key in ring.list():
             revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
             table.add_row(key.key_id, key.name, " ".join(key.scopes), f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
@@ -41,7 +41,7 @@ def list_keys() -> None:
 @keys.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="As `keys list` shows it.")]) -> None:
     """Revoke a key, for good; API processes refuse it within seconds."""
-    with plain_errors(), bootstrap.key_ring(settings()) as ring:
+    with plain_errors(), open_key_ring(settings()) as ring:
         if not ring.revoke(key_id):
             err.print(f"[red]There is no key {key_id} that could be revoked.")
             raise typer.Exit(FOUND_WRONG)

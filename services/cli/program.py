@@ -1,17 +1,22 @@
 """The command tree."""
 
+from collections.abc import Callable
+
 import typer
 
-from services.cli import projector, renewals, roles
 from services.cli.as_of import as_of
 from services.cli.checkpoint import checkpoint
 from services.cli.demo import demo
 from services.cli.history import history
 from services.cli.keys import keys
 from services.cli.rebuild import rebuild
+from services.cli.roles import api, migrate, projector, renewals, serve
 from services.cli.transfer import export, import_
 from services.cli.verify import verify
 from services.cli.verify_evidence import verify_evidence
+
+ROLES: tuple[Callable[..., None], ...] = (serve, api, renewals, projector, migrate)
+LEDGER: tuple[Callable[..., None], ...] = (history, as_of, verify_evidence, rebuild, demo, verify, export)
 
 program = typer.Typer(
     name="tallystick",
@@ -20,15 +25,8 @@ program = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (roles.serve, roles.api, renewals.renewals, projector.projector, roles.migrate):
+for command in ROLES + LEDGER:
     program.command()(command)
-program.command()(history)
-program.command()(as_of)
-program.command()(verify_evidence)
-program.command()(rebuild)
-program.command()(demo)
-program.command()(verify)
-program.command()(export)
 program.command("import")(import_)
 program.command()(checkpoint)
 program.add_typer(keys, name="keys")

@@ -10,15 +10,13 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from services.cli.console import err
+from services.process.progress import ReportProgress
 
 LINE_SECONDS = 2.0
 
-Show = Callable[[str, int, int], None]
-"""Takes a stage in words, how much of it is done, and how much there is; 0 and 0 where it counts nothing."""
-
 
 @contextmanager
-def progress(console: Console = err) -> Iterator[Show]:
+def progress(console: Console = err) -> Iterator[ReportProgress]:
     """A way to show progress while this context lasts."""
     if not console.is_terminal:
         yield Lines(console).show

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from projections.rebuilding.rebuild import Rebuilt, UnknownProjection
-from services.bootstrap import audit as bootstrap_audit
+from services.bootstrap.audit import rebuild_projections
 from services.cli.console import WRONG_USE, err, out, plain_errors, settings
 from services.cli.progress import progress
 
@@ -28,9 +28,7 @@ def rebuild(
     began_at = time.monotonic()
     with plain_errors(), progress() as show:
         try:
-            rebuilt = bootstrap_audit.rebuild(
-                settings(), projection or (), lambda at: show(at.stage, at.done, at.total)
-            )
+            rebuilt = rebuild_projections(settings(), projection or (), lambda at: show(at.stage, at.done, at.total))
         except UnknownProjection as error:
             err.print(f"[red]{error}.")
             raise typer.Exit(WRONG_USE) from None

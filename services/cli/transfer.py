@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from services.bootstrap import audit as bootstrap_audit
+from services.bootstrap.audit import export_ledger, import_ledger
 from services.cli.console import FOUND_WRONG, err, plain_errors, settings
 from services.cli.progress import progress
-from services.integrity.verify.command import Progress
 from services.transfer.importing import DoesNotHold, NotEmpty
 from services.transfer.lines import NotAnExport
 
@@ -21,18 +20,14 @@ def export(file: Annotated[Path, typer.Argument(help="Where to write; `-` is sta
     """Write the ledger as NDJSON: every event with its stored bytes, checkpoints, refusals."""
     configured = settings()
     with plain_errors(), progress() as show:
-
-        def report(done: int, total: int) -> None:
-            show("Writing events", done, total)
-
         if file == STANDARD:
-            end = bootstrap_audit.export(configured, sys.stdout.buffer, report)
+            end = export_ledger(configured, sys.stdout.buffer, show)
             sys.stdout.buffer.flush()
         else:
             unfinished = file.with_name(f"{file.name}.unfinished")
             try:
                 with unfinished.open("wb") as opened:
-                    end = bootstrap_audit.export(configured, opened, report)
+                    end = export_ledger(configured, opened, show)
                 unfinished.replace(file)
             finally:
                 with suppress(FileNotFoundError):
@@ -45,15 +40,11 @@ def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote; `-` 
     configured = settings()
     try:
         with plain_errors(), progress() as show:
-
-            def report(at: Progress) -> None:
-                show(at.stage, at.done, at.total)
-
             if file == STANDARD:
-                end = bootstrap_audit.import_ledger(configured, sys.stdin.buffer, report)
+                end = import_ledger(configured, sys.stdin.buffer, show)
             else:
                 with file.open("rb") as opened:
-                    end = bootstrap_audit.import_ledger(configured, opened, report)
+                    end = import_ledger(configured, opened, show)
     except (NotEmpty, NotAnExport, DoesNotHold) as error:
         err.print(f"[red]{error}")
         raise typer.Exit(FOUND_WRONG) from None

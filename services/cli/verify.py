@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from services.bootstrap import audit as bootstrap_audit
+from services.bootstrap.audit import verify_ledger
+from services.bootstrap.signing import key_file_of
 from services.cli.console import FOUND_WRONG, err, out, plain_errors, settings
 from services.cli.progress import progress
 from services.integrity.verify.command import Verified
@@ -23,8 +24,8 @@ def verify(
     began_at = time.monotonic()
     with plain_errors():
         with progress() as show:
-            verified = bootstrap_audit.verify(configured, lambda at: show(at.stage, at.done, at.total), trust_key or ())
-        has_key = bootstrap_audit.key_file_of(configured).read() is not None
+            verified = verify_ledger(configured, show, trust_key or ())
+        has_key = key_file_of(configured).read() is not None
     _say(verified, time.monotonic() - began_at, has_key=has_key)
     if not verified.holds:
         raise typer.Exit(FOUND_WRONG)

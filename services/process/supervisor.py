@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
 
 import structlog
 
@@ -80,18 +79,16 @@ class Supervisor:
     def __init__(self, children: Sequence[Child], environment: dict[str, str]) -> None:
         self._children = children
         self._environment = environment
-        self._stopping = threading.Event()
 
     def run(self, on_started: threading.Thread | None = None) -> None:
         """Start everything and return when all of it has stopped. Call it in the main thread."""
         reading_end, writing_end = os.pipe()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        stopping = stop_event()
         for child in self._children:
             child.start(self._environment, reading_end)
         if on_started is not None:
             on_started.start()
-        while not self._stopping.wait(0.2):
+        while not stopping.wait(0.2):
             for child in self._children:
                 child.keep_running(self._environment, reading_end)
         for child in self._children:
@@ -102,8 +99,13 @@ class Supervisor:
         os.close(writing_end)
         os.close(reading_end)
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping.set()
+
+def stop_event() -> threading.Event:
+    """An event that SIGTERM and SIGINT set from now on. Call it in the main thread."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    return stopping
 
 
 def hold_lifeline() -> None:

@@ -1,7 +1,7 @@
 """Writes a ledger as text, exact to the byte, in one snapshot while writes go on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, BinaryIO
@@ -11,6 +11,7 @@ from psycopg import Connection
 from services.ledger.hashing import event_hash
 from services.ledger.mapper import UnreadableEvent
 from services.postgres.sql import load_queries
+from services.process.progress import ReportProgress
 from services.transfer.lines import (
     FORM,
     CheckpointLine,
@@ -33,10 +34,8 @@ class Export:
     def __init__(self, schema: str) -> None:
         self._queries = load_queries(__file__, "transfer.sql", schema=schema)
 
-    def write(
-        self, connection: Connection[Any], file: BinaryIO, exported_at: datetime, report: Callable[[int, int], None]
-    ) -> End:
-        """Write everything; `report` is told events done, and of how many. On an autocommit connection.
+    def write(self, connection: Connection[Any], file: BinaryIO, exported_at: datetime, report: ReportProgress) -> End:
+        """Write everything, in one transaction of an autocommit connection, and return the last line.
 
         Raises UnreadableEvent for an event that is not text, and psycopg.Error.
         """
@@ -56,7 +55,7 @@ class Export:
                 put(line)
                 counts[type(line)] += 1
                 if isinstance(line, EventLine) and line.position % REPORT_EVENTS == 0:
-                    report(line.position, total)
+                    report("Writing events", line.position, total)
         end = End(
             test_clocks=counts[TestClockLine],
             events=counts[EventLine],

@@ -5,7 +5,7 @@ commits. The projections that are not inline follow by themselves. The states of
 about a gigabyte for a million subscriptions.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO, assert_never
 from uuid import UUID
@@ -15,11 +15,12 @@ import psycopg
 from psycopg import Connection
 
 from projections.rebuilding.fold import Charges, Row, States
-from services.integrity.verify.command import Progress, Verification
+from services.integrity.verify.command import Verification
 from services.integrity.verify.order import Trust
 from services.ledger.hashing import event_hash
 from services.ledger.mapper import decode_event
 from services.postgres.sql import load_queries
+from services.process.progress import ReportProgress
 from services.subscription.events import ChargeReversed
 from services.transfer.lines import (
     FORM,
@@ -49,10 +50,10 @@ class DoesNotHold(RuntimeError):
 class Import:
     """One import into one schema. `read` is all of it."""
 
-    def __init__(self, connection: Connection[Any], schema: str, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, connection: Connection[Any], schema: str, report: ReportProgress) -> None:
         self._connection = connection
         self._schema = schema
-        self._on_progress = on_progress
+        self._report = report
         self._queries = load_queries(__file__, "transfer.sql", schema=schema)
         fold = load_queries("projections.rebuilding", "fold.sql", schema=schema)
         self._charges_queries = load_queries("projections.charges", "charges.sql", schema=schema)
@@ -75,7 +76,7 @@ class Import:
                 self._finish()
             except (psycopg.IntegrityError, psycopg.DataError) as error:
                 raise DoesNotHold(f"what was read does not hold, and was not kept. {error}") from None
-            verified = Verification(self._schema, Trust(), self._on_progress).check(self._connection)
+            verified = Verification(self._schema, Trust(), self._report).check(self._connection)
             if not verified.holds:
                 raise DoesNotHold(f"what was read does not hold, and was not kept. {verified.findings[0]}")
             return end
@@ -136,7 +137,7 @@ class Import:
                 place = line.position, line.version, line.recorded_at, line.stream_id
                 copy.write_row((*place, line.type, bytes.fromhex(line.previous_hash), line.state.encode()))
         self._fold(self._events)
-        self._on_progress(Progress("Reading events", self._counts[EventLine], self._total))
+        self._report("Reading events", self._counts[EventLine], self._total)
         self._events = []
 
     def _fold(self, lines: Sequence[EventLine]) -> None:

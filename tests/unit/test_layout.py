@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Packages whose map is still to be written.
 UNMAPPED = frozenset(
     """projections projections/balance projections/charges projections/disputes projections/rebuilding
-    projections/renewal projections/usage services services/bootstrap services/catalogue services/cli services/dispute
+    projections/renewal projections/usage services services/catalogue services/cli services/dispute
     services/evidence services/http services/http/documentation services/http/routes services/http/server
     services/integrity services/integrity/verify services/ledger services/migrations services/postgres
     services/postgres/embedded services/process services/renewals services/subscription services/transfer""".split()
@@ -156,7 +156,7 @@ def test_an_import_against_the_direction_is_found(path: str, source: str) -> Non
         ("services/http/problems.py", "from services.http import schemas"),
         ("services/cli/main.py", "from services.cli import audit\nfrom services import bootstrap"),
         (
-            "services/bootstrap/serving.py",
+            "services/bootstrap/api.py",
             "from services import renewals\nfrom services.postgres import embedded\nfrom services.http.app import app",
         ),
         ("services/postgres/embedded/server.py", "from services.postgres.embedded import account"),
@@ -175,7 +175,15 @@ def test_a_pool_made_outside_the_wiring_is_found(path: str) -> None:
     assert layout.misplaced_construction(Module(path, "def f():\n    return psycopg_pool.ConnectionPool('')"))
 
 
-@pytest.mark.parametrize("path", ["services/bootstrap/serving.py", "services/postgres/database.py"])
+def test_an_adapter_made_outside_the_wiring_is_found() -> None:
+    source = "def f():\n    return Ledger(url, schema, catalogue)"
+
+    assert layout.misplaced_construction(Module("services/http/app.py", source))
+    assert layout.misplaced_construction(Module("services/bootstrap/ledger.py", source)) == []
+    assert layout.misplaced_construction(Module("tests/integration/ledger/books.py", source)) == []
+
+
+@pytest.mark.parametrize("path", ["services/bootstrap/database.py", "services/postgres/database.py"])
 def test_a_pool_made_in_the_wiring_is_not(path: str) -> None:
     assert layout.misplaced_construction(Module(path, "def f():\n    return ConnectionPool('')")) == []
 

@@ -19,18 +19,11 @@ from services.integrity.verify.order import OrderCheck, OrderChecked, Trust
 from services.integrity.verify.streams import ALL_STREAMS, Range, StreamsCheck, ranges
 from services.postgres.database import connect
 from services.postgres.sql import Queries, load_queries
+from services.process.progress import ReportProgress, report_nothing
 
 EVENTS_WORTH_PROCESSES = 100_000
 PROCESSES_LIMIT = 4
 STAGE = "Checking events, in order and by stream"
-
-
-class Progress(Struct, frozen=True):
-    """How far a check is: the stage, in words, and events of all."""
-
-    stage: str
-    done: int
-    total: int
 
 
 class Verified(Struct, frozen=True):
@@ -79,11 +72,11 @@ class PartChecked(Struct, frozen=True):
 class Verification:
     """The check of one schema."""
 
-    def __init__(self, schema: str, trust: Trust, on_progress: Callable[[Progress], None] = lambda _: None) -> None:
+    def __init__(self, schema: str, trust: Trust, report: ReportProgress = report_nothing) -> None:
         self._schema = schema
         self._queries = _queries_of(schema)
         self._trust = trust
-        self._on_progress = on_progress
+        self._report = report
 
     def run(self, database_url: str, processes: int | None = None) -> Verified:
         """Check, in as many processes as there are cores and work for. Raises psycopg.Error, ProcessFailed."""
@@ -110,13 +103,13 @@ class Verification:
         return int(head[0]) if head else 0
 
     def _counted(self, events: int) -> Callable[[int], None]:
-        """Progress over both passes."""
+        """A function that adds up the events of both passes and reports them."""
         done = 0
 
         def count(number: int) -> None:
             nonlocal done
             done += number
-            self._on_progress(Progress(STAGE, done, max(done, 2 * events)))
+            self._report(STAGE, done, max(done, 2 * events))
 
         return count
 

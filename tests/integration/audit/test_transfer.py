@@ -20,6 +20,7 @@ from services.integrity.verify.order import Trust
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
+from services.process.progress import report_nothing
 from services.subscription.commands import StartSubscription
 from services.transfer.exporting import Export
 from services.transfer.importing import DoesNotHold, Import
@@ -57,13 +58,13 @@ def exported(ledger: Ledger, clock: SettableClock, database_url: str, tmp_path: 
 
 def export(connection: Connection[Any], path: Path) -> Path:
     with path.open("wb") as file:
-        Export(SCHEMA).write(connection, file, AN_INSTANT, lambda _done, _total: None)
+        Export(SCHEMA).write(connection, file, AN_INSTANT, report_nothing)
     return path
 
 
 def import_(connection: Connection[Any], path: Path) -> None:
     with path.open("rb") as file:
-        Import(connection, SCHEMA, lambda _progress: None).read(file)
+        Import(connection, SCHEMA, report_nothing).read(file)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from projections.ledger_events import EventReader
 from projections.positions import Positions
 from services.catalogue import Catalogue
 from services.integrity.sealing import KeyFile, Receipts, Sealer
-from services.integrity.verify.command import Progress, Verification, Verified
+from services.integrity.verify.command import Verification, Verified
 from services.integrity.verify.order import Trust
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
@@ -109,11 +109,13 @@ def test_a_sound_ledger_holds(kept: Kept) -> None:
 
 
 def test_several_processes_come_to_the_same(kept: Kept) -> None:
-    seen: list[Progress] = []
-    alone = Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=1)
-    together = Verification(SCHEMA, kept.trust(), seen.append).run(kept.database_url, processes=3)
-    assert together == alone
-    assert seen[-1].done == seen[-1].total == 2 * alone.events
+    reports: list[tuple[int, int]] = []
+    in_one = Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=1)
+    in_three = Verification(SCHEMA, kept.trust(), lambda _stage, *counts: reports.append(counts)).run(
+        kept.database_url, processes=3
+    )
+    assert in_three == in_one
+    assert reports[-1] == (2 * in_one.events, 2 * in_one.events)
 
 
 def test_every_tamper_of_a_campaign_is_found(kept: Kept) -> None:

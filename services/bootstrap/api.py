@@ -1,0 +1,68 @@
+"""Puts the API together and answers HTTP on a socket."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.bootstrap.database import migrated_url_of
+from services.bootstrap.keys import ensure_configured_key
+from services.bootstrap.ledger import catalogue_of
+from services.bootstrap.signing import sealer_of
+from services.config import Settings
+from services.http.app import create_app
+from services.http.backend import Backend
+from services.http.server.wire import server_of
+from services.keys import KeyRing
+from services.ledger.ledger import Ledger, utc_now
+from services.postgres.database import connect, reading_pool
+from services.process.interpreter import set_for_serving
+
+READING_CONNECTIONS = 8
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket that all API processes accept on. Raises OSError naming the address."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+    listening.listen(2048)
+    return listening
+
+
+def run_api(settings: Settings, listening: socket.socket) -> None:
+    """Answer HTTP on a socket until SIGTERM or SIGINT. Raises CatalogueError, NoDatabase, NotMigrated."""
+    with _open_backend(settings) as backend:
+        server = server_of(create_app(backend))
+        set_for_serving()
+        # uvicorn stops in good order and then raises the signal again; an ordered stop is not a failure.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: None)
+        server.run(sockets=[listening])
+
+
+@contextmanager
+def _open_backend(settings: Settings) -> Iterator[Backend]:
+    catalogue = catalogue_of(settings)
+    database_url, schema = migrated_url_of(settings), settings.db_schema
+    with (
+        reading_pool(database_url, size=READING_CONNECTIONS) as reads,
+        Ledger(database_url, schema, catalogue) as ledger,
+    ):
+        keys = KeyRing(reads, schema)
+        ensure_configured_key(settings, keys)
+        yield Backend(
+            ledger=ledger,
+            reads=reads,
+            connect=lambda: connect(database_url, autocommit=True),
+            schema=schema,
+            catalogue=catalogue,
+            keys=keys,
+            clock=utc_now,
+            test_clocks_enabled=settings.test_clocks,
+            sealer=sealer_of(settings),
+        )

@@ -1,0 +1,77 @@
+"""Finds or starts the database of the settings, brings its schema up to date, and connects to it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection
+
+from services.config import Settings
+from services.migrations.migrate import SERVICE_ROLE, migrate, missing_revisions
+from services.postgres.database import connect
+from services.postgres.embedded import EmbeddedPostgres, running_url
+
+
+class NoDatabase(RuntimeError):
+    """No database is configured and no embedded one is running here."""
+
+
+class NotMigrated(RuntimeError):
+    """The ledger's schema is not up to date: run `tallystick migrate` first."""
+
+
+def database_url_of(settings: Settings) -> str:
+    """The configured database, or the embedded one that runs on the data directory. Raises NoDatabase."""
+    url = settings.url or running_url(settings.data_dir / "postgres")
+    if url is None:
+        raise NoDatabase(
+            f"no TALLYSTICK_DATABASE_URL, and no embedded PostgreSQL is running in {settings.data_dir}: "
+            "`tallystick serve` starts one"
+        )
+    return url
+
+
+def migrated_url_of(settings: Settings) -> str:
+    """The URL of a database whose schema is up to date. Raises NoDatabase, NotMigrated."""
+    database_url = database_url_of(settings)
+    if missing := missing_revisions(database_url, settings.db_schema):
+        raise NotMigrated(f"revisions {', '.join(missing)} are missing: run `tallystick migrate` first")
+    return database_url
+
+
+def connect_migrated(settings: Settings) -> Connection[Any]:
+    """An autocommit connection to a database whose schema is up to date. Raises NoDatabase, NotMigrated."""
+    return connect(migrated_url_of(settings), autocommit=True)
+
+
+def upgrade_schema(settings: Settings) -> list[str]:
+    """Apply the revisions that are missing, and return their names, oldest first. Raises NoDatabase."""
+    return migrate(database_url_of(settings), settings.db_schema)
+
+
+@contextmanager
+def run_database(settings: Settings, on_wait: Callable[[str], None]) -> Iterator[str]:
+    """The owner's URL of the configured database, or of an embedded one that runs as long as this context.
+
+    The schema is up to date. `on_wait` takes, in words, what a slow start waits for. Raises EmbeddedPostgresError.
+    """
+    if settings.url:
+        migrate(settings.url, settings.db_schema)
+        yield settings.url
+        return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with EmbeddedPostgres(settings.data_dir / "postgres", on_wait=on_wait) as server:
+        migrate(server.url, settings.db_schema)
+        yield server.url
+
+
+def service_url_of(settings: Settings, owner_url: str) -> str:
+    """The URL for the processes of a service: on the embedded PostgreSQL with a role that cannot change events.
+
+    A configured database is used as it is configured. The schema at `owner_url` must be up to date.
+    """
+    if settings.url:
+        return settings.url
+    with connect(owner_url) as owner:
+        owner.execute(f"ALTER ROLE {SERVICE_ROLE} LOGIN")
+    return owner_url.replace("://postgres@", f"://{SERVICE_ROLE}@", 1)

@@ -1,0 +1,51 @@
+"""Opens the ring of API keys, and makes sure that a new ledger has a first key."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.bootstrap.database import migrated_url_of
+from services.config import Settings
+from services.keys import KeyRing
+from services.postgres.database import reading_pool
+
+
+@contextmanager
+def open_key_ring(settings: Settings) -> Iterator[KeyRing]:
+    """The API keys of the ledger. Raises NoDatabase, NotMigrated."""
+    with reading_pool(migrated_url_of(settings), size=1) as connections:
+        yield KeyRing(connections, settings.db_schema)
+
+
+def ensure_first_key(settings: Settings, database_url: str) -> str | None:
+    """Put the configured key with every scope into the ledger; where none is configured, make one up.
+
+    Returns the key where this made it up, to be shown once: on an embedded database without a key. It is also kept
+    in `bootstrap.key` in the data directory.
+    """
+    with reading_pool(database_url, size=1) as connections:
+        keys = KeyRing(connections, settings.db_schema)
+        ensure_configured_key(settings, keys)
+        if settings.bootstrap_key is not None or settings.url or keys.list():
+            return None
+        key = f"ts_bootstrap_{secrets.token_urlsafe(24)}"
+        _write_secret(settings.data_dir / "bootstrap.key", key)
+        keys.ensure_bootstrap(key)
+        return key
+
+
+def ensure_configured_key(settings: Settings, keys: KeyRing) -> None:
+    """Put the configured key with every scope into the ledger; nothing where none is configured."""
+    if settings.bootstrap_key is not None:
+        keys.ensure_bootstrap(settings.bootstrap_key.get_secret_value())
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """Write a secret that only its owner can read, whole or not at all."""
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret + "\n")
+    unfinished.replace(path)

@@ -1,0 +1,49 @@
+"""Opens the ledger of the settings with its catalogue, or fills it with a made-up history."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection
+
+from services.bootstrap.database import database_url_of, migrated_url_of
+from services.catalogue import Catalogue, load_catalogue
+from services.catalogue.packaged import PACKAGED_SOURCE, packaged
+from services.config import Settings
+from services.demo import Demo, Wanted
+from services.ledger.as_of import AsOf
+from services.ledger.ledger import Ledger, utc_now
+from services.postgres.database import connect
+from services.process.interpreter import set_for_serving
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """The configured catalogue. Raises CatalogueError with file, line and reason; OSError where it cannot be read."""
+    if settings.catalogue is None:
+        return load_catalogue(packaged(), PACKAGED_SOURCE)
+    return load_catalogue(settings.catalogue.read_text(encoding="utf-8"), str(settings.catalogue))
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger, for commands and history; a context manager. Raises CatalogueError, NoDatabase, NotMigrated."""
+    return Ledger(migrated_url_of(settings), settings.db_schema, catalogue_of(settings))
+
+
+@contextmanager
+def open_as_of(settings: Settings) -> Iterator[tuple[AsOf, Connection[Any]]]:
+    """The past of subscriptions, and a connection to read it on. Raises CatalogueError, NoDatabase, NotMigrated."""
+    with open_ledger(settings) as ledger, connect(database_url_of(settings), autocommit=True) as connection:
+        yield AsOf(ledger.application, settings.db_schema, utc_now), connection
+
+
+def fill_demo(
+    settings: Settings, subscriptions: int, events: int, seed: int, on_progress: Callable[[int], None]
+) -> int:
+    """Write a made-up history that ends now, and return how many events.
+
+    Raises CatalogueError, NoDatabase, NotMigrated.
+    """
+    with open_ledger(settings) as ledger, connect(database_url_of(settings)) as connection:
+        set_for_serving()
+        demo = Demo(ledger.application, settings.db_schema, catalogue_of(settings), seed)
+        return demo.fill(connection, Wanted(subscriptions, events, until=utc_now()), on_progress)

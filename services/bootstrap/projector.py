@@ -1,0 +1,30 @@
+"""Puts the projector together, with the thread that makes checkpoints."""
+
+import threading
+from contextlib import ExitStack
+from functools import partial
+
+from services.bootstrap.database import migrated_url_of
+from services.bootstrap.signing import sealer_of
+from services.config import Settings
+from services.integrity.checkpointer import Checkpointer
+from services.postgres.database import connect
+from services.process.projector import Projector
+from services.process.status_page import status_page
+
+
+def run_projector(settings: Settings, stopping: threading.Event, *, has_status_page: bool) -> None:
+    """Catch projections up until `stopping` is set. Raises NoDatabase, NotMigrated, OSError for a port in use."""
+    connect_here = partial(connect, migrated_url_of(settings))
+    projector = Projector(connect_here, settings.db_schema)
+    with ExitStack() as parts:
+        if has_status_page:
+            page = status_page(settings.host, settings.port, projector.registry, projector.find_trouble)
+            parts.enter_context(page)
+        if settings.checkpoint_seconds:
+            checkpointer = Checkpointer(
+                connect_here, sealer_of(settings), settings.checkpoint_seconds, projector.registry
+            )
+            checkpointer.start()
+            parts.callback(checkpointer.stop)
+        projector.run(stopping)

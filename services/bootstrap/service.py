@@ -1,0 +1,66 @@
+"""Runs every process of one service: the database, API processes, the renewal worker, the projector."""
+
+import os
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+
+from services.bootstrap.api import listen, run_api
+from services.bootstrap.database import run_database, service_url_of
+from services.bootstrap.keys import ensure_first_key
+from services.bootstrap.ledger import catalogue_of
+from services.config import Settings
+from services.process.supervisor import Child, Supervisor
+
+OnReady = Callable[[str, str | None], None]
+"""Takes the URL of the service, and its first key where that was made up at this start."""
+
+
+def run_service(settings: Settings, on_wait: Callable[[str], None], on_ready: OnReady) -> None:
+    """Run everything until SIGTERM or SIGINT, and call `on_ready`, in a thread, once the API answers.
+
+    `on_wait` takes, in words, what a slow start waits for. Raises CatalogueError, EmbeddedPostgresError, OSError.
+    """
+    catalogue_of(settings)
+    listening = listen(settings)
+    with run_database(settings, on_wait) as owner_url:
+        first_key = ensure_first_key(settings, owner_url)
+        environment = {**os.environ, "TALLYSTICK_DATABASE_URL": service_url_of(settings, owner_url)}
+        url = f"http://{settings.host}:{listening.getsockname()[1]}"
+
+        def announce() -> None:
+            _wait_until_ready(url)
+            on_ready(url, first_key)
+
+        others = [Child(role, [role, "--no-http"]) for role in ("renewals", "projector")]
+        children = [*_api_children(settings, listening), *others]
+        Supervisor(children, environment).run(on_started=threading.Thread(target=announce, daemon=True))
+
+
+def run_api_processes(settings: Settings, inherited_fd: int | None) -> None:
+    """Answer HTTP until SIGTERM or SIGINT, on a listening socket that was inherited, or on a new one.
+
+    A new one serves as many processes as are configured. Raises CatalogueError, NoDatabase, NotMigrated, OSError.
+    """
+    if inherited_fd is not None:
+        run_api(settings, socket.socket(fileno=inherited_fd))
+    elif settings.workers == 1:
+        run_api(settings, listen(settings))
+    else:
+        with listen(settings) as shared:  # open as long as the processes that inherit it
+            Supervisor(_api_children(settings, shared), dict(os.environ)).run()
+
+
+def _api_children(settings: Settings, listening: socket.socket) -> list[Child]:
+    fd = listening.fileno()
+    return [Child("api", ["api", "--listen-fd", str(fd)], [fd]) for _ in range(settings.workers)]
+
+
+def _wait_until_ready(url: str) -> None:
+    while True:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - our own address
+            return
+        time.sleep(0.05)
