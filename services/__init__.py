@@ -1,1 +1,22 @@
-"""The ledger of subscription credits: its rules, its shell and its ways in."""
+"""The ledger of subscription credits: its rules, its write path, and the programs around it.
+
+catalogue/      what is sold: plans, rate cards, prices                       (pure)
+subscription/   the credit rules of a subscription                            (pure)
+dispute/        the rules of a dispute                                        (pure)
+ledger/         the one write path, and the history that it leaves
+renewals/       the worker that records due boundaries
+evidence/       proof of one disputed charge, in a file
+integrity/      Merkle trees, signed checkpoints, verification
+transfer/       export and import
+http/           the API
+cli/            the `tallystick` command
+bootstrap/      the composition root
+process/        the processes of a service
+postgres/       connections, queries, pipelines, the embedded server
+migrations/     the schema, revision by revision
+config.py       the settings
+keys.py         API keys, as hashes
+idempotency.py  records of answers by idempotency key
+clocks.py       test clocks, on which subscriptions live in their own time
+demo.py         a made-up ledger
+"""

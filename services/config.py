@@ -1,4 +1,4 @@
-"""Settings, from the environment and from secret files. `docs/reference/configuration.md` lists them."""
+"""Reads the settings from the environment and from secret files. `docs/reference/configuration.md` lists them."""
 
 import os
 from functools import cached_property
@@ -12,7 +12,7 @@ SECRETS_DIR = "TALLYSTICK_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
-    """Every setting of Tallystick. Raises pydantic.ValidationError naming those that do not fit."""
+    """Every setting of Tallystick. Raises pydantic.ValidationError naming those that are invalid."""
 
     model_config = SettingsConfigDict(env_prefix="TALLYSTICK_", env_ignore_empty=True, extra="ignore")
 
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     """The schema of the ledger; one ledger is one schema."""
 
     data_dir: Path = Path(".tallystick")
-    """Where the embedded PostgreSQL and the first key are kept."""
+    """The folder of the embedded PostgreSQL and the first key."""
 
     host: str = "127.0.0.1"
     """The address that the API listens on."""
@@ -32,13 +32,13 @@ class Settings(BaseSettings):
     """The port that the API listens on."""
 
     bootstrap_key: SecretStr | None = None
-    """A key with every scope, for first start."""
+    """An API key with every scope, for the first start."""
 
     signing_key: Path | None = None
     """The Ed25519 private key that signs checkpoints, in PEM; empty: `signing.key` in `data_dir`, made at first use."""
 
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 10.0
-    """How long the projector lets new events wait for a signed checkpoint; 0: it makes none."""
+    """The time between signed checkpoints that the projector makes; 0: it makes none."""
 
     catalogue: Path | None = None
     """A catalogue in TOML; empty: the packaged one."""
@@ -47,10 +47,10 @@ class Settings(BaseSettings):
     """Whether test clocks can be made and moved. Never in production."""
 
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """How many API processes to run."""
+    """The number of API processes."""
 
     log_format: Literal["text", "json"] = "text"
-    """How logs are written."""
+    """The form of log lines."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe log line that is written."""
@@ -62,8 +62,10 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process. The environment comes before the secret files, which lie in `/run/secrets` (or in
-    `TALLYSTICK_SECRETS_DIR`), each named like its setting: `tallystick_database_url`, `tallystick_bootstrap_key`.
+    """The settings of this process. A variable of the environment has precedence over a secret file.
+
+    Secret files lie in `/run/secrets` (or in `TALLYSTICK_SECRETS_DIR`), each with the name of its setting:
+    `tallystick_database_url`, `tallystick_bootstrap_key`.
 
     Raises pydantic.ValidationError.
     """

@@ -16,7 +16,7 @@ from services.http.server.wire import server_of
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger, utc_now
 from services.postgres.database import connect, reading_pool
-from services.process.interpreter import set_for_serving
+from services.process.interpreter import tune_for_serving
 
 READING_CONNECTIONS = 8
 
@@ -38,7 +38,7 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
     """Answer HTTP on a socket until SIGTERM or SIGINT. Raises CatalogueError, NoDatabase, NotMigrated."""
     with _open_backend(settings) as backend:
         server = server_of(create_app(backend))
-        set_for_serving()
+        tune_for_serving()
         # uvicorn stops in good order and then raises the signal again; an ordered stop is not a failure.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: None)

@@ -14,7 +14,7 @@ from services.demo import Demo, Wanted
 from services.ledger.as_of import AsOf
 from services.ledger.ledger import Ledger, utc_now
 from services.postgres.database import connect
-from services.process.interpreter import set_for_serving
+from services.process.interpreter import tune_for_serving
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
@@ -44,6 +44,6 @@ def fill_demo(
     Raises CatalogueError, NoDatabase, NotMigrated.
     """
     with open_ledger(settings) as ledger, connect(database_url_of(settings)) as connection:
-        set_for_serving()
+        tune_for_serving()
         demo = Demo(ledger.application, settings.db_schema, catalogue_of(settings), seed)
         return demo.fill(connection, Wanted(subscriptions, events, until=utc_now()), on_progress)

@@ -1,6 +1,21 @@
 """The `tallystick` command. Each module holds the commands of one concern; `main` puts them together.
 
 Exit status: 0 done, 1 found something wrong, 2 wrong use.
+
+__main__.py         `python -m services.cli`, as the supervisor starts the roles
+program.py          all commands in one tree
+console.py          settings, logs, output and exit statuses of all commands
+progress.py         the progress of long work, as a bar or as lines
+roles.py            serve, api, renewals, projector, migrate
+keys.py             keys create, list and revoke
+history.py          the events of a subscription
+as_of.py            a subscription as it was
+verify.py           the check of the whole ledger
+verify_evidence.py  the check of an evidence file, offline
+checkpoint.py       signed checkpoints
+rebuild.py          read models made anew
+transfer.py         export and import
+demo.py             a made-up ledger
 """
 
 from services.cli.program import main

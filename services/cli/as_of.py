@@ -1,4 +1,4 @@
-"""The past of a subscription on the command line."""
+"""The `as-of` command: a subscription as it was at an instant or at a version."""
 
 from datetime import datetime
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from msgspec.json import Encoder
 
 from services.bootstrap.ledger import open_as_of
-from services.cli.console import FOUND_WRONG, WRONG_USE, err, out, plain_errors, settings
+from services.cli.console import EXIT_FAILURE, EXIT_USAGE, err, out, plain_errors, read_settings
 from services.ledger.as_of import NotYetStarted, PastSubscription, StillToCome, UnknownVersion
 from services.subscription.calendar import Period
 
@@ -24,36 +24,37 @@ def as_of(
     """Show a subscription as it was at an instant or at a version."""
     if (at is None) == (version is None):
         err.print("[red]Give either --at or --version.")
-        raise typer.Exit(WRONG_USE)
-    instant = None if at is None else _instant(at)
-    with plain_errors(), open_as_of(settings()) as (past, connection):
+        raise typer.Exit(EXIT_USAGE)
+    instant = None if at is None else _parse_instant(at)
+    with plain_errors(), open_as_of(read_settings()) as (past, connection):
         try:
             if instant is not None:
-                found = past.at_instant(connection, subscription, instant)
+                state = past.at_instant(connection, subscription, instant)
             else:
                 assert version is not None
-                found = past.at_version(connection, subscription, version)
-        except (NotYetStarted, StillToCome, UnknownVersion) as wrong:
-            err.print(f"[red]{'--at ' if isinstance(wrong, StillToCome) else ''}{wrong}")
-            raise typer.Exit(FOUND_WRONG) from None
-    if found is None:
+                state = past.at_version(connection, subscription, version)
+        except (NotYetStarted, StillToCome, UnknownVersion) as error:
+            err.print(f"[red]{'--at ' if isinstance(error, StillToCome) else ''}{error}")
+            raise typer.Exit(EXIT_FAILURE) from None
+    if state is None:
         err.print(f"[red]There is no subscription {subscription}.")
-        raise typer.Exit(FOUND_WRONG)
-    out.print(_JSON.encode(found.view()).decode() if as_json else _told(found.view()), markup=False)
+        raise typer.Exit(EXIT_FAILURE)
+    view = state.view()
+    out.print(_JSON.encode(view).decode() if as_json else _summary(view), markup=False)
 
 
-def _instant(written: str) -> datetime:
+def _parse_instant(text: str) -> datetime:
     try:
-        instant = datetime.fromisoformat(written)
+        instant = datetime.fromisoformat(text)
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
         err.print("[red]--at must be an instant with its offset from UTC, such as 2026-01-31T10:00:00Z.")
-        raise typer.Exit(WRONG_USE)
+        raise typer.Exit(EXIT_USAGE)
     return instant
 
 
-def _told(past: PastSubscription) -> str:
+def _summary(past: PastSubscription) -> str:
     subscription, balance, last = past.subscription, past.balance, past.last_event
     change = subscription.scheduled_change
     lines = {
@@ -66,17 +67,17 @@ def _told(past: PastSubscription) -> str:
         "given back": f"{balance.reversed_credits:,}",
         "cycle": _period(balance.cycle),
         "term": _period(subscription.term),
-        "renews": "never" if balance.credits_renew_at is None else _shown(balance.credits_renew_at),
-        "scheduled": "nothing" if change is None else f"{change.kind} at {_shown(change.effective_at)}",
-        "last event": f"version {last.version}, position {last.position}: {last.type} at {_shown(last.recorded_at)}",
+        "renews": "never" if balance.credits_renew_at is None else _format(balance.credits_renew_at),
+        "scheduled": "nothing" if change is None else f"{change.kind} at {_format(change.effective_at)}",
+        "last event": f"version {last.version}, position {last.position}: {last.type} at {_format(last.recorded_at)}",
     }
-    head = f"{subscription.subscription_id} as of {_shown(balance.as_of)}"
+    head = f"{subscription.subscription_id} as of {_format(balance.as_of)}"
     return "\n".join([head, *(f"  {name:<11} {value}" for name, value in lines.items())])
 
 
 def _period(period: Period) -> str:
-    return f"{period.number}: {_shown(period.starts_at)} to {_shown(period.ends_at)}"
+    return f"{period.number}: {_format(period.starts_at)} to {_format(period.ends_at)}"
 
 
-def _shown(instant: datetime) -> str:
+def _format(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")

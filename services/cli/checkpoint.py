@@ -1,11 +1,11 @@
-"""Signed checkpoints over the events."""
+"""The `checkpoint` command: signed checkpoints over the events."""
 
 from typing import Annotated
 
 import typer
 
 from services.bootstrap.signing import open_sealer
-from services.cli.console import WRONG_USE, err, out, plain_errors, settings
+from services.cli.console import EXIT_USAGE, err, out, plain_errors, read_settings
 from services.integrity.checkpoints import Checkpoint
 
 
@@ -18,21 +18,21 @@ def checkpoint(
     """Cover new events with a signed checkpoint. Keep what it prints where nobody who can write the database can."""
     if rotate and replace_lost_key:
         err.print("[red]A key that is lost cannot vouch for another one: choose.")
-        raise typer.Exit(WRONG_USE)
-    with plain_errors(), open_sealer(settings()) as (sealer, connection):
+        raise typer.Exit(EXIT_USAGE)
+    with plain_errors(), open_sealer(read_settings()) as (sealer, connection):
         if rotate:
-            made = sealer.rotate(connection)
+            checkpoints = sealer.rotate(connection)
         elif replace_lost_key:
-            made = sealer.replace_lost_key(connection)
+            checkpoints = sealer.replace_lost_key(connection)
         else:
-            made = sealer.seal(connection)
-        for each in made:
+            checkpoints = sealer.seal(connection)
+        for each in checkpoints:
             out.print(_line(each))
-        if not made:
+        if not checkpoints:
             out.print("Nothing new since the last checkpoint.")
 
 
-def _line(made: Checkpoint) -> str:
-    covers = f"events {made.from_position} to {made.to_position}" if made.event_count else "no new events"
-    next_key = f", next key {made.next_key_id}" if made.next_public_key else ""
-    return f"Checkpoint {made.number} over {covers}: {made.hash.hex()}, key {made.key_id}{next_key}"
+def _line(each: Checkpoint) -> str:
+    covers = f"events {each.from_position} to {each.to_position}" if each.event_count else "no new events"
+    next_key = f", next key {each.next_key_id}" if each.next_public_key else ""
+    return f"Checkpoint {each.number} over {covers}: {each.hash.hex()}, key {each.key_id}{next_key}"

@@ -1,4 +1,4 @@
-"""What the commands share: the settings, and how to say that something is wrong."""
+"""Settings, logs, output and exit statuses that the commands share."""
 
 import logging
 import sys
@@ -17,45 +17,45 @@ from services.process.supervisor import hold_lifeline
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-WRONG_USE = 2
-FOUND_WRONG = 1
+EXIT_USAGE = 2
+EXIT_FAILURE = 1
 
 
-def settings() -> Settings:
-    """The settings of this process; a wrong one ends it with its name and the reason."""
+def read_settings() -> Settings:
+    """The settings of this process; an invalid one ends it with the setting's name and the reason, and status 2."""
     try:
         return load_settings()
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
             err.print(f"[red]TALLYSTICK_{name}: {problem['msg']}")
-        raise typer.Exit(WRONG_USE) from None
+        raise typer.Exit(EXIT_USAGE) from None
 
 
-def role_settings() -> Settings:
-    """The settings of a process that runs until it is stopped: it stops with its supervisor, and logs are set up."""
+def read_role_settings() -> Settings:
+    """The settings of a process that runs until it is stopped. It logs, and it stops with its supervisor."""
     hold_lifeline()
-    configured = settings()
-    set_up_logs(configured)
-    return configured
+    settings = read_settings()
+    set_up_logs(settings)
+    return settings
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn what an operator can mend into one line and exit status 1."""
+    """Print an error that an operator can mend as one line, and exit with status 1."""
     try:
         yield
     except OPERATOR_ERRORS as error:
         err.print(f"[red]{error}", markup=True)
-        raise typer.Exit(FOUND_WRONG) from None
+        raise typer.Exit(EXIT_FAILURE) from None
 
 
-def set_up_logs(configured: Settings) -> None:
-    """Send structured logs to standard error, as lines for people or as JSON.
+def set_up_logs(settings: Settings) -> None:
+    """Write structured logs to standard error, as lines for people or as JSON.
 
     Tracebacks are plain: a rich one renders every local of every frame, which takes seconds and shows secrets.
     """
-    as_json = configured.log_format == "json"
+    as_json = settings.log_format == "json"
     for_people = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
@@ -68,9 +68,7 @@ def set_up_logs(configured: Settings) -> None:
             structlog.processors.format_exc_info if as_json else structlog.processors.StackInfoRenderer(),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[configured.log_level.upper()]
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

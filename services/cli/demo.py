@@ -1,4 +1,4 @@
-"""A ledger to look at, and to measure on."""
+"""The `demo` command: a made-up ledger to look at, and to measure on."""
 
 import random
 import time
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.bootstrap.ledger import fill_demo
-from services.cli.console import WRONG_USE, err, out, plain_errors, settings
+from services.cli.console import EXIT_USAGE, err, out, plain_errors, read_settings
 from services.cli.progress import progress
 
 
@@ -19,12 +19,12 @@ def demo(
     """Fill the ledger with believable subscriptions and charges of the last half year. Not for production."""
     if events < 2 * subscriptions:
         err.print(f"[red]{subscriptions:,} subscriptions take at least {2 * subscriptions:,} events.")
-        raise typer.Exit(WRONG_USE)
+        raise typer.Exit(EXIT_USAGE)
     chosen = random.SystemRandom().getrandbits(63) if seed is None else seed
     began_at = time.monotonic()
     with plain_errors(), progress() as show:
         written = fill_demo(
-            settings(), subscriptions, events, chosen, lambda done: show("Making up a ledger", done, events)
+            read_settings(), subscriptions, events, chosen, lambda done: show("Making up a ledger", done, events)
         )
     seconds = time.monotonic() - began_at
     out.print(f"Wrote {written:,} events of {subscriptions:,} subscriptions in {seconds:.1f} s (seed {chosen}).")

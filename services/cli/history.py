@@ -1,4 +1,4 @@
-"""The history of a subscription on the command line: every event, what it did, and the balance that it left."""
+"""The `history` command: every event of a subscription, what it did, and the balance that it left."""
 
 from collections.abc import Iterator
 from datetime import UTC
@@ -9,7 +9,7 @@ import typer
 from msgspec.json import Encoder
 
 from services.bootstrap.ledger import open_ledger
-from services.cli.console import FOUND_WRONG, err, out, plain_errors, settings
+from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_settings
 from services.ledger.history import as_stored
 from services.ledger.mapper import read_event
 from services.ledger.records import Recorded
@@ -38,11 +38,11 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as the API answers.")] = False,
 ) -> None:
     """Show every event of a subscription, oldest first, with the balance that each left."""
-    with plain_errors(), open_ledger(settings()) as ledger:
+    with plain_errors(), open_ledger(read_settings()) as ledger:
         events = [read_event(stored) for stored in ledger.application.recorder.select_events(subscription)]
     if not events:
         err.print(f"[red]There is no subscription {subscription}.")
-        raise typer.Exit(FOUND_WRONG)
+        raise typer.Exit(EXIT_FAILURE)
     for line in _as_json(events) if as_json else _as_text(events):
         out.print(line, markup=False)
 
@@ -58,11 +58,11 @@ def _as_text(events: list[Recorded]) -> Iterator[str]:
         state = evolve(state, each.event)
         at = f"{each.stored.recorded_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
         balance = f"{state.balance_credits:,}"
-        yield _COLUMNS.format(each.originator_version, at, type(each.event).__name__, balance, _what(each.event))
+        yield _COLUMNS.format(each.originator_version, at, type(each.event).__name__, balance, _describe(each.event))
 
 
-def _what(event: Event) -> str:
-    """What happened, in a few words."""
+def _describe(event: Event) -> str:
+    """Describe an event in a few words."""
     match event:
         case SubscriptionStarted():
             return f"{event.account_id} takes {event.plan.plan_id}"

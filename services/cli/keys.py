@@ -1,4 +1,4 @@
-"""API keys on the command line."""
+"""The `keys` commands: make, list and revoke API keys."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from services.bootstrap.keys import open_key_ring
-from services.cli.console import FOUND_WRONG, WRONG_USE, err, out, plain_errors, settings
+from services.cli.console import EXIT_FAILURE, EXIT_USAGE, err, out, plain_errors, read_settings
 from services.keys import SCOPES
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: make, list, revoke.")
@@ -20,8 +20,8 @@ def create(
     """Make a key. It is shown once; only its hash is kept."""
     if unknown := [each for each in scope if each not in SCOPES]:
         err.print(f"[red]No such scope: {', '.join(unknown)}. There are: {', '.join(SCOPES)}.")
-        raise typer.Exit(WRONG_USE)
-    with plain_errors(), open_key_ring(settings()) as ring:
+        raise typer.Exit(EXIT_USAGE)
+    with plain_errors(), open_key_ring(read_settings()) as ring:
         key_id, secret = ring.create(name, scope)
         err.print(f"Key {key_id} for {name}; it is not shown again:")
         out.print(secret)
@@ -31,7 +31,7 @@ def create(
 def list_keys() -> None:
     """List the keys, without their secrets."""
     table = Table("key", "name", "scopes", "created", "revoked")
-    with plain_errors(), open_key_ring(settings()) as ring:
+    with plain_errors(), open_key_ring(read_settings()) as ring:
         for key in ring.list():
             revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
             table.add_row(key.key_id, key.name, " ".join(key.scopes), f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
@@ -41,8 +41,8 @@ def list_keys() -> None:
 @keys.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="As `keys list` shows it.")]) -> None:
     """Revoke a key, for good; API processes refuse it within seconds."""
-    with plain_errors(), open_key_ring(settings()) as ring:
+    with plain_errors(), open_key_ring(read_settings()) as ring:
         if not ring.revoke(key_id):
             err.print(f"[red]There is no key {key_id} that could be revoked.")
-            raise typer.Exit(FOUND_WRONG)
+            raise typer.Exit(EXIT_FAILURE)
         out.print(f"Revoked {key_id}.")

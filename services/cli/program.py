@@ -1,4 +1,4 @@
-"""The command tree."""
+"""The `tallystick` program: all commands in one tree."""
 
 from collections.abc import Callable
 

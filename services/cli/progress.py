@@ -1,4 +1,4 @@
-"""How far long work is: a bar with rate and time left on a terminal, plain lines elsewhere. On standard error."""
+"""Shows the progress of long work: a bar with rate and time left on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ LINE_SECONDS = 2.0
 
 @contextmanager
 def progress(console: Console = err) -> Iterator[ReportProgress]:
-    """A way to show progress while this context lasts."""
+    """A function that shows progress while this context lasts, by default on standard error."""
     if not console.is_terminal:
         yield Lines(console).show
         return
@@ -34,7 +34,7 @@ def progress(console: Console = err) -> Iterator[ReportProgress]:
 
 
 class Lines:
-    """A line where a stage begins, and one every other second while it goes."""
+    """Prints a line where a stage begins, and one every LINE_SECONDS while it goes on."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -44,7 +44,7 @@ class Lines:
         self._next_line_at = 0.0
 
     def show(self, stage: str, done: int, total: int) -> None:
-        """Say how far it is, unless that was said a moment ago."""
+        """Print a line, unless one was printed a moment ago."""
         now = self._clock()
         if stage != self._stage:
             self._stage, self._began_at, self._next_line_at = stage, now, now + LINE_SECONDS
@@ -63,7 +63,7 @@ class Lines:
 
 
 class _Stages:
-    """One bar a stage; that of the stage before goes."""
+    """Shows the bar of the present stage alone."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars

@@ -1,4 +1,4 @@
-"""Read models made anew from the events."""
+"""The `rebuild` command: read models made anew from the events."""
 
 import time
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from projections.rebuilding.rebuild import Rebuilt, UnknownProjection
 from services.bootstrap.audit import rebuild_projections
-from services.cli.console import WRONG_USE, err, out, plain_errors, settings
+from services.cli.console import EXIT_USAGE, err, out, plain_errors, read_settings
 from services.cli.progress import progress
 
 _MEANING = {
@@ -24,18 +24,20 @@ def rebuild(
     """Rebuild read models from the events while writes go on, and say what was wrong with the old ones."""
     if bool(projection) == everything:
         err.print("[red]Name projections, or say --all.")
-        raise typer.Exit(WRONG_USE)
+        raise typer.Exit(EXIT_USAGE)
     began_at = time.monotonic()
     with plain_errors(), progress() as show:
         try:
-            rebuilt = rebuild_projections(settings(), projection or (), lambda at: show(at.stage, at.done, at.total))
+            rebuilt = rebuild_projections(
+                read_settings(), projection or (), lambda at: show(at.stage, at.done, at.total)
+            )
         except UnknownProjection as error:
             err.print(f"[red]{error}.")
-            raise typer.Exit(WRONG_USE) from None
-    _say(rebuilt, time.monotonic() - began_at)
+            raise typer.Exit(EXIT_USAGE) from None
+    _print_result(rebuilt, time.monotonic() - began_at)
 
 
-def _say(rebuilt: Rebuilt, seconds: float) -> None:
+def _print_result(rebuilt: Rebuilt, seconds: float) -> None:
     names = ", ".join(rebuilt.projections)
     rate = rebuilt.events / seconds
     out.print(f"Rebuilt {names} from {rebuilt.events:,} events in {seconds:.1f} s ({rate:,.0f} events/s).")

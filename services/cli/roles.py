@@ -8,7 +8,7 @@ from services.bootstrap.database import upgrade_schema
 from services.bootstrap.projector import run_projector
 from services.bootstrap.renewals import record_due, run_renewals
 from services.bootstrap.service import run_api_processes, run_service
-from services.cli.console import FOUND_WRONG, err, out, plain_errors, role_settings, set_up_logs, settings
+from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_role_settings, read_settings
 from services.cli.progress import progress
 from services.process.supervisor import stop_event
 
@@ -19,53 +19,52 @@ ONCE = typer.Option("--once", help="Record what is due now, and stop.")
 
 def serve() -> None:
     """Run everything: database (embedded unless configured), migrations, API, renewals and projector."""
-    configured = settings()
-    set_up_logs(configured)
+    settings = read_role_settings()
 
     def say_ready(url: str, first_key: str | None) -> None:
         out.print(f"Tallystick is ready on {url} (documentation: {url}/docs)")
         if first_key is not None:
-            out.print(f"A key with every scope, shown this once and kept in {configured.data_dir / 'bootstrap.key'}:")
+            out.print(f"A key with every scope, shown this once and kept in {settings.data_dir / 'bootstrap.key'}:")
             out.print(first_key)
 
     with plain_errors():
-        run_service(configured, lambda what: err.print(what[:1].upper() + what[1:]), say_ready)
+        run_service(settings, lambda what: err.print(what[:1].upper() + what[1:]), say_ready)
 
 
 def api(listen_fd: Annotated[int | None, LISTEN_FD] = None) -> None:
     """Answer HTTP."""
-    configured = role_settings()
+    settings = read_role_settings()
     with plain_errors():
-        run_api_processes(configured, listen_fd)
+        run_api_processes(settings, listen_fd)
 
 
 def renewals(once: Annotated[bool, ONCE] = False, no_http: Annotated[bool, NO_HTTP] = False) -> None:
     """Record resets, renewals and ends as they fall due. Answers /livez and /metrics on the configured address."""
-    configured = role_settings()
+    settings = read_role_settings()
     if once:
         with plain_errors():
-            tally = record_due(configured, progress)
+            tally = record_due(settings, progress)
         out.print(f"Recorded {tally.events:,} events of {tally.subscriptions:,} subscriptions.")
         if tally.failures:
             err.print(f"[red]{tally.failures:,} attempts failed, the last with: {tally.last_error}")
-            raise typer.Exit(FOUND_WRONG)
+            raise typer.Exit(EXIT_FAILURE)
         return
     stopping = stop_event()
     with plain_errors():
-        run_renewals(configured, stopping, progress, has_status_page=not no_http)
+        run_renewals(settings, stopping, progress, has_status_page=not no_http)
 
 
 def projector(no_http: Annotated[bool, NO_HTTP] = False) -> None:
     """Catch projections up. Answers /livez and /metrics on the configured address."""
-    configured = role_settings()
+    settings = read_role_settings()
     stopping = stop_event()
     with plain_errors():
-        run_projector(configured, stopping, has_status_page=not no_http)
+        run_projector(settings, stopping, has_status_page=not no_http)
 
 
 def migrate() -> None:
     """Bring the ledger's schema up to date."""
-    configured = settings()
+    settings = read_settings()
     with plain_errors():
-        applied = upgrade_schema(configured)
+        applied = upgrade_schema(settings)
         out.print(f"Applied {', '.join(applied)}." if applied else "Nothing to do: the schema is up to date.")

@@ -1,4 +1,4 @@
-"""The check of the whole ledger."""
+"""The `verify` command: the check of the whole ledger."""
 
 import time
 from typing import Annotated
@@ -7,11 +7,11 @@ import typer
 
 from services.bootstrap.audit import verify_ledger
 from services.bootstrap.signing import key_file_of
-from services.cli.console import FOUND_WRONG, err, out, plain_errors, settings
+from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_settings
 from services.cli.progress import progress
 from services.integrity.verify.command import Verified
 
-SHOWN = 20
+FINDINGS_SHOWN = 20
 
 
 def verify(
@@ -20,18 +20,18 @@ def verify(
     ] = None,
 ) -> None:
     """Check chains, checkpoints, prices, balances and read models against the events; name what does not hold."""
-    configured = settings()
+    settings = read_settings()
     began_at = time.monotonic()
     with plain_errors():
         with progress() as show:
-            verified = verify_ledger(configured, show, trust_key or ())
-        has_key = key_file_of(configured).read() is not None
-    _say(verified, time.monotonic() - began_at, has_key=has_key)
+            verified = verify_ledger(settings, show, trust_key or ())
+        has_key = key_file_of(settings).read() is not None
+    _print_result(verified, time.monotonic() - began_at, has_key=has_key)
     if not verified.holds:
-        raise typer.Exit(FOUND_WRONG)
+        raise typer.Exit(EXIT_FAILURE)
 
 
-def _say(verified: Verified, seconds: float, *, has_key: bool) -> None:
+def _print_result(verified: Verified, seconds: float, *, has_key: bool) -> None:
     rate = verified.events / seconds
     out.print(
         f"Checked {verified.events:,} events of {verified.streams:,} streams in {seconds:.1f} s ({rate:,.0f} events/s)."
@@ -48,7 +48,7 @@ def _say(verified: Verified, seconds: float, *, has_key: bool) -> None:
     if verified.holds:
         out.print("Everything holds.")
         return
-    first, *others = verified.findings[:SHOWN]
+    first, *others = verified.findings[:FINDINGS_SHOWN]
     out.print(f"[red]The first that does not hold:[/] {first}", markup=True)
     for finding in others:
         out.print(f"  {finding}", markup=False)

@@ -1,11 +1,11 @@
-"""Evidence on the command line: checked offline, without settings, a server or a database."""
+"""The `verify-evidence` command: evidence checked offline, without settings, a server or a database."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.cli.console import FOUND_WRONG, WRONG_USE, err, out
+from services.cli.console import EXIT_FAILURE, EXIT_USAGE, err, out
 from services.evidence.documents import written
 from services.evidence.verify import NotGenuine, Verified, verify
 
@@ -21,16 +21,16 @@ def verify_evidence(
         archive = file.read_bytes()
     except OSError as error:
         err.print(f"{file} cannot be read: {error.strerror}", style="red", markup=False)
-        raise typer.Exit(WRONG_USE) from None
+        raise typer.Exit(EXIT_USAGE) from None
     try:
         verified = verify(archive, key_id or ())
-    except NotGenuine as wrong:
-        err.print(f"{file} does not hold: {wrong}", style="red", markup=False)
-        raise typer.Exit(FOUND_WRONG) from None
-    out.print(_told(verified, is_trusted=bool(key_id)), markup=False)
+    except NotGenuine as error:
+        err.print(f"{file} does not hold: {error}", style="red", markup=False)
+        raise typer.Exit(EXIT_FAILURE) from None
+    out.print(_summary(verified, is_trusted=bool(key_id)), markup=False)
 
 
-def _told(verified: Verified, *, is_trusted: bool) -> str:
+def _summary(verified: Verified, *, is_trusted: bool) -> str:
     facts, manifest = verified.facts, verified.manifest
     charged, resolution = facts.charged, facts.dispute.state.resolution
     numbers = ", ".join(str(each.number) for each in verified.checkpoints)
@@ -45,6 +45,6 @@ def _told(verified: Verified, *, is_trusted: bool) -> str:
         "ledger": manifest.ledger,
         **{f"key {number}": key for number, key in enumerate(verified.key_ids, start=1)},
     }
-    told = [f"  {name:<11} {value}" for name, value in lines.items()]
+    rows = [f"  {name:<11} {value}" for name, value in lines.items()]
     advice = "" if is_trusted else "\nCompare the key ids with those that the operator of the ledger has published."
-    return "\n".join(["It holds: every byte is as it was made.", *told]) + advice
+    return "\n".join(["It holds: every byte is as it was made.", *rows]) + advice

@@ -1,4 +1,4 @@
-"""Bring a ledger's schema up to date, and say whether it is.
+"""Brings a ledger's schema up to date, and finds out whether it is.
 
 One migrator at a time: an advisory lock makes a second one wait and then find nothing to do.
 """
@@ -21,9 +21,10 @@ _FOLDER = Path(__file__).parent
 
 
 def migrate(database_url: str, schema: str) -> list[str]:
-    """Apply what is missing, in one transaction; the revisions that were applied, oldest first.
+    """Apply the revisions that are missing, in one transaction, and return their names, oldest first.
 
     Then the service's role gets its rights (`grants.sql`), also where only those are missing, as after a restore.
+    Raises psycopg.Error.
     """
     with _connection(database_url) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {schema}"})
@@ -40,16 +41,16 @@ def migrate(database_url: str, schema: str) -> list[str]:
 
 
 def missing_revisions(database_url: str, schema: str) -> list[str]:
-    """The revisions that `migrate` would apply; empty where the schema is up to date."""
+    """The revisions that `migrate` would apply; empty where the schema is up to date. Raises psycopg.Error."""
     with _connection(database_url) as connection:
         return _missing(connection, schema)
 
 
 def _has_service_role(connection: Connection, schema: str) -> bool:
     """Whether the service's role is there and may append events; None, and so False, where it is not there."""
-    ask = text("SELECT has_table_privilege(oid, :events, 'INSERT') FROM pg_roles WHERE rolname = :role")
-    named = {"events": f"{quote_schema(schema)}.ledger_events", "role": SERVICE_ROLE}
-    return bool(connection.execute(ask, named).scalar())
+    query = text("SELECT has_table_privilege(oid, :events, 'INSERT') FROM pg_roles WHERE rolname = :role")
+    arguments = {"events": f"{quote_schema(schema)}.ledger_events", "role": SERVICE_ROLE}
+    return bool(connection.execute(query, arguments).scalar())
 
 
 def _run_grants(connection: Connection, schema: str) -> None:

@@ -1,1 +1,8 @@
-"""PostgreSQL as everything here uses it: connections, named queries, binary arrays, pipelines, an embedded server."""
+"""PostgreSQL as everything here uses it.
+
+database.py  connections, with the same types on all of them
+sql.py       named queries from `.sql` files
+arrays.py    arrays of rows in PostgreSQL's binary form
+session.py   statements in a pipeline, on libpq
+embedded/    the server that runs when no database is configured
+"""

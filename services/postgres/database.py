@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: one way to make them, the same types everywhere."""
+"""Makes connections to PostgreSQL, and has the same types on all of them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_SECONDS = 2
 
 
 class UtcLoader(Loader):
-    """Loads instants in UTC whatever the session's time zone is, so that no session setting is relied on."""
+    """Loads instants in UTC whatever the session's time zone is, so that nothing depends on a session setting."""
 
     def load(self, data: Buffer) -> datetime:
         return datetime.fromisoformat(bytes(data).decode()).astimezone(UTC)
@@ -31,7 +31,7 @@ def connect(database_url: str, *, autocommit: bool = False) -> Connection[Any]:
 
 
 def reading_pool(database_url: str, *, size: int) -> ConnectionPool[Connection[Any]]:
-    """A closed pool of autocommit connections for queries; the caller opens it and closes it."""
+    """A closed pool of at most `size` autocommit connections for queries; the caller opens it and closes it."""
     return ConnectionPool(
         database_url,
         min_size=1,
@@ -44,7 +44,7 @@ def reading_pool(database_url: str, *, size: int) -> ConnectionPool[Connection[A
 
 
 def configure(connection: Connection[Any]) -> None:
-    """Adapt types: instants come in UTC, an int always goes as bigint, and arrays of our own kinds are known."""
+    """Adapt types: instants are loaded in UTC, an int is always sent as bigint, and our own arrays are registered."""
     connection.adapters.register_loader("timestamptz", UtcLoader)
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
@@ -52,3 +52,4 @@ def configure(connection: Connection[Any]) -> None:
 
 
 Connect = Callable[[], Connection[Any]]
+"""Makes a new connection, which the caller closes."""

@@ -1,11 +1,11 @@
-"""Named queries, read from the `.sql` file beside the code that runs them.
+"""Reads named queries from the `.sql` file beside the code that runs them.
 
     -- name: lock_balances
     -- Locks the balance rows of a batch, in id order so that two batches never deadlock.
     SELECT subscription_id, version FROM {schema}.balance
     WHERE subscription_id = ANY(%(subscription_ids)s) ORDER BY subscription_id FOR UPDATE
 
-A `-- name:` line begins a query, and the comment lines right below it say what it is for. `{schema}` is the
+A `-- name:` line begins a query, and the comment lines right below it document it. `{schema}` is the
 ledger's schema, quoted. All else, psycopg's placeholders included, goes to PostgreSQL as it is written.
 """
 
@@ -60,7 +60,7 @@ def load_queries(anchor: str, filename: str, *, schema: str) -> Queries:
 def quote_schema(schema: str) -> str:
     """The schema's name as an SQL identifier. Raises ValueError unless it is short and lower-case."""
     if not _SCHEMA.fullmatch(schema):
-        raise ValueError(f"not a schema name: {schema!r} (wanted: {_SCHEMA.pattern})")
+        raise ValueError(f"not a schema name: {schema!r} (expected {_SCHEMA.pattern})")
     return f'"{schema}"'
 
 
@@ -71,7 +71,7 @@ def parse_queries(text: str, source: str) -> list[NamedQuery]:
     and a name without a statement. Comments before the first name belong to the file.
     """
     header, *sections = _sections(text)
-    if not all(_is_aside(line) for line in header.lines):
+    if not all(_is_blank_or_comment(line) for line in header.lines):
         raise ValueError(f"{source}: a statement before the first name")
     queries: dict[str, NamedQuery] = {}
     for section in sections:
@@ -104,9 +104,9 @@ def _sections(text: str) -> list[_Section]:
 
 def _named_query(section: _Section, where: str) -> NamedQuery:
     """Comments right below the name are documentation; those below the statement are not part of it."""
-    statement = list(dropwhile(_is_aside, section.lines))
+    statement = list(dropwhile(_is_blank_or_comment, section.lines))
     documentation = takewhile(_is_comment, section.lines)
-    while statement and _is_aside(statement[-1]):
+    while statement and _is_blank_or_comment(statement[-1]):
         statement.pop()
     if not statement:
         raise ValueError(f"{where}: {section.name!r} has no statement")
@@ -117,7 +117,7 @@ def _named_query(section: _Section, where: str) -> NamedQuery:
     )
 
 
-def _is_aside(line: str) -> bool:
+def _is_blank_or_comment(line: str) -> bool:
     return not line.strip() or _is_comment(line)
 
 

@@ -1,1 +1,8 @@
-"""The processes of one service: supervisor, interpreter settings, projector, status page of a role."""
+"""The processes of one service, and what each of them needs to be watched.
+
+supervisor.py   starts, restarts and stops the processes of a service
+interpreter.py  settings of Python for a process that serves
+projector.py    the role that catches projections up
+status_page.py  `/livez` and `/metrics` of a role without an API
+progress.py     how long work reports its progress
+"""

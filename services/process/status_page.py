@@ -1,4 +1,4 @@
-"""`/livez` and `/metrics` of a role that has no API: what an operator and an orchestrator ask of it."""
+"""Serves `/livez` and `/metrics` for a role that has no API."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 FindTrouble = Callable[[], str | None]
-"""What keeps the role from working, in words; None where nothing does."""
+"""Returns what keeps the role from working, in words; None where nothing does."""
 
 
 @contextmanager
@@ -61,4 +61,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing: probes come every few seconds."""
+        """Log nothing: probes come every few seconds."""

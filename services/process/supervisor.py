@@ -1,7 +1,7 @@
-"""Keeps the processes of one service tree: starts them, starts again what ends, stops them all, leaves none behind.
+"""Supervises the processes of one service: starts them, restarts those that end, stops them all, leaves none behind.
 
 Every child holds the reading end of a pipe, the lifeline. When the supervisor dies, even by kill -9, the pipe closes
-and the children stop in good order by themselves, so that a new start finds the port free and no writer left.
+and the children stop in good order by themselves, so that a new start finds the port free and no writer running.
 """
 
 import os
@@ -18,12 +18,12 @@ log = structlog.get_logger()
 
 LIFELINE = "TALLYSTICK_LIFELINE_FD"
 _STOP_SECONDS = 20.0
-_SOUND_SECONDS = 10.0
+_STABLE_SECONDS = 10.0
 _PAUSE_LIMIT_SECONDS = 5.0
 
 
 class Child:
-    """One role: a command line that is kept running, with a growing pause while it keeps failing."""
+    """The process of one role, restarted whenever it ends, with a growing pause while it keeps failing."""
 
     def __init__(self, name: str, arguments: Sequence[str], inherited_fds: Sequence[int] = ()) -> None:
         self.name = name
@@ -44,11 +44,11 @@ class Child:
         )
 
     def keep_running(self, environment: dict[str, str], lifeline: int) -> None:
-        """Start it again if it ended, not at once if it did not live long."""
+        """Restart the process if it ended, after a pause if it did not run for long."""
         if self._process is None or (status := self._process.poll()) is None:
             return
         lived_seconds = time.monotonic() - self._started_at
-        if lived_seconds > _SOUND_SECONDS:
+        if lived_seconds > _STABLE_SECONDS:
             self._pause_seconds = 0.1
         if lived_seconds < self._pause_seconds:
             return
@@ -57,7 +57,7 @@ class Child:
         self.start(environment, lifeline)
 
     def stop(self, give_up_at: float) -> None:
-        """Wait for an orderly end, then kill."""
+        """Wait for an orderly end until `give_up_at`, an instant of `time.monotonic()`, then kill."""
         if self._process is None:
             return
         try:
@@ -109,7 +109,7 @@ def stop_event() -> threading.Event:
 
 
 def hold_lifeline() -> None:
-    """In a child: stop like on SIGTERM once the supervisor is gone; nothing where there is no supervisor."""
+    """Send SIGTERM to this process once its supervisor has ended; does nothing where there is no supervisor."""
     if (lifeline := os.environ.pop(LIFELINE, None)) is None:
         return
 

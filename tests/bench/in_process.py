@@ -16,7 +16,7 @@ from services.catalogue import load_catalogue
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Answer, Charged, Done, Submission
-from services.process.interpreter import set_for_serving
+from services.process.interpreter import tune_for_serving
 from services.subscription.commands import ChargeGeneration, Command, StartSubscription
 from tests.bench.load import SUBSCRIPTIONS, subscription_id
 from tests.bench.stand import CATALOGUE, SCHEMA
@@ -41,7 +41,7 @@ def main() -> None:
         commands = [
             (random.choice(chosen), ChargeGeneration(f"{run}-{number:08x}", "lyria-3")) for number in range(charges)
         ]
-        set_for_serving()
+        tune_for_serving()
         print("ready", flush=True)
         sys.stdin.readline()
         started, cpu_started = time.perf_counter(), time.process_time()

