@@ -1,15 +1,16 @@
 """The catalogue: which plans there are, what they include, and what a generation costs.
 
-    model.py      plans, settings, prices: what is sold and asked for
-    rate_card.py  rate cards, and the rules that price a model
-    pricing.py    settings -> quote, by the rule of the model
-    catalogue.py  plans and cards together: look up, quote, upgrade options
-    load.py       TOML -> catalogue, or the line and the reason why not
-    document.py   a TOML document whose values are checked where they are read
-    toml_lines.py which line of a TOML text holds a key
-    default.toml  the packaged catalogue; packaged.py reads it, and alone touches a file
+model.py       plans, settings, prices, quotes
+rate_card.py   rate cards, and the rules that price a model
+pricing.py     settings -> quote, by the rule of the model
+catalogue.py   plans and cards together: look up, quote, upgrade options
+form.py        the public form of the TOML: a struct for each table, with bounds and words for each key
+document.py    TOML text -> the tables of the form, or the line and the reason why not
+load.py        tables -> catalogue, where they fit together
+toml_lines.py  the line of each key in a TOML text
+packaged.py    reads the packaged catalogue, default.toml
 
-Everything else here is pure: no clock, no file, no global.
+Everything here but packaged.py is pure: no clock, no file, no global.
 """
 
 from services.catalogue.catalogue import Catalogue

@@ -1,20 +1,24 @@
-"""A TOML document whose values are checked where they are read, and whose errors name the line."""
+"""The TOML text as the tables of its form, or the line and the reason why it has another form."""
 
 import re
 import tomllib
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
-from typing import NoReturn, TypeGuard, TypeVar
+from datetime import date, datetime, time
+from typing import Any, get_type_hints
 
-from services.catalogue.pricing import DECIMAL_PLACES_MAX, plain
+from msgspec import ValidationError, convert, inspect
+
+from services.catalogue.form import CatalogueTable, exact
 from services.catalogue.toml_lines import Path, line_of
 
 _SYNTAX_ERROR = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
-_DECIMAL = re.compile(rf"[0-9]{{1,18}}(?:\.[0-9]{{1,{DECIMAL_PLACES_MAX}}})?")
+# As msgspec says it: "Expected `int` >= 1 - at `$.plans[0].tier`". It does not name the key of a dict.
+_MISFIT = re.compile(
+    r"(?P<error>.*?)(?: - at `(?P<is_key>key` in `)?\$(?P<path>.*?)(?P<is_entry>\[\.\.\.\])?`)?", re.DOTALL
+)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _SHOWN_CHARACTERS_MAX = 60
-
-Choice = TypeVar("Choice", bound=str)
 
 
 class CatalogueError(Exception):
@@ -33,144 +37,95 @@ class CatalogueError(Exception):
         return f"{self.source}:{self.line}: {self.reason}"
 
 
-class Table:
-    """One table of the document. Each method reads a key, or raises `CatalogueError`, naming its line."""
-
-    def __init__(self, values: dict[str, object], path: Path, text: str, source: str) -> None:
-        self._values = values
-        self._path = path
-        self._text = text
-        self._source = source
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys that are there, in the document's order."""
-        return tuple(self._values)
-
-    def only(self, *known: str) -> None:
-        """Refuse every key but these."""
-        for key in self._values:
-            if key not in known:
-                self.refuse(key, f"unknown key {_shown(key)}, expected one of: {', '.join(known)}")
-
-    def text(self, key: str, pattern: re.Pattern[str], form: str) -> str:
-        """A string that the whole pattern matches; `form` says so in words."""
-        value = self._value(key)
-        if not isinstance(value, str) or pattern.fullmatch(value) is None:
-            self._not(key, form)
-        return value
-
-    def choice(self, key: str, choices: Sequence[Choice]) -> Choice:
-        """One of these strings."""
-        value = self._value(key)
-        choice = _chosen(value, choices)
-        if choice is None:
-            self._not(key, f"one of {', '.join(choices)}")
-        return choice
-
-    def choices(self, key: str, choices: Sequence[Choice]) -> tuple[Choice, ...]:
-        """An array of these strings, at least one, none twice."""
-        values = self._value(key)
-        if not isinstance(values, list) or not values:
-            self._not(key, f"an array of at least one of {', '.join(choices)}")
-        chosen: list[Choice] = []
-        for number, value in enumerate(values):
-            element = (*self._path, key, number)
-            choice = _chosen(value, choices)
-            if choice is None:
-                self._raise(element, f"{key} may hold {', '.join(choices)}, not {_shown(value)}")
-            if choice in chosen:
-                self._raise(element, f"{key} holds {_shown(value)} twice")
-            chosen.append(choice)
-        return tuple(chosen)
-
-    def whole(self, key: str, most: int) -> int:
-        """A whole number from 1 to `most`."""
-        value = self._value(key)
-        if not _is_whole(value) or not 1 <= value <= most:
-            self._not(key, f"a whole number from 1 to {most:,}")
-        return value
-
-    def decimal(self, key: str, most: int) -> Decimal:
-        """An exact number above 0 and at most `most`: a whole number, or a string of decimal digits."""
-        value = self._value(key)
-        if isinstance(value, float):
-            self._not(key, 'exact: a whole number or a string such as "0.5"')
-        number = Decimal(value) if _is_whole(value) or _is_decimal(value) else None
-        if number is None or not 0 < number <= most:
-            self._not(key, f"a whole number or a decimal string, above 0 and at most {most:,}")
-        return plain(number)
-
-    def instant(self, key: str) -> datetime:
-        """A date and time with an offset, in UTC."""
-        value = self._value(key)
-        if not isinstance(value, datetime) or value.tzinfo is None:
-            self._not(key, "a date and time with an offset, such as 2020-01-01T00:00:00Z")
-        try:
-            return value.astimezone(UTC)
-        except OverflowError:
-            self._not(key, "in the years 1 to 9999 of UTC")
-
-    def table(self, key: str) -> "Table":
-        """A table."""
-        value = self._value(key)
-        if not isinstance(value, dict):
-            self._not(key, "a table")
-        return self._inner(value, key)
-
-    def tables(self, key: str) -> list["Table"]:
-        """An array of tables, at least one."""
-        values = self._value(key)
-        if not isinstance(values, list) or not values:
-            self._not(key, "an array of at least one table")
-        tables: list[Table] = []
-        for number, value in enumerate(values):
-            if not isinstance(value, dict):
-                self._raise((*self._path, key, number), f"{key} must hold tables, not {_shown(value)}")
-            tables.append(self._inner(value, key, number))
-        return tables
-
-    def refuse(self, key: str, reason: str) -> NoReturn:
-        """Raise for what this key holds."""
-        self._raise((*self._path, key), reason)
-
-    def refuse_whole(self, reason: str) -> NoReturn:
-        """Raise for the table itself."""
-        self._raise(self._path, reason)
-
-    def _value(self, key: str) -> object:
-        if key not in self._values:
-            self.refuse_whole(f"missing key {_shown(key)}")
-        return self._values[key]
-
-    def _inner(self, values: dict[str, object], *steps: str | int) -> "Table":
-        return Table(values, (*self._path, *steps), self._text, self._source)
-
-    def _not(self, key: str, form: str) -> NoReturn:
-        self.refuse(key, f"{key} must be {form}, not {_shown(self._values[key])}")
-
-    def _raise(self, path: Path, reason: str) -> NoReturn:
-        raise CatalogueError(self._source, line_of(self._text, path), reason)
-
-
-def parse(text: str, source: str) -> Table:
-    """The document's root table, or `CatalogueError` with the line at which the text stops being TOML."""
+def parse(text: str, source: str) -> CatalogueTable:
+    """Parse the TOML of a catalogue. Raises CatalogueError where it is not TOML, or not of the form."""
     try:
-        return Table(tomllib.loads(text), (), text, source)
+        values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         last_line = text.rstrip("\n").count("\n") + 1
         syntax = _SYNTAX_ERROR.fullmatch(str(error))
         if syntax is None:  # such as an integer of more digits than Python reads
             raise CatalogueError(source, 1, f"not TOML: {error}") from error
-        line = int(syntax["line"] or last_line)
-        raise CatalogueError(source, line, f"not TOML: {syntax['reason']}") from error
+        raise CatalogueError(source, int(syntax["line"] or last_line), f"not TOML: {syntax['reason']}") from error
+    try:
+        return convert(values, CatalogueTable, builtin_types=(datetime, date, time), dec_hook=exact)
+    except ValidationError as error:
+        path, reason = _explained(str(error), values)
+        raise CatalogueError(source, line_of(text, path), reason) from error
 
 
-def _chosen(value: object, choices: Sequence[Choice]) -> Choice | None:
-    return next((choice for choice in choices if choice == value), None)
+def _explained(error: str, value: Any) -> tuple[Path, str]:
+    """Where in the document msgspec found an error, and the reason in the words of the form."""
+    misfit = _MISFIT.fullmatch(error)
+    assert misfit is not None, "the pattern matches any text"
+    kind = owner = inspect.type_info(CatalogueTable)
+    path: Path = ()
+    subject = ""
+    for key, index in _STEP.findall(misfit["path"] or ""):
+        step = key or int(index)
+        path, subject = (*path, step), key or f"each of {subject}"
+        owner = _member(kind, value)
+        kind, value = _part(owner, step), value[step]
+    if misfit["is_key"] or misfit["is_entry"]:
+        name = _entry_at_fault(owner, subject, value)
+        path = (*path, name)
+        assert isinstance(kind, inspect.DictType)
+        if misfit["is_key"]:
+            return path, f"each key of {subject} must be {_words(kind.key_type)}, not {_shown(name)}"
+        subject, kind, value = name, kind.value_type, value[name]
+    if missing := _MISSING.fullmatch(misfit["error"]):
+        return path, f"missing key {_shown(missing[1])}"
+    if unknown := _UNKNOWN.fullmatch(misfit["error"]):
+        known = ", ".join(_keys(_member(kind, value)))
+        return (*path, unknown[1]), f"unknown key {_shown(unknown[1])}, expected one of: {known}"
+    return path, f"{subject} must be {_words(kind)}, not {_shown(value)}"
+
+
+def _entry_at_fault(owner: inspect.Type, field: str, entries: dict[str, object]) -> str:
+    """The key of the first entry of a dict that does not fit its type, which msgspec does not name."""
+    assert isinstance(owner, inspect.StructType)
+    kind = get_type_hints(owner.cls, include_extras=True)[field]
+    for key, value in entries.items():
+        try:
+            convert({key: value}, kind, dec_hook=exact)
+        except ValidationError:
+            return key
+    raise AssertionError(f"every entry of {field} fits")
+
+
+def _member(kind: inspect.Type, value: Any) -> inspect.Type:
+    """The type without its description; of a union of tables, the one whose tag the value has."""
+    if isinstance(kind, inspect.Metadata):
+        return _member(kind.type, value)
+    if not isinstance(kind, inspect.UnionType):
+        return kind
+    tables = [each for each in kind.types if isinstance(each, inspect.StructType)]
+    return next((each for each in tables if each.tag_field is None or value.get(each.tag_field) == each.tag), kind)
+
+
+def _part(owner: inspect.Type, step: str | int) -> inspect.Type:
+    match owner:
+        case inspect.StructType():
+            return next(each.type for each in owner.fields if each.encode_name == step)
+        case inspect.CollectionType():
+            return owner.item_type
+        case inspect.UnionType():
+            tags = [str(each.tag) for each in owner.types if isinstance(each, inspect.StructType)]
+            return inspect.Metadata(owner, {"description": f"one of {', '.join(tags)}"})
+        case _:
+            raise AssertionError(f"nothing is in {owner}")
+
+
+def _keys(table: inspect.Type) -> list[str]:
+    assert isinstance(table, inspect.StructType)
+    return [key for key in (table.tag_field, *(each.encode_name for each in table.fields)) if key is not None]
+
+
+def _words(kind: inspect.Type) -> str:
+    if isinstance(kind, inspect.UnionType):  # with None, for a key that may be left out
+        kind = kind.types[0]
+    description = (kind.extra_json_schema or {}).get("description") if isinstance(kind, inspect.Metadata) else None
+    return description or "a table"
 
 
 def _shown(value: object) -> str:
@@ -191,11 +146,3 @@ def _shown(value: object) -> str:
         case _:
             shown = str(value)
     return shown if len(shown) <= _SHOWN_CHARACTERS_MAX else shown[:_SHOWN_CHARACTERS_MAX] + "…"
-
-
-def _is_whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_decimal(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and _DECIMAL.fullmatch(value) is not None
