@@ -15,7 +15,7 @@ from services.catalogue.pricing import DECIMAL_PLACES_MAX, plain
 
 _DECIMAL = re.compile(rf"[0-9]{{1,18}}(?:\.[0-9]{{1,{DECIMAL_PLACES_MAX}}})?")
 # The bounds are far above any real plan or price, and low enough that sums of credits fit in 64 bits.
-_EXACT_MAX = 1_000_000_000
+CREDITS_PER_UNIT_MAX = 1_000_000_000
 
 
 class Exact(Decimal):
@@ -27,7 +27,7 @@ def exact(kind: type, value: object) -> Exact:
     assert kind is Exact, "every other type of the form is one that msgspec knows"
     is_exact = type(value) is int or (isinstance(value, str) and _DECIMAL.fullmatch(value) is not None)
     number = Decimal(str(value)) if is_exact else Decimal(0)
-    if not 0 < number <= _EXACT_MAX:
+    if not 0 < number <= CREDITS_PER_UNIT_MAX:
         raise ValueError("not an exact number within the bounds")
     return Exact(plain(number))
 
@@ -53,7 +53,7 @@ Currency = Annotated[str, _text(r"[A-Z]{3}", "three capital letters")]
 Resolution = Annotated[str, _text(r"\S{1,64}", "1 to 64 characters without spaces")]
 Instant = Annotated[datetime, Meta(tz=True, description="a date and time with an offset, such as 2020-01-01T00:00:00Z")]
 Number = Annotated[
-    Exact, Meta(description=f'a whole number or a string such as "0.5", above 0 and at most {_EXACT_MAX:,}')
+    Exact, Meta(description=f'a whole number or a string such as "0.5", above 0 and at most {CREDITS_PER_UNIT_MAX:,}')
 ]
 Asset = Annotated[AssetType, _choice(AssetType)]
 Policy = Annotated[UpgradePolicy, _choice(UpgradePolicy)]

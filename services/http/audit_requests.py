@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Meta, Struct, field
 
 from services.catalogue import UpgradePolicy
-from services.catalogue.load import CREDITS_PER_UNIT_MAX
+from services.catalogue.form import CREDITS_PER_UNIT_MAX
 from services.catalogue.pricing import DECIMAL_PLACES_MAX
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.events import Outcome, Reason
