@@ -1,11 +1,11 @@
 """The system account that the embedded PostgreSQL runs as. It refuses root, so root lends it another one."""
 
+import fcntl
 import logging
 import os
 import pwd
 import stat
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,7 @@ ACCOUNT_NAME: Final = "pgserver"
 
 # A system account: logind removes the shared memory of others when they log out.
 _ADD_ACCOUNT: Final = ("useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ACCOUNT_NAME)
-_ADD_ATTEMPTS: Final = 50
-_ADD_RETRY_SECONDS: Final = 0.1
+_LOCK_FILE: Final = Path("/run/tallystick-account.lock")
 
 _log = logging.getLogger(__name__)
 
@@ -90,21 +89,25 @@ def server_account(cluster: Path) -> ServerAccount:
         with suppress(KeyError):
             owner = pwd.getpwuid(cluster.stat().st_uid)
             return ServerAccount(owner.pw_uid, owner.pw_gid)
+    with suppress(KeyError):
+        return _named_account()
     return _added_account()
 
 
+def _named_account() -> ServerAccount:
+    account = pwd.getpwnam(ACCOUNT_NAME)
+    return ServerAccount(account.pw_uid, account.pw_gid)
+
+
 def _added_account() -> ServerAccount:
-    failure: Exception | None = None
-    for _ in range(_ADD_ATTEMPTS):
-        with suppress(KeyError):
-            added = pwd.getpwnam(ACCOUNT_NAME)
-            return ServerAccount(added.pw_uid, added.pw_gid)
-        try:
+    try:
+        with os.fdopen(os.open(_LOCK_FILE, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as lock:
+            # useradd looks for the name before it locks the accounts: of two at once, the second replaces the
+            # account of the first by one with another uid. So one at a time, and each looks first.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with suppress(KeyError):
+                return _named_account()
             subprocess.run(_ADD_ACCOUNT, check=True, capture_output=True)  # noqa: S603 - no user input
-        except subprocess.CalledProcessError as error:  # another start may be adding it at this moment
-            failure = error
-            time.sleep(_ADD_RETRY_SECONDS)
-        except FileNotFoundError as error:  # a system without useradd
-            failure = error
-            break
-    raise NoServerAccount from failure
+            return _named_account()
+    except (OSError, subprocess.CalledProcessError, KeyError) as error:  # a system without useradd, for one
+        raise NoServerAccount from error

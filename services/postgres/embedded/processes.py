@@ -34,8 +34,8 @@ def postmaster_of(cluster: Path) -> psutil.Process | None:
 
 def is_alive(process: psutil.Process) -> bool:
     """Whether it still runs. A zombie does not: in a container there may be nobody to reap it."""
-    if isinstance(process, psutil.Popen):
-        process.poll()
+    if isinstance(process, psutil.Popen):  # a child of ours: it has ended when its status has been collected
+        return process.poll() is None
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
