@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, convert
 
 from services.catalogue.model import AssetType, BillingPeriod
 from services.subscription import state as core
@@ -82,14 +82,7 @@ class Renewal(Struct, frozen=True):
 
 def subscribed_plan(plan: PlanTerms) -> SubscribedPlan:
     """The plan without its price."""
-    return SubscribedPlan(
-        plan_id=plan.plan_id,
-        name=plan.name,
-        tier=plan.tier,
-        monthly_credits=plan.monthly_credits,
-        billing_period=plan.billing_period,
-        asset_types=plan.asset_types,
-    )
+    return convert(plan, SubscribedPlan, from_attributes=True)
 
 
 def subscription_view(subscription_id: UUID, state: core.Subscription, version: int) -> Subscription:

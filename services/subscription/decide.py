@@ -7,6 +7,8 @@ refusal. An empty list of events means that what was asked is already so.
 from datetime import datetime
 from typing import assert_never
 
+from msgspec import convert
+
 from services.catalogue import AssetType, InvalidSettings, Plan, UnknownModel
 from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
 from services.subscription.commands import (
@@ -98,15 +100,7 @@ def is_same_charge(charged: GenerationCharged, command: ChargeGeneration) -> boo
 
 def terms_of(plan: Plan) -> PlanTerms:
     """The plan as an event records it."""
-    return PlanTerms(
-        plan_id=plan.plan_id,
-        name=plan.name,
-        tier=plan.tier,
-        monthly_credits=plan.monthly_credits,
-        billing_period=plan.billing_period,
-        asset_types=plan.asset_types,
-        price=plan.price,
-    )
+    return convert(plan, PlanTerms, from_attributes=True)
 
 
 def _start(state: Subscription | None, command: StartSubscription, now: datetime, catalogue: Terms) -> Decision:

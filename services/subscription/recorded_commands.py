@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from services.catalogue.model import (
     AssetType,
@@ -175,16 +176,7 @@ def _command(event: Event, today: Terms, policy: UpgradePolicy | None) -> tuple[
 
 
 def _plan(terms: PlanTerms, policy: UpgradePolicy | None = None) -> Plan:
-    return Plan(
-        plan_id=terms.plan_id,
-        name=terms.name,
-        tier=terms.tier,
-        monthly_credits=terms.monthly_credits,
-        billing_period=terms.billing_period,
-        asset_types=terms.asset_types,
-        price=terms.price,
-        upgrade_policy=policy,
-    )
+    return Plan(**asdict(terms), upgrade_policy=policy)
 
 
 def _quote(event: GenerationCharged) -> Quote:
