@@ -138,7 +138,7 @@ class Demo:
 
     def _write(self, session: Session) -> int:
         recorded, refusals, self._recorded, self._refusals = self._recorded, self._refusals, [], []
-        with session.together():
+        with session.pipeline():
             session.execute(b"BEGIN")
             session.execute(self._application.recorder.queries["begin_batch"])
             self._writes.send(session, recorded, self._heads, refusals, [])

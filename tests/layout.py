@@ -27,6 +27,12 @@ CORE = {
     "services.subscription": ("services.subscription", "services.catalogue"),
     "services.dispute": ("services.dispute", "services.subscription", "services.catalogue"),
 }
+# Pure as well, in a package that is not: deciding a batch, on what was looked up.
+PURE_MODULES = ("services.ledger.deciding", "services.ledger.known")
+DATABASE_MODULES = (
+    *(f"services.ledger.{name}" for name in "application lane ledger lookups recorder transaction writes".split()),
+    "services.postgres",
+)
 COMPUTING_LIBRARIES = frozenset(
     """__future__ abc bisect collections copy dataclasses datetime decimal enum fractions functools heapq itertools math
     operator re string textwrap tomllib types typing uuid zoneinfo
@@ -49,6 +55,7 @@ SHELL = {
 # And where DESIGN limits it by what it must not know. The ways in know the ledger, and it knows none of them.
 WAYS_IN = ("services.http", "services.cli", "services.renewals")
 FORBIDDEN = {
+    **dict.fromkeys(PURE_MODULES, DATABASE_MODULES),
     "services.ledger": (*WAYS_IN, "services.bootstrap", "services.config", "services.integrity", "services.transfer"),
     "services.integrity": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.transfer": (*WAYS_IN, "services.bootstrap", "services.config"),
@@ -118,11 +125,13 @@ class Module:
 
     @cached_property
     def is_core(self) -> bool:
-        """Pure: the three core packages, and each read model's `project` and `view`."""
+        """Pure: the three core packages, each read model's `project` and `view`, and what decides a batch."""
         if _within(self.name, FILE_READERS):
             return False
         leaf = self.name.rpartition(".")[2]
-        return _within(self.name, CORE) or (_within(self.name, ("projections",)) and leaf in {"project", "view"})
+        return _within(self.name, (*CORE, *PURE_MODULES)) or (
+            _within(self.name, ("projections",)) and leaf in {"project", "view"}
+        )
 
     def imports(self) -> Iterator[str]:
         """Every dotted name that it imports, anywhere; `from a import b` gives `a.b`, which may be a module."""

@@ -18,7 +18,7 @@ from projections.renewal.queries import FoundSubscription, RenewalQueries
 from projections.renewal.view import Subscription, subscription_view
 from services.http.backend import Backend
 from services.http.problems import Problem, UnknownCharge
-from services.ledger.history import History, RefusalPlace, StoredEvent, StoredRefusal, read_charge
+from services.ledger.history import History, RefusalPlace, StoredEvent, StoredRefusal, charge_from_row
 from services.subscription import state as core
 from services.subscription.boundaries import as_of
 from services.subscription.refusals import UnknownSubscription
@@ -49,7 +49,7 @@ class Reads:
         self._clock = backend.clock
         self._balances = BalanceQueries(backend.schema)
         self._renewals = RenewalQueries(backend.schema)
-        self._charges = ChargeQueries(backend.schema, read_charge)
+        self._charges = ChargeQueries(backend.schema, charge_from_row)
         self._history = History(backend.schema)
         self._agenda = Agenda(backend.schema)
 

@@ -1,12 +1,32 @@
-"""The shell around the pure core: one write path, and the history that it leaves.
+"""The one write path, and the history that it leaves.
 
-ledger.py      what the rest of the service calls            submission.py  what is put to the lane, what it answers
-lane.py        the queue and the one writer thread           batch.py       one transaction: decide, append and project
-lookups.py     what a batch looks up before it decides       heads.py       the states that the lane keeps
-writes.py      the rows that a batch leaves                  recorder.py    head row and events table
-records.py     an event as recorded: who, when, after what   hashing.py     the hash chain
-mapper.py      stored JSON <-> events, old versions upcast   snapshots.py   stored behind the lane's back
-history.py     events and refusals as stored                 as_of.py       a subscription as it was
-what_if.py     history replayed with a change                disputes.py    disputes as they are and were
-application.py the event-sourcing library, wired to the above  library.py   its parts on our connections
+The write path:
+
+ledger.py        what the rest of the service calls: put a command, get its answer
+submission.py    a command on its way, and every kind of answer
+lane.py          the queue, the thread that empties it, and its retries
+transaction.py   load, decide, append: one transaction for a batch of commands
+lookups.py       what a transaction reads first
+known.py         what it has read: all that is stored of what its commands are about
+deciding.py      pure: commands, what is known -> events, refusals, answers
+writes.py        the rows that a batch leaves
+heads.py         the cache of stream heads
+snapshots.py     snapshots of streams, written off the critical path
+
+What is stored:
+
+records.py       an event as recorded, a charge, a refusal, the head of a stream
+hashing.py       the hash chain
+mapper.py        stored JSON <-> events; old versions are upcast
+recorder.py      the events table: append and select
+application.py   the event-sourcing library's application, on the above
+library.py       the library's parts, on the service's own connections
+
+What can be read:
+
+history.py         events and refusals as stored
+disputes.py        disputes as they are
+as_of.py           a subscription as it was
+what_if.py         a history replayed with a change
+stored_columns.py  rows as bytes and numbers, for checks
 """

@@ -9,12 +9,11 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 from psycopg import Connection
 
-from projections.charges.view import Charge, charge_view
-from services.ledger.mapper import read_event
+from projections.charges.view import Charge
+from services.ledger.mapper import read_charge
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
 from services.postgres.sql import load_queries
-from services.subscription.events import GenerationCharged
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
@@ -101,19 +100,9 @@ class History:
         return [as_stored(chained_event(row)) for row in connection.execute(self._queries[query], arguments)]
 
 
-def read_charge(event_row: Sequence[Any], is_reversed: bool) -> Charge:
+def charge_from_row(event_row: Sequence[Any], is_reversed: bool) -> Charge:
     """The charge that an event's columns, in the recorder's order, record. Raises UnreadableEvent."""
-    stored = chained_event(event_row)
-    event = read_event(stored).event
-    assert isinstance(event, GenerationCharged)
-    return charge_view(
-        stored.originator_id,
-        event,
-        charged_at=stored.recorded_at,
-        version=stored.originator_version,
-        position=stored.position or 0,
-        is_reversed=is_reversed,
-    )
+    return read_charge(chained_event(event_row), is_reversed=is_reversed).view()
 
 
 class _StoredBody(Struct):

@@ -12,20 +12,19 @@ from uuid import UUID
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from services.catalogue import Catalogue
-from services.idempotency import record_statements
 from services.ledger.application import LedgerApplication
-from services.ledger.batch import Workplace
-from services.ledger.heads import Heads
+from services.ledger.heads import HeadCache
 from services.ledger.lane import WriterLane
+from services.ledger.lookups import Lookups
 from services.ledger.records import Metadata
 from services.ledger.snapshots import SnapshotWriter
 from services.ledger.submission import Answer, AnyCommand, IdempotencyKey, Submission
+from services.ledger.transaction import BatchContext
 from services.ledger.writes import Writes
 from services.postgres.database import connect
 from services.postgres.session import Session
-from services.postgres.sql import load_queries
 
-KEPT_HEADS = 50_000
+HEAD_CACHE_SIZE = 50_000
 SNAPSHOT_INTERVAL = 200
 
 
@@ -49,19 +48,19 @@ class Ledger:
         self.application = LedgerApplication(database_url, schema)
         self._snapshots = SnapshotWriter(self.application)
         recorder = self.application.recorder
-        workplace = Workplace(
-            recorder=recorder,
-            charge_queries=load_queries("projections.charges", "charges.sql", schema=schema),
-            record_queries=record_statements(schema),
+        cache = HeadCache(HEAD_CACHE_SIZE)
+        context = BatchContext(
+            queries=recorder.queries,
+            lookups=Lookups(recorder.queries, schema, cache),
             writes=Writes(recorder, schema),
-            heads=Heads(recorder.queries, self.application.mapper, KEPT_HEADS),
+            heads=cache,
             catalogue=catalogue,
             clock=clock,
             take_snapshots=self._snapshots.put,
             snapshot_interval=snapshot_interval,
         )
         watched_url = _watched(database_url)
-        self.lane = WriterLane(workplace, lambda: Session(connect(watched_url)))
+        self.lane = WriterLane(context, lambda: Session(connect(watched_url)))
 
     def __enter__(self) -> Self:
         self._snapshots.start()

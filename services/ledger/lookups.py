@@ -1,132 +1,182 @@
-"""What a batch looks up before it decides, each in one query: earlier charges, disputes, kept answers, lost commits."""
+"""What a transaction reads before it appends: all that its commands are about, or whether a speculation holds.
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+Each kind takes one query for the whole batch. A cached head is used where it is at the version that the locked balance
+row names. One that another process has moved on is caught up from its tail; one that is not cached, or far behind, is
+loaded from snapshot and tail.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, TypeVar
 from uuid import UUID
 
-from msgspec import Struct
+import msgspec
+import structlog
 
-from projections.charges.view import Charge, charge_view
 from services.dispute.commands import DISPUTE_COMMANDS
-from services.ledger.disputes import fold_disputes
-from services.ledger.mapper import read_event
+from services.idempotency import find_arguments, record_of, record_statements
+from services.ledger.deciding import Speculation
+from services.ledger.heads import HeadCache
+from services.ledger.known import Known
+from services.ledger.mapper import SNAPSHOT_TOPIC, decode_head, read_event
 from services.ledger.recorder import chained_event
-from services.ledger.records import ChainedEvent, DisputeHead
-from services.ledger.submission import Answer, Submission
+from services.ledger.records import ChainedEvent, StreamHead, extend
+from services.ledger.submission import Generation, Submission, generations
 from services.postgres.arrays import Array, Bigints, Texts, Uuids
-from services.postgres.session import Answers, Session
-from services.postgres.sql import Queries
-from services.subscription.commands import ChargeGeneration
-from services.subscription.events import GenerationCharged
+from services.postgres.session import PendingResult, Session
+from services.postgres.sql import Queries, load_queries
+from services.subscription.commands import StartSubscription
 
-_WITH_GENERATION = (ChargeGeneration, *DISPUTE_COMMANDS)
+log = structlog.get_logger()
+
+FAR_BEHIND = 100
+"""Events. Where another process has had the stream for so long, a snapshot may be nearer than the cached head."""
+
+T = TypeVar("T")
 
 
-class OriginalCharge(Struct, frozen=True):
-    """A charge that was made before: stored, or earlier in this batch."""
-
-    event: GenerationCharged
-    view: Callable[[int], Charge]
-    """The charge, given the position before the batch's first event."""
-    version: int
-    is_reversed: bool = False
+class BrokenStream(RuntimeError):
+    """The stored events of a stream do not lead to the version that its balance row names."""
 
 
 class Lookups:
-    """What is stored of what a batch asks for; nothing, as long as it was not asked."""
+    """The queries of one schema, for a session in whose transaction they run. Every method raises psycopg.Error."""
 
-    def __init__(self) -> None:
-        self._charges: dict[tuple[UUID, str], Sequence[Any]] = {}
-        self._answers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
-        self._positions: dict[bytes, int] = {}
-        self._disputes: dict[UUID, list[ChainedEvent]] = {}
+    def __init__(self, queries: Queries, schema: str, cache: HeadCache) -> None:
+        self._queries = queries
+        self._charges = load_queries("projections.charges", "charges.sql", schema=schema)
+        self._records = record_statements(schema)
+        self._cache = cache
 
-    def ask(
-        self, ledger: Queries, charges: Queries, records: Queries, session: Session, batch: Sequence[Submission]
+    def load(self, session: Session, submissions: Sequence[Submission]) -> Known:
+        """Lock the streams of the commands, and read what is stored of all that they are about."""
+        locked = session.execute(
+            self._queries["lock_streams"], {"ids": Uuids([*{each.subscription_id for each in submissions}])}
+        )
+        charges = _find(session, self._charges["find_charges"], generations(submissions), _generation_arrays)
+        records = _find(session, self._records["find_records"], _keys(submissions), find_arguments)
+        events = _find(session, self._queries["find_events"], _lost_events(submissions), _version_arrays)
+        disputes = _find(session, self._queries["select_tails"], _dispute_streams(submissions), _version_arrays)
+        heads, defects = self._load_heads(session, dict(locked.rows()))
+        return Known(
+            heads,
+            defects,
+            charges={(row[0], row[7]): (chained_event(row[:7]), row[8]) for row in _rows(charges)},
+            disputes=_by_stream(map(chained_event, _rows(disputes))),
+            idempotency_records={record.place: record for record in map(record_of, _rows(records))},
+            positions={event.hash: event.position or 0 for event in map(chained_event, _rows(events))},
+            test_clocks=self._read_test_clocks(session, heads, submissions),
+        )
+
+    def validate(self, session: Session, speculation: Speculation) -> None:
+        """Lock the streams, and have the transaction fail unless all that was assumed is so."""
+        versions = _version_arrays([*speculation.versions.items()])
+        session.execute(self._queries["confirm_versions"], versions)
+        if speculation.uncharged:
+            session.execute(self._charges["confirm_new"], _generation_arrays(speculation.uncharged))
+
+    def _load_heads(
+        self, session: Session, versions: Mapping[UUID, int]
+    ) -> tuple[dict[UUID, StreamHead], dict[UUID, Exception]]:
+        """The heads of the streams at these versions; those that cannot be loaded have a defect instead."""
+        cached = {id: self._cache.get(id) for id in versions}
+        heads = {id: head for id, head in cached.items() if head is not None and head.version <= versions[id]}
+        defects: dict[UUID, Exception] = {}
+        self._load_snapshots(session, heads, versions)
+        self._catch_up(session, heads, versions, defects)
+        for id, version in versions.items():
+            if id not in defects and _version(heads, id) != version:
+                defects[id] = BrokenStream(f"{id}: events to {_version(heads, id)}, balance at {version}")
+        for id in defects:
+            heads.pop(id, None)
+        return heads, defects
+
+    def _load_snapshots(self, session: Session, heads: dict[UUID, StreamHead], versions: Mapping[UUID, int]) -> None:
+        """Put the newest snapshots in the place of heads that are missing or far behind.
+
+        A snapshot that cannot be read is passed over, since its stream can always be folded.
+        """
+        far = [id for id, version in versions.items() if id not in heads or version - heads[id].version > FAR_BEHIND]
+        if not far:
+            return
+        arguments = {"ids": Uuids(far), "topic": SNAPSHOT_TOPIC}
+        for id, version, _topic, state in session.execute(self._queries["select_snapshots"], arguments).rows():
+            try:
+                snapshot = decode_head(state)
+            except msgspec.MsgspecError as error:
+                log.warning("a snapshot cannot be read", stream=str(id), error=str(error))
+            else:
+                if version > _version(heads, id):
+                    heads[id] = snapshot
+
+    def _catch_up(
+        self,
+        session: Session,
+        heads: dict[UUID, StreamHead],
+        versions: Mapping[UUID, int],
+        defects: dict[UUID, Exception],
     ) -> None:
-        """Say all the queries at once; they are answered when the first result is waited for. Raises psycopg.Error."""
-        find = partial(_find, session)
-        self._sent_charges = find(charges["find_charges"], generations(batch), ids=Uuids, generation_ids=Texts)
-        self._sent_answers = find(records["find_records"], _keys(batch), key_ids=Texts, keys=Texts)
-        self._sent_events = find(ledger["find_events"], _lost_events(batch), ids=Uuids, versions=Bigints)
-        self._sent_disputes = find(ledger["select_tails"], _disputes(batch), ids=Uuids, versions=Bigints)
+        """Extend the heads by the events after them; where that fails, note the defect."""
+        behind = [(id, at) for id, version in versions.items() if (at := _version(heads, id)) < version]
+        if not behind:
+            return
+        rows = session.execute(self._queries["select_tails"], _version_arrays(behind)).rows()
+        for id, tail in groupby(map(chained_event, rows), key=lambda stored: stored.originator_id):
+            try:
+                head = extend(heads.get(id), map(read_event, tail))
+            except Exception as defect:  # noqa: BLE001 - it is the answer of every command on this stream
+                defects[id] = defect
+            else:
+                assert head is not None
+                heads[id] = head
 
-    def read(self) -> None:
-        """Take in what was found. Raises psycopg.Error."""
-        for row in _rows(self._sent_charges):
-            self._charges[row[0], row[7]] = row
-        for key_id, key, request_hash, answer, _answered_at in _rows(self._sent_answers):
-            self._answers[key_id, key] = (bytes(request_hash), bytes(answer))
-        for row in _rows(self._sent_events):
-            stored = chained_event(row)
-            self._positions[stored.hash] = stored.position or 0
-        for stored in map(chained_event, _rows(self._sent_disputes)):
-            self._disputes.setdefault(stored.originator_id, []).append(stored)
-
-    def charge(self, subscription_id: UUID, generation_id: str) -> OriginalCharge | None:
-        """The charge of a generation. Raises UnreadableEvent where it is stored but cannot be read."""
-        row = self._charges.get((subscription_id, generation_id))
-        return None if row is None else _stored_charge(row[:7], is_reversed=row[8])
-
-    def dispute(self, dispute_id: UUID) -> DisputeHead | None:
-        """The head of a dispute; None where there is no such dispute. Raises UnreadableEvent."""
-        return fold_disputes(self._disputes.get(dispute_id, ())).get(dispute_id)
-
-    def answer(self, key_id: str, key: str) -> tuple[bytes, bytes] | None:
-        """What was answered under a key: the hash of the request, and the answer as it was rendered."""
-        return self._answers.get((key_id, key))
-
-    def lost_answer(self, submission: Submission) -> Answer | None:
-        """The answer of the first attempt that was committed after all, though its outcome had been lost."""
-        for attempt in submission.lost:
-            if (position := self._positions.get(attempt.event.hash)) is not None:
-                return attempt.answer(position)
-        return None
+    def _read_test_clocks(
+        self, session: Session, heads: Mapping[UUID, StreamHead], submissions: Sequence[Submission]
+    ) -> dict[str, datetime]:
+        ids = {head.state.test_clock_id for head in heads.values()} | {
+            each.command.test_clock_id for each in submissions if isinstance(each.command, StartSubscription)
+        }
+        clock_ids = [id for id in ids if id is not None]
+        result = _find(session, self._queries["lock_clocks"], clock_ids, lambda ids: {"ids": Texts(ids)})
+        return dict(_rows(result))
 
 
-def _find(session: Session, query: bytes, wanted: Sequence[tuple[Any, Any]], **kinds: type[Array]) -> Answers | None:
-    if not wanted:
-        return None
-    columns = zip(kinds.items(), zip(*wanted, strict=True), strict=True)
-    return session.execute(query, {name: kind(values) for (name, kind), values in columns})
+def _find(
+    session: Session, query: bytes, sought: Sequence[T], arguments: Callable[[Sequence[T]], Mapping[str, Array]]
+) -> PendingResult | None:
+    return session.execute(query, arguments(sought)) if sought else None
 
 
-def _rows(sent: Answers | None) -> list[Any]:
-    return [] if sent is None else sent.rows()
+def _rows(result: PendingResult | None) -> list[Any]:
+    return [] if result is None else result.rows()
 
 
-def generations(batch: Sequence[Submission]) -> list[tuple[UUID, str]]:
-    """Subscription and generation id of every charge, made or disputed, that the commands are about."""
-    return [
-        (each.subscription_id, each.command.generation_id)
-        for each in batch
-        if isinstance(each.command, _WITH_GENERATION)
-    ]
+def _version(heads: Mapping[UUID, StreamHead], id: UUID) -> int:
+    return heads[id].version if id in heads else 0
 
 
-def _disputes(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
-    return list({(each.command.dispute_id, 0) for each in batch if isinstance(each.command, DISPUTE_COMMANDS)})
+def _keys(submissions: Sequence[Submission]) -> list[tuple[str, str]]:
+    return [(each.metadata.key_id, each.idempotency.key) for each in submissions if each.idempotency is not None]
 
 
-def _keys(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
-    return [(each.metadata.key_id, each.idempotency.key) for each in batch if each.idempotency is not None]
+def _lost_events(submissions: Sequence[Submission]) -> list[tuple[UUID, int]]:
+    events = [attempt.event for each in submissions for attempt in each.lost]
+    return [(event.originator_id, event.originator_version) for event in events]
 
 
-def _lost_events(batch: Sequence[Submission]) -> list[tuple[Any, Any]]:
-    return [(attempt.event.originator_id, attempt.event.originator_version) for each in batch for attempt in each.lost]
+def _dispute_streams(submissions: Sequence[Submission]) -> list[tuple[UUID, int]]:
+    """The streams of the disputes, from their beginning."""
+    return [*{(each.command.dispute_id, 0) for each in submissions if isinstance(each.command, DISPUTE_COMMANDS)}]
 
 
-def _stored_charge(event_row: Sequence[Any], *, is_reversed: bool) -> OriginalCharge:
-    stored = chained_event(event_row)
-    event = read_event(stored).event
-    assert isinstance(event, GenerationCharged)
-    charge = charge_view(
-        stored.originator_id,
-        event,
-        charged_at=stored.recorded_at,
-        version=stored.originator_version,
-        position=stored.position or 0,
-        is_reversed=is_reversed,
-    )
-    return OriginalCharge(event, lambda _base: charge, stored.originator_version, is_reversed)
+def _generation_arrays(sought: Sequence[Generation]) -> dict[str, Array]:
+    return {"ids": Uuids([id for id, _ in sought]), "generation_ids": Texts([name for _, name in sought])}
+
+
+def _version_arrays(sought: Sequence[tuple[UUID, int]]) -> dict[str, Array]:
+    return {"ids": Uuids([id for id, _ in sought]), "versions": Bigints([version for _, version in sought])}
+
+
+def _by_stream(events: Iterable[ChainedEvent]) -> dict[UUID, list[ChainedEvent]]:
+    return {id: [*stream] for id, stream in groupby(events, key=lambda event: event.originator_id)}

@@ -4,8 +4,9 @@ The topic is the event's class name, so code may move without touching what is s
 is stored with `"v": 2` (3, ...); `UPCASTERS[topic]` lists the functions that lift its data one version each.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Generic, TypeVar, get_args
 from uuid import UUID
 
@@ -14,10 +15,19 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import Mapper, StoredEvent
 from msgspec import Struct
 
-from services.dispute.events import DisputeEvent
+from services.dispute.events import DisputeEvent, DisputeOpened
 from services.ledger.hashing import NO_HASH
-from services.ledger.records import ChainedEvent, DisputeHead, Metadata, Recorded, RecordedDispute, StreamHead
-from services.subscription.events import Event
+from services.ledger.records import (
+    ChainedEvent,
+    DisputeHead,
+    Metadata,
+    Recorded,
+    RecordedCharge,
+    RecordedDispute,
+    StreamHead,
+    extend_dispute,
+)
+from services.subscription.events import Event, GenerationCharged
 
 SNAPSHOT_TOPIC = "StreamHead"
 """The form that snapshots are in. Name it anew when `Subscription` or what its events mean to it changes: snapshots of
@@ -78,7 +88,7 @@ class EventMapper(Mapper[UUID]):
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         """The event, or the head, that was stored. Raises UnreadableEvent."""
         if stored_event.topic == SNAPSHOT_TOPIC:
-            return _HEAD_DECODER.decode(stored_event.state)
+            return decode_head(stored_event.state)
         assert isinstance(stored_event, ChainedEvent)
         return (read_dispute_event if stored_event.topic in _OF_DISPUTES else read_event)(stored_event)
 
@@ -86,6 +96,11 @@ class EventMapper(Mapper[UUID]):
 def encode_head(head: StreamHead) -> bytes:
     """The JSON of a head as its snapshot has it."""
     return _ENCODER.encode(head)
+
+
+def decode_head(state: bytes) -> StreamHead:
+    """The head that a snapshot's JSON is. Raises msgspec.MsgspecError."""
+    return _HEAD_DECODER.decode(state)
 
 
 def next_event(
@@ -112,6 +127,25 @@ def read_dispute_event(stored: ChainedEvent) -> RecordedDispute:
     """The event of a dispute that was stored, in today's form. Raises UnreadableEvent naming it."""
     body = _read_stored(stored, _OF_DISPUTES)
     return RecordedDispute(stored, body.data, body.metadata)
+
+
+def read_charge(stored: ChainedEvent, *, is_reversed: bool) -> RecordedCharge:
+    """The charge that was stored. Raises UnreadableEvent naming it."""
+    event = read_event(stored).event
+    assert isinstance(event, GenerationCharged)
+    return RecordedCharge(stored, event, is_reversed)
+
+
+def fold_disputes(events: Iterable[ChainedEvent]) -> dict[UUID, DisputeHead]:
+    """The heads of the disputes among streams, whose events come in order. Raises UnreadableEvent."""
+    heads: dict[UUID, DisputeHead] = {}
+    for id, stream in groupby(events, key=lambda stored: stored.originator_id):
+        first, *others = stream
+        if first.topic == DisputeOpened.__name__:
+            head = extend_dispute(None, map(read_dispute_event, (first, *others)))
+            assert head is not None
+            heads[id] = head
+    return heads
 
 
 def decode_event(topic: str, state: bytes) -> Event | DisputeEvent:

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from services.ledger.records import ChainedEvent
 from services.postgres.arrays import Bigints, Blobs, Instants, Texts, Uuids
-from services.postgres.session import Answers, Session
+from services.postgres.session import PendingResult, Session
 from services.postgres.sql import Queries, load_queries
 
 COLUMNS = "originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id"
@@ -41,7 +41,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
 
         The primary key (stream, version) refuses a version that is already there.
         """
-        answers = session.execute(
+        result = session.execute(
             self.queries["append_events"],
             {
                 "count": len(events),
@@ -53,7 +53,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
                 "states": Blobs([event.state for event in events]),
             },
         )
-        return PendingPositions(answers)
+        return PendingPositions(result)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """Not a way to write: everything goes through the writer lane, which uses `append`."""
@@ -86,10 +86,10 @@ class LedgerRecorder(PostgresApplicationRecorder):
 class PendingPositions:
     """The positions of appended events, known once their statement has run."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, result: PendingResult) -> None:
+        self._result = result
 
     def base(self) -> int:
         """The position before the first of them; each event's own is `base + 1`, `base + 2`, ..."""
-        ((base,),) = self._answers.rows()
+        ((base,),) = self._result.rows()
         return int(base)

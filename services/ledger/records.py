@@ -8,12 +8,15 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
 
+from projections.charges.view import Charge, charge_view
+from projections.disputes.view import Dispute as DisputeView
+from projections.disputes.view import dispute_view
 from services.dispute import state as dispute
 from services.dispute.events import DisputeEvent
 from services.dispute.state import Dispute
 from services.ledger.hashing import event_hash
 from services.subscription.commands import ChargeGeneration
-from services.subscription.events import Event
+from services.subscription.events import Event, GenerationCharged
 from services.subscription.refusals import Refusal
 from services.subscription.state import Subscription, evolve
 
@@ -80,6 +83,28 @@ class RecordedDispute(_Recorded, frozen=True):
 AnyRecorded = Recorded | RecordedDispute
 
 
+class RecordedCharge(Struct, frozen=True):
+    """A charge as its event recorded it, and whether its credits were given back since."""
+
+    stored: ChainedEvent
+    event: GenerationCharged
+    is_reversed: bool = False
+    ordinal: int = 0
+    """The place of the event in its batch, from 1, as long as it has no position."""
+
+    def view(self, base: int = 0) -> Charge:
+        """The public form; `base` is the position before the batch's first event."""
+        stored = self.stored
+        return charge_view(
+            stored.originator_id,
+            self.event,
+            charged_at=stored.recorded_at,
+            version=stored.originator_version,
+            position=stored.position or base + self.ordinal,
+            is_reversed=self.is_reversed,
+        )
+
+
 class StreamHead(Struct, frozen=True):
     """The newest end of a subscription's stream: its state, the hash of its last event, and when that was recorded.
 
@@ -123,6 +148,10 @@ class DisputeHead(Struct, frozen=True):
     def originator_version(self) -> int:
         """The version of the last event."""
         return self.state.version
+
+    def view(self, charge: Charge) -> DisputeView:
+        """The public form, with its charge as it is now."""
+        return dispute_view(self.originator_id, self.state, charge, opened_at=self.opened_at, moved_at=self.recorded_at)
 
 
 class RefusalRow(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What is put to the writer lane, and what it answers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from projections.charges.view import Charge
 from projections.disputes.view import Dispute
-from services.dispute.commands import DisputeCommand
+from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand
 from services.ledger.records import ChainedEvent, Metadata
-from services.subscription.commands import Command
+from services.subscription.commands import ChargeGeneration, Command
 from services.subscription.refusals import Refusal
 from services.subscription.state import Subscription
 
@@ -120,3 +120,18 @@ class Attempt(Struct, frozen=True):
     event: ChainedEvent
     answer: Callable[[int], Answer]
     """The answer, given the position of that event."""
+
+
+Generation = tuple[UUID, str]
+"""A generation: the id of the subscription, and its own."""
+
+_WITH_GENERATION = (ChargeGeneration, *DISPUTE_COMMANDS)
+
+
+def generations(submissions: Sequence[Submission]) -> list[Generation]:
+    """The generations that are to be charged or whose charges are disputed, in order."""
+    return [
+        (each.subscription_id, each.command.generation_id)
+        for each in submissions
+        if isinstance(each.command, _WITH_GENERATION)
+    ]

@@ -1,6 +1,6 @@
 """The rows that a batch leaves: inline projections, refusals, idempotency records, and last the events themselves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +40,7 @@ class Writes:
         recorded: Sequence[AnyRecorded],
         heads: Mapping[UUID, StreamHead],
         refusals: Iterable[RefusalRow],
-        idempotency_records: Sequence[IdempotencyRecord],
+        idempotency_records: Collection[IdempotencyRecord],
     ) -> PendingPositions | None:
         """Send everything; the positions of the events, or None where there are none."""
         if kept := [row for row in refusals if isinstance(row.refusal, KEPT_REFUSALS)]:

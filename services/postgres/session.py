@@ -1,8 +1,8 @@
-"""The lane's way to speak to PostgreSQL: statements go out together and are answered together.
+"""A PostgreSQL session with a pipeline of prepared statements, on libpq directly.
 
-psycopg's own pipeline talks to the server at every statement and plans its talk in Python, which was most of what a
-lone charge cost. Here statements wait in libpq's buffer until an answer is wanted; each is prepared when it is first
-said. Everything else about the connection is psycopg's: how it is made, its types, its errors, its waiting.
+psycopg's own pipeline communicates at every statement and schedules that in Python, which was most of what a lone
+charge cost. Here statements are queued in libpq's buffer until a result is read; each is prepared when it is first
+executed. All else is psycopg's: how a connection is made, its types, its errors, its waiting.
 """
 
 import re
@@ -26,11 +26,11 @@ from psycopg.waiting import Ready, Wait
 from services.postgres.arrays import Array
 
 _PLACEHOLDER = re.compile(rb"%\((\w+)\)[bs]")
-_ANSWERED = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
+_SUCCESS = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
-class Answers:
-    """What a statement was answered. To ask for it sends everything that was said so far."""
+class PendingResult:
+    """The result of a queued statement. Reading it sends the pipeline and waits for all of its results."""
 
     __slots__ = ("_result", "_session")
 
@@ -39,138 +39,141 @@ class Answers:
         self._result: PGresult | None = None
 
     def rows(self) -> list[Any]:
-        """Its rows, as tuples. Raises psycopg.Error for the first statement that failed."""
+        """Return the rows as tuples. Raises psycopg.Error for the first statement that failed."""
         return self._session.rows_of(self.result())
 
     def status(self) -> str:
-        """What the server says that it did, such as `COMMIT`. Raises psycopg.Error."""
+        """Return the server's command tag, such as `COMMIT`. Raises psycopg.Error."""
         return (self.result().command_status or b"").decode()
 
     def result(self) -> PGresult:
-        """The answer as libpq has it. Raises psycopg.Error."""
+        """Return libpq's result. Raises psycopg.Error."""
         if self._result is None:
-            self._session.exchange()
+            self._session.sync()
         assert self._result is not None
         return self._result
 
-    def take(self, result: PGresult) -> None:
-        """Called by the session."""
+    def set(self, result: PGresult) -> None:
+        """Store the result; called by the session that received it."""
         self._result = result
 
 
-class Prepared(Struct, frozen=True):
-    """A statement that this connection knows by name, and its arguments in order."""
+class PreparedStatement(Struct, frozen=True):
+    """A statement that this connection has prepared under a name, and its parameters in order."""
 
     name: bytes
-    arguments: Sequence[str]
+    parameters: Sequence[str]
 
 
 class Session:
-    """One connection, for one thread. Statements are said within `together` only."""
+    """One connection, for one thread. Statements are executed inside `pipeline()` only."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
         self._pgconn = connection.pgconn
         self._transformer = Transformer(connection)
         self._names = count(1)
-        self._prepared: dict[bytes, Prepared] = {}
-        self._preparing: list[bytes] = []
-        """Of those, the ones whose preparation the server has not confirmed yet."""
-        self._waiting: deque[Answers | None] = deque()
-        """Who waits for the next answers, in order; None where all that is wanted is that it succeeds."""
-        self._is_sent = False
-        self._unasked = select.poll()
-        self._unasked.register(connection.fileno(), select.POLLIN)
+        self._statements: dict[bytes, PreparedStatement] = {}
+        self._unconfirmed: list[bytes] = []
+        """The queries whose preparation the server has not confirmed yet."""
+        self._pending: deque[PendingResult | None] = deque()
+        """The results to come, in order; None where only failure matters."""
+        self._is_flushed = False
+        self._poll = select.poll()
+        self._poll.register(connection.fileno(), select.POLLIN)
 
     @property
-    def is_over(self) -> bool:
-        """Whether the server has closed it, as far as can be known between transactions.
+    def is_closed_by_server(self) -> bool:
+        """Whether the connection is closed, as far as can be known between transactions.
 
-        Whatever it says unasked is taken for that, since it is nearly always why it will close.
+        Any unsolicited message counts, since it is nearly always the reason why the server is about to close.
         """
-        return self.connection.closed or bool(self._unasked.poll(0))
+        return self.connection.closed or bool(self._poll.poll(0))
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Within it, nothing waits for an answer unless it is asked for; at its end all are in.
+    def pipeline(self) -> Iterator[None]:
+        """Queue the statements that are executed inside, until a result is read; wait for the rest at the end.
 
         Raises psycopg.Error for the first statement that failed.
         """
         self._pgconn.enter_pipeline_mode()
         try:
             yield
-            self.exchange()
+            self.sync()
         finally:
             if not self.connection.closed:
-                with suppress(psycopg.Error):  # after a defect; what was said so far has to be answered first
-                    self.exchange()
+                with suppress(psycopg.Error):  # after a defect, the results of what was queued must still be received
+                    self.sync()
                 self._pgconn.exit_pipeline_mode()
 
-    def execute(self, query: bytes, arguments: Mapping[str, Any] | None = None) -> Answers:
-        """Say a statement: an `Array` goes in binary, all else as psycopg writes it, typed by the statement."""
-        prepared = self._prepared.get(query) or self._prepare(query)
-        answers = Answers(self)
+    def execute(self, query: bytes, arguments: Mapping[str, Any] | None = None) -> PendingResult:
+        """Queue a statement. An `Array` is sent in binary, all else as psycopg's text, typed by the statement."""
+        statement = self._statements.get(query) or self._prepare(query)
+        pending = PendingResult(self)
         if arguments:
-            values, formats = self._written([arguments[name] for name in prepared.arguments])
-            self._pgconn.send_query_prepared(prepared.name, values, formats)
+            values, formats = self._dump([arguments[name] for name in statement.parameters])
+            self._pgconn.send_query_prepared(statement.name, values, formats)
         else:
-            self._pgconn.send_query_prepared(prepared.name, None)
-        self._waiting.append(answers)
-        return answers
+            self._pgconn.send_query_prepared(statement.name, None)
+        self._pending.append(pending)
+        return pending
 
-    def send_off(self) -> None:
-        """Send what was said, and wait for nothing: the server can work on it meanwhile. Raises psycopg.Error.
+    def flush(self) -> None:
+        """Send what is queued without waiting, so that the server works meanwhile. Raises psycopg.Error.
 
-        What does not fit into the socket's buffer is sent when the answers are asked for.
+        What does not fit into the socket's buffer is sent by the next `sync`.
         """
-        if self._waiting and not self._is_sent:
+        if self._pending and not self._is_flushed:
             self._pgconn.pipeline_sync()
-            self._is_sent = True
+            self._is_flushed = True
 
-    def exchange(self) -> None:
-        """Send what was said, and take the answers in. Raises psycopg.Error for the first statement that failed.
+    def sync(self) -> None:
+        """Send what is queued and receive all results. Raises psycopg.Error for the first statement that failed.
 
-        Where that is cut short, nobody knows what the server is at, so the connection is closed.
+        An interruption leaves the protocol in an unknown state, so it closes the connection.
         """
-        if not self._waiting:
+        if not self._pending:
             return
         try:
-            self.send_off()
-            self._is_sent = False
-            failed = self.connection.wait(self._answered())
+            self.flush()
+            self._is_flushed = False
+            failed = self.connection.wait(self._receive())
         except BaseException:
             self.connection.close()
             raise
-        preparing, self._preparing = self._preparing, []
+        unconfirmed, self._unconfirmed = self._unconfirmed, []
         if failed is not None:
-            for query in preparing:
-                del self._prepared[query]
+            for query in unconfirmed:
+                del self._statements[query]
             raise error_from_result(failed, encoding=self.connection.info.encoding)
 
     def rows_of(self, result: PGresult) -> list[Any]:
-        """The rows of an answer."""
+        """Return the rows of a result as tuples."""
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
-    def _prepare(self, query: bytes) -> Prepared:
+    def _prepare(self, query: bytes) -> PreparedStatement:
         names = list(dict.fromkeys(name.decode() for name in _PLACEHOLDER.findall(query)))
-        numbered = _PLACEHOLDER.sub(lambda found: b"$%d" % (names.index(found[1].decode()) + 1), query)
-        prepared = Prepared(b"lane_%d" % next(self._names), names)
-        self._pgconn.send_prepare(prepared.name, numbered)
-        self._waiting.append(None)
-        self._preparing.append(query)
-        self._prepared[query] = prepared
-        return prepared
+        numbered = _PLACEHOLDER.sub(lambda match: b"$%d" % (names.index(match[1].decode()) + 1), query)
+        statement = PreparedStatement(b"lane_%d" % next(self._names), names)
+        self._pgconn.send_prepare(statement.name, numbered)
+        self._pending.append(None)
+        self._unconfirmed.append(query)
+        self._statements[query] = statement
+        return statement
 
-    def _written(self, arguments: Sequence[Any]) -> tuple[list[Any], list[Format]]:
+    def _dump(self, arguments: Sequence[Any]) -> tuple[list[Any], list[Format]]:
         if all(isinstance(argument, Array) for argument in arguments):
             return [bytes(argument) for argument in arguments], [Format.BINARY] * len(arguments)
-        wanted = [PyFormat.BINARY if isinstance(argument, Array) else PyFormat.TEXT for argument in arguments]
-        values = self._transformer.dump_sequence(arguments, wanted)
+        formats = [PyFormat.BINARY if isinstance(argument, Array) else PyFormat.TEXT for argument in arguments]
+        values = self._transformer.dump_sequence(arguments, formats)
         return list(values), list(self._transformer.formats or ())
 
-    def _answered(self) -> PQGen[PGresult | None]:
-        """Send and receive at once: a server that cannot get rid of its answers would not read on."""
+    def _receive(self) -> PQGen[PGresult | None]:
+        """Send and receive until the pipeline is empty; return the first failed result.
+
+        Both at once, since a server that cannot get rid of its results stops reading.
+        """
         pgconn = self._pgconn
         while pgconn.flush():
             if (yield Wait.RW) & Ready.R:
@@ -181,17 +184,17 @@ class Session:
                 yield Wait.R
                 pgconn.consume_input()
             result = pgconn.get_result()
-            if result is None:  # the end of one statement's answer
+            if result is None:  # the end of one statement's results
                 if is_at_end:
                     raise psycopg.OperationalError("the server answered less than it was asked")
                 is_at_end = True
                 continue
             is_at_end = False
             if result.status == ExecStatus.PIPELINE_SYNC:
-                self._waiting.clear()
+                self._pending.clear()
                 return failed
-            if result.status in _ANSWERED:
-                if (waiting := self._waiting.popleft()) is not None:
-                    waiting.take(result)
+            if result.status in _SUCCESS:
+                if (pending := self._pending.popleft()) is not None:
+                    pending.set(result)
             elif result.status == ExecStatus.FATAL_ERROR and failed is None:
                 failed = result

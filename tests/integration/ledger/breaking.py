@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect
-from services.postgres.session import Answers, Session
+from services.postgres.session import PendingResult, Session
 
 Fate = Literal["stored", "not stored", "unreachable", "kept"]
 """What becomes of a commit: stored, but its answer lost; not stored; or nothing happens to it. `unreachable` is that of
@@ -61,7 +61,7 @@ class BreakingSession(Session):
         super().__init__(connection)
         self._fates = fates
 
-    def execute(self, query: bytes, arguments: Mapping[str, Any] | None = None) -> Answers:
+    def execute(self, query: bytes, arguments: Mapping[str, Any] | None = None) -> PendingResult:
         """As ever, but for a commit: that is stored, or not, and answered, or not."""
         fate = self._fates.next() if query == b"COMMIT" else "kept"
         if fate == "kept":

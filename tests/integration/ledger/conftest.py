@@ -27,6 +27,6 @@ def other(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iter
 @pytest.fixture
 def keen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes that decide ahead as soon as anything waits, in batches of ten, and try again after two careful ones."""
-    monkeypatch.setattr(lane, "_WORTH_DECIDING_AHEAD", 1)
+    monkeypatch.setattr(lane, "SPECULATION_THRESHOLD", 1)
     monkeypatch.setattr(lane, "BATCH_LIMIT", 10)
     monkeypatch.setattr(lane, "CAREFUL_BATCHES", 2)

@@ -1,6 +1,6 @@
 """Charges that are decided before the server was asked: in one exchange with it, and never on what is not so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
 from time import sleep
 from typing import Any
@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from services.ledger import lane
-from services.ledger.batch import Batch
 from services.ledger.ledger import Ledger
+from services.ledger.records import StreamHead
 from services.ledger.submission import Charged, GenerationIdConflict, IdempotencyKey, Refused
+from services.ledger.transaction import Transaction
 from services.postgres.session import Session
 from services.subscription.commands import ChargeGeneration, UpgradePlan
 from services.subscription.refusals import InsufficientCredits
@@ -29,18 +30,18 @@ LARGEST = "max-pro-240000-yearly"
 def exchanges(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often a lane has sent something and waited for its answers since this was last asked."""
     waited: list[None] = []
-    exchange = Session.exchange
+    sync = Session.sync
 
     def counted(session: Session) -> None:
-        waited.extend([None] * bool(session._waiting))
-        exchange(session)
+        waited.extend([None] * bool(session._pending))
+        sync(session)
 
     def since() -> int:
         number = len(waited)
         waited.clear()
         return number
 
-    monkeypatch.setattr(Session, "exchange", counted)
+    monkeypatch.setattr(Session, "sync", counted)
     return since
 
 
@@ -201,21 +202,23 @@ def test_a_batch_is_decided_while_the_one_before_it_is_committed(
     id = start(ledger)
     steps: list[str] = []
 
-    def noted(name: str) -> None:
-        step = getattr(Batch, name)
+    def note(step: str, owner: Any, name: str) -> None:
+        original = getattr(owner, name)
 
-        def note(batch: Batch, *arguments: Any) -> Any:
-            if batch.submissions[0].subscription_id == id:
-                steps.append(name)
-            return step(batch, *arguments)
+        def noted(*arguments: Any) -> Any:
+            submissions = arguments[1] if owner is lane else arguments[0].submissions
+            if submissions[0].subscription_id == id:
+                steps.append(step)
+            return original(*arguments)
 
-        monkeypatch.setattr(Batch, name, note)
+        monkeypatch.setattr(owner, name, noted)
 
-    for name in ("assume", "send", "answers"):
-        noted(name)
+    note("decide", lane, "speculate")
+    note("send", Transaction, "send")
+    note("answer", Transaction, "answers")
 
     assert tally(together(ledger, *tracks(id, 30))) == {"Charged": 30}
-    assert steps == ["assume", "send", "assume", "answers", "send", "assume", "answers", "send", "answers"]
+    assert steps == ["decide", "send", "decide", "answer", "send", "decide", "answer", "send", "answer"]
 
 
 FATES: tuple[Fate, ...] = ("kept", "stored", "not stored")
@@ -253,13 +256,13 @@ def test_what_was_decided_when_a_commit_is_lost_is_decided_anew(
 ) -> None:
     """What is committed in the end was recorded later, so its hash is another than the one it was decided on."""
     id = start(ledger)
-    decide_ahead = lane.WriterLane._decide_ahead
+    speculate = lane.WriterLane._speculate_on_next
     losses = 0
 
-    def lost(of: lane.WriterLane, batch: Batch) -> None:
+    def lost(of: lane.WriterLane, heads: Mapping[UUID, StreamHead]) -> None:
         nonlocal losses
-        decide_ahead(of, batch)
-        if of._ahead is None or losses == 3:
+        speculate(of, heads)
+        if of._next_transaction is None or losses == 3:
             return
         losses += 1
         clock.advance(seconds=1)
@@ -271,7 +274,7 @@ def test_what_was_decided_when_a_commit_is_lost_is_decided_anew(
         _wait_until_it_is_done(database_url, connection.info.backend_pid)
         connection.close()
 
-    monkeypatch.setattr(lane.WriterLane, "_decide_ahead", lost)
+    monkeypatch.setattr(lane.WriterLane, "_speculate_on_next", lost)
     answers = together(ledger, *tracks(id, 60))
 
     assert losses == 3
@@ -301,10 +304,14 @@ def test_what_is_decided_on_a_wrong_assumption_is_decided_anew(
     commit = lane.WriterLane._commit
     filled = 0
 
-    def then_filled(of: lane.WriterLane, session: Session, batch: Batch) -> Any:
+    def then_filled(of: lane.WriterLane, session: Session, transaction: Transaction) -> Any:
         nonlocal filled
-        result = commit(of, session, batch)
-        if of is ledger.lane and batch.submissions[0].command == track("track-0") and not isinstance(result, Exception):
+        result = commit(of, session, transaction)
+        if (
+            of is ledger.lane
+            and transaction.submissions[0].command == track("track-0")
+            and not isinstance(result, Exception)
+        ):
             filled += 1
             charge(other, id, "between")
         return result

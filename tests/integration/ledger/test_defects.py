@@ -9,8 +9,8 @@ import pytest
 
 from services.catalogue import Catalogue
 from services.catalogue.model import InvalidSettings, Quote, Settings, UnknownModel
-from services.ledger.heads import BrokenStream
 from services.ledger.ledger import Ledger
+from services.ledger.lookups import BrokenStream
 from services.ledger.mapper import UnreadableEvent
 from services.ledger.submission import Answer, Charged, Done, Failed, IdempotencyKey, Submission
 from services.subscription.commands import ChargeGeneration, RecordDue, StartSubscription, UpgradePlan

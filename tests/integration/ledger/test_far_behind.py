@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.catalogue import Catalogue
-from services.ledger import heads
+from services.ledger import lookups
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import read_event
 from services.ledger.records import ChainedEvent, Metadata, Recorded
@@ -36,7 +36,7 @@ def test_a_kept_head_that_is_far_behind_starts_from_the_snapshot(
         with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=SNAPSHOT_INTERVAL) as other:
             for number in range(6 * SNAPSHOT_INTERVAL):
                 other.execute(id, ChargeGeneration(f"track-{number}", "lyria-3"), BY)
-        monkeypatch.setattr(heads, "read_event", counted)
+        monkeypatch.setattr(lookups, "read_event", counted)
 
         answer = first.execute(id, ChargeGeneration("after", "lyria-3"), BY)
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.catalogue import Catalogue
-from services.ledger.heads import Heads
+from services.ledger.heads import HeadCache
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Answer, Charged
 from services.subscription.commands import UpgradePlan
@@ -18,42 +18,42 @@ from tests.integration.ledger.lanes import BY, at_once, charge, start, together,
 
 
 @pytest.fixture
-def heads(ledger: Ledger) -> Heads:
+def heads(ledger: Ledger) -> HeadCache:
     """What the ledger's lane keeps."""
-    return ledger.lane._workplace.heads
+    return ledger.lane._context.heads
 
 
-def test_what_is_kept_is_what_was_committed(ledger: Ledger, heads: Heads) -> None:
+def test_what_is_kept_is_what_was_committed(ledger: Ledger, heads: HeadCache) -> None:
     id = start(ledger)
     together(ledger, *[(id, track(f"track-{number}")) for number in range(5)])
 
-    assert heads._kept[id] == ledger.application.head(id)
+    assert heads._heads[id] == ledger.application.head(id)
 
 
-def test_what_was_not_committed_is_not_kept(ledger: Ledger, heads: Heads, database_url: str) -> None:
+def test_what_was_not_committed_is_not_kept(ledger: Ledger, heads: HeadCache, database_url: str) -> None:
     fates = break_commits(ledger, database_url)
     id = start(ledger)
     seen = []
-    fates.meanwhile = lambda: seen.append(heads._kept.get(id))
+    fates.meanwhile = lambda: seen.append(heads._heads.get(id))
     fates.come("not stored", "not stored")
 
     charge(ledger, id, "track-1")
 
     assert [None if head is None else head.version for head in seen] == [2, None]
-    assert heads._kept[id] == ledger.application.head(id)
+    assert heads._heads[id] == ledger.application.head(id)
 
 
-def test_a_kept_head_that_is_ahead_of_what_is_stored_is_not_used(ledger: Ledger, heads: Heads, books: Books) -> None:
+def test_a_cached_head_ahead_of_what_is_stored_is_not_used(ledger: Ledger, heads: HeadCache, books: Books) -> None:
     id = start(ledger)
     charge(ledger, id, "track-1")
-    ahead = heads._kept[id]
-    heads._kept[id] = replace(ahead, state=replace(ahead.state, version=9, used_credits=0))
+    ahead = heads._heads[id]
+    heads._heads[id] = replace(ahead, state=replace(ahead.state, version=9, used_credits=0))
 
     assert charge(ledger, id, "track-2").charge.balance_after == 16_500 - 300
     books.check()
 
 
-def test_nothing_is_kept_of_a_server_that_was_lost(ledger: Ledger, heads: Heads, database_url: str) -> None:
+def test_nothing_is_kept_of_a_server_that_was_lost(ledger: Ledger, heads: HeadCache, database_url: str) -> None:
     """The next may be an older state of the same one, as after a fail-over that lost the end."""
     fates = break_commits(ledger, database_url)
     others = [start(ledger) for _ in range(5)]
@@ -62,20 +62,20 @@ def test_nothing_is_kept_of_a_server_that_was_lost(ledger: Ledger, heads: Heads,
 
     charge(ledger, id, "track-1")
 
-    assert list(heads._kept) == [id]
+    assert list(heads._heads) == [id]
     assert [charge(ledger, each, "track-1").charge.version for each in others] == [3] * 5
 
 
-def test_no_more_are_kept_than_the_capacity_the_last_used_first(ledger: Ledger, heads: Heads, books: Books) -> None:
+def test_no_more_are_kept_than_the_capacity_the_last_used_first(ledger: Ledger, heads: HeadCache, books: Books) -> None:
     heads._capacity = 3
     ids = [start(ledger) for _ in range(5)]
     charge(ledger, ids[2], "track-1")
 
-    assert list(heads._kept) == [ids[3], ids[4], ids[2]]
+    assert list(heads._heads) == [ids[3], ids[4], ids[2]]
 
     answers = together(ledger, *[(id, track("track-2")) for id in ids])
     assert [answer.charge.version for answer in answers if isinstance(answer, Charged)] == [3, 3, 4, 3, 3]
-    assert len(heads._kept) == 3
+    assert len(heads._heads) == 3
     books.check()
 
 
@@ -83,7 +83,7 @@ def test_no_more_are_kept_than_the_capacity_the_last_used_first(ledger: Ledger, 
 def forgetful(database_url: str, catalogue: Catalogue) -> Iterator[Ledger]:
     """A ledger whose lane keeps almost nothing, beside one that keeps everything."""
     with Ledger(database_url, SCHEMA, catalogue, snapshot_interval=5) as opened:
-        opened.lane._workplace.heads._capacity = 1
+        opened.lane._context.heads._capacity = 1
         yield opened
 
 

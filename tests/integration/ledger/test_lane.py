@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from services.ledger import batch, lane
+from services.ledger import deciding, lane
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Answer, Charged, Failed, Submission
@@ -92,7 +92,7 @@ def test_whatever_is_taken_while_the_lane_stops_is_answered(ledger: Ledger) -> N
 def test_a_batch_is_cut_at_its_limits_and_answered_in_order(
     ledger: Ledger, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "EVENT_LIMIT", 5)
+    monkeypatch.setattr(deciding, "EVENT_LIMIT", 5)
     monkeypatch.setattr(lane, "BATCH_LIMIT", 12)
     id = start(ledger)
 
@@ -162,14 +162,14 @@ def test_a_lane_that_was_paused_in_a_transaction_finds_it_rolled_back_and_begins
     id = start(ledger)
     queries = ledger.application.recorder.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'20s'", b"'50ms'"))
-    workplace = ledger.lane._workplace
+    context = ledger.lane._context
     pauses = iter([0.2])
 
     def pausing() -> datetime:
         sleep(next(pauses, 0.0))
-        return workplace.clock()
+        return context.clock()
 
-    monkeypatch.setattr(ledger.lane, "_workplace", replace(workplace, clock=pausing))
+    monkeypatch.setattr(ledger.lane, "_context", replace(context, clock=pausing))
 
     upgraded = ledger.execute(id, UpgradePlan("max-pro-240000-yearly"), BY)  # not a charge: it is decided under locks
 

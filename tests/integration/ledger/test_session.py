@@ -23,7 +23,7 @@ def session(database_url: str) -> Iterator[Session]:
 
 def say(session: Session, *statements: bytes | Callable[[], object]) -> None:
     """Say statements together, with something else done between them."""
-    with session.together():
+    with session.pipeline():
         for each in statements:
             if isinstance(each, bytes):
                 session.execute(each)
@@ -32,7 +32,7 @@ def say(session: Session, *statements: bytes | Callable[[], object]) -> None:
 
 
 def test_answers_come_in_the_order_of_the_statements(session: Session) -> None:
-    with session.together():
+    with session.pipeline():
         session.execute(b"BEGIN")
         answers = [session.execute(b"SELECT unnest(%(n)b::bigint[])", {"n": Bigints([n, n + 1])}) for n in range(50)]
         begun = session.execute(b"COMMIT")
@@ -42,7 +42,7 @@ def test_answers_come_in_the_order_of_the_statements(session: Session) -> None:
 
 
 def test_an_answer_can_be_asked_for_before_all_is_said(session: Session) -> None:
-    with session.together():
+    with session.pipeline():
         first = session.execute(b"SELECT 1")
         second = session.execute(b"SELECT %(n)s::bigint + 1", {"n": first.rows()[0][0]})
 
@@ -50,7 +50,7 @@ def test_an_answer_can_be_asked_for_before_all_is_said(session: Session) -> None
 
 
 def test_an_argument_may_stand_in_several_places_and_be_null(session: Session) -> None:
-    with session.together():
+    with session.pipeline():
         answer = session.execute(b"SELECT %(a)s::text, %(b)s::bigint[], %(a)s::text", {"a": None, "b": [1, None]})
 
     assert answer.rows() == [(None, [1, None], None)]
@@ -81,7 +81,7 @@ def test_a_statement_that_could_not_be_prepared_is_prepared_again(session: Sessi
     session.connection.execute("CREATE TEMPORARY TABLE made AS SELECT 'kept' AS what")
     session.connection.commit()
 
-    with session.together():
+    with session.pipeline():
         answer = session.execute(reading)
     assert answer.rows() == [("kept",)]
 
@@ -91,7 +91,7 @@ def test_a_statement_is_prepared_once_though_the_batch_that_said_it_first_failed
         say(session, b"SELECT 1 / 0", b"SELECT 'never reached'")
     session.connection.rollback()
 
-    with session.together():
+    with session.pipeline():
         answer = session.execute(b"SELECT 'never reached'")
     assert answer.rows() == [("never reached",)]
 
@@ -101,7 +101,7 @@ def test_a_defect_between_statements_leaves_the_connection_usable(session: Sessi
         say(session, b"SELECT 1", lambda: int("no number"))
     session.connection.rollback()
 
-    with session.together():
+    with session.pipeline():
         answer = session.execute(b"SELECT 2")
     assert answer.rows() == [(2,)]
 
@@ -119,20 +119,20 @@ def test_a_connection_that_ends_is_an_operational_error(session: Session, databa
 
 
 def test_that_the_server_has_ended_it_is_known_before_anything_is_said(session: Session, database_url: str) -> None:
-    assert not session.is_over
+    assert not session.is_closed_by_server
 
     with psycopg.connect(database_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [session.connection.info.backend_pid])
 
-    assert session.is_over
+    assert session.is_closed_by_server
 
 
 def test_what_was_sent_off_is_done_while_nobody_asks(session: Session, database_url: str) -> None:
-    with session.together():
+    with session.pipeline():
         session.execute(b"BEGIN")
         session.execute(b"CREATE TABLE made (what text)")
         said = session.execute(b"COMMIT")
-        session.send_off()
+        session.flush()
         with psycopg.connect(database_url, autocommit=True) as other:
             while other.execute("SELECT to_regclass('made')").fetchone() == (None,):
                 sleep(0.005)
@@ -147,7 +147,7 @@ def test_a_session_that_was_cut_short_is_closed(session: Session, monkeypatch: p
         yield Wait.R
         raise RuntimeError
 
-    monkeypatch.setattr(session, "_answered", cut)
+    monkeypatch.setattr(session, "_receive", cut)
     with pytest.raises(RuntimeError):
         say(session, b"SELECT 1")
 
@@ -157,13 +157,13 @@ def test_a_session_that_was_cut_short_is_closed(session: Session, monkeypatch: p
 def test_who_waits_for_more_answers_than_there_are_is_told(session: Session) -> None:
     session.connection.pgconn.enter_pipeline_mode()
     with pytest.raises(psycopg.OperationalError, match="answered less"):
-        session.connection.wait(session._answered())
+        session.connection.wait(session._receive())
 
 
 def test_much_is_sent_and_received_at_once(session: Session) -> None:
     """Who sends without listening, or listens without having sent all, then waits for ever."""
     much = Blobs([bytes(LARGER_THAN_A_SOCKET_TAKES)])
-    with session.together():
+    with session.pipeline():
         answers = [session.execute(b"SELECT unnest(%(much)b::bytea[])", {"much": much}) for _ in range(3)]
 
     assert [len(each.rows()[0][0]) for each in answers] == [LARGER_THAN_A_SOCKET_TAKES] * 3
