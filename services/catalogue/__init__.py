@@ -2,6 +2,7 @@
 
 model.py       plans, settings, prices, quotes
 rate_card.py   rate cards, and the rules that price a model
+policies.py    what an upgrade leaves, by the policy that the catalogue names
 pricing.py     settings -> quote, by the rule of the model
 catalogue.py   plans and cards together: look up, quote, upgrade options
 form.py        the public form of the TOML: a struct for each table, with bounds and words for each key
@@ -26,8 +27,8 @@ from services.catalogue.model import (
     Quote,
     Settings,
     UnknownModel,
-    UpgradePolicy,
 )
+from services.catalogue.policies import UpgradePolicy
 from services.catalogue.pricing import recompute
 from services.catalogue.rate_card import (
     Band,

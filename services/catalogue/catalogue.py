@@ -13,8 +13,8 @@ from services.catalogue.model import (
     Quote,
     Settings,
     UnknownModel,
-    UpgradePolicy,
 )
+from services.catalogue.policies import DEFAULT_POLICY, UpgradePolicy
 from services.catalogue.pricing import price
 from services.catalogue.rate_card import PricedModel, RateCard
 
@@ -33,7 +33,7 @@ class Catalogue:
         self,
         plans: Iterable[Plan],
         rate_cards: Iterable[RateCard],
-        upgrade_policy: UpgradePolicy = "deduct_used",
+        upgrade_policy: UpgradePolicy = DEFAULT_POLICY,
     ) -> None:
         self._plans = tuple(plans)
         self._plans_by_id = {plan.plan_id: plan for plan in self._plans}

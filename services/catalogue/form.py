@@ -10,7 +10,8 @@ from typing import Annotated, Any, get_args
 
 from msgspec import Meta, Struct, field
 
-from services.catalogue.model import AssetType, BillingPeriod, UpgradePolicy
+from services.catalogue.model import AssetType, BillingPeriod
+from services.catalogue.policies import DEFAULT_POLICY, UpgradePolicy
 from services.catalogue.pricing import DECIMAL_PLACES_MAX, plain
 
 _DECIMAL = re.compile(rf"[0-9]{{1,18}}(?:\.[0-9]{{1,{DECIMAL_PLACES_MAX}}})?")
@@ -127,6 +128,6 @@ class RateCardTable(Struct, forbid_unknown_fields=True):
 class CatalogueTable(Struct, forbid_unknown_fields=True, kw_only=True):
     """The whole document."""
 
-    upgrade_policy: Policy = "deduct_used"
+    upgrade_policy: Policy = DEFAULT_POLICY
     plans: Annotated[tuple[PlanTable, ...], _TABLES]
     rate_cards: Annotated[tuple[RateCardTable, ...], _TABLES]

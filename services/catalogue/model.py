@@ -5,9 +5,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from services.catalogue.policies import UpgradePolicy
+
 AssetType = Literal["voiceover", "image", "video", "music"]
 BillingPeriod = Literal["monthly", "yearly"]
-UpgradePolicy = Literal["deduct_used", "add_leftover", "fresh"]
 
 
 class Money(Struct, frozen=True):

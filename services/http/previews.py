@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from projections.renewal.view import SubscribedPlan, subscribed_plan
 from services.catalogue import Catalogue, InvalidSettings, Price, Settings, UnknownModel, UpgradePolicy
 from services.catalogue import Quote as CatalogueQuote
+from services.catalogue.policies import credits_after_upgrade
 from services.http.problems import Problem
 from services.http.reads import CurrentSubscription
 from services.subscription.calendar import Period
@@ -74,30 +75,17 @@ def preview_of(current: CurrentSubscription, plan_id: str, catalogue: Catalogue)
         raise Problem(decision)
     (event,) = decision
     assert isinstance(event, PlanUpgraded)
-    balance_after = event.granted_credits - event.used_credits + event.reversed_credits
+    after = credits_after_upgrade(event.policy, current.state, event.plan.monthly_credits)
     return UpgradePreview(
         plan=subscribed_plan(event.plan),
         policy=event.policy,
         balance_before=event.balance_before,
-        balance_after=balance_after,
+        balance_after=after.balance_credits,
         granted_credits=event.granted_credits,
         used_credits=event.used_credits,
         reversed_credits=event.reversed_credits,
         carried_credits=event.carried_credits,
-        lapsing_credits=_lapsing(event, balance_after),
+        lapsing_credits=after.lapsed_credits,
         cycle=event.cycle,
         term=event.term,
     )
-
-
-def _lapsing(event: PlanUpgraded, balance_after: int) -> int:
-    """What of the balance before is not part of the balance after."""
-    match event.policy:
-        case "deduct_used":
-            return max(0, event.balance_before - balance_after)
-        case "add_leftover":
-            return 0
-        case "fresh":
-            return event.balance_before
-        case _:
-            assert_never(event.policy)

@@ -3,7 +3,7 @@
     commands.py   what may be asked            refusals.py   why it may be refused
     decide.py     command -> events | refusal  events.py     what happened
     state.py      events -> state              boundaries.py resets, renewals and ends that time brings
-    policies.py   what an upgrade leaves       calendar.py   months counted from an anchor
+    calendar.py   months counted from an anchor
     terms.py      what the rules ask of a catalogue
     what_if.py    history replayed with a change, from its recorded_commands.py
 

@@ -10,6 +10,7 @@ from typing import assert_never
 from msgspec import convert
 
 from services.catalogue import AssetType, InvalidSettings, Plan, UnknownModel
+from services.catalogue.policies import credits_after_upgrade
 from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
 from services.subscription.commands import (
     CancelSubscription,
@@ -35,7 +36,6 @@ from services.subscription.events import (
     SubscriptionEnded,
     SubscriptionStarted,
 )
-from services.subscription.policies import POLICIES
 from services.subscription.refusals import (
     CycleClosed,
     InsufficientCredits,
@@ -155,7 +155,7 @@ def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue
     if plan.tier <= state.plan.tier:
         return NotAnUpgrade(command.plan_id)
     policy = catalogue.policy_for(plan)
-    counters = POLICIES[policy](state, plan.monthly_credits)
+    after = credits_after_upgrade(policy, state, plan.monthly_credits)
     cycle, term = _periods_from(now, plan, cycle_number=state.cycle.number + 1, term_number=state.term.number + 1)
     return [
         PlanUpgraded(
@@ -163,10 +163,10 @@ def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue
             plan=terms_of(plan),
             policy=policy,
             balance_before=state.balance_credits,
-            granted_credits=counters.granted_credits,
-            used_credits=counters.used_credits,
-            reversed_credits=counters.reversed_credits,
-            carried_credits=counters.carried_credits,
+            granted_credits=after.granted_credits,
+            used_credits=after.used_credits,
+            reversed_credits=after.reversed_credits,
+            carried_credits=after.carried_credits,
             cycle=cycle,
             term=term,
             billing_reference=command.billing_reference,

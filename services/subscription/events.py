@@ -9,7 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from services.catalogue.model import AssetType, BillingPeriod, Money, Price, Settings, UpgradePolicy
+from services.catalogue.model import AssetType, BillingPeriod, Money, Price, Settings
+from services.catalogue.policies import UpgradePolicy
 from services.subscription.calendar import Period
 
 ChangeKind = Literal["cancel", "downgrade"]

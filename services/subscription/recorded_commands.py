@@ -21,8 +21,8 @@ from services.catalogue.model import (
     Quote,
     Settings,
     UnknownModel,
-    UpgradePolicy,
 )
+from services.catalogue.policies import UpgradePolicy
 from services.subscription.commands import (
     CancelSubscription,
     ChargeGeneration,

@@ -10,8 +10,8 @@ from services.catalogue.model import (
     Quote,
     Settings,
     UnknownModel,
-    UpgradePolicy,
 )
+from services.catalogue.policies import UpgradePolicy
 
 
 class Terms(Protocol):

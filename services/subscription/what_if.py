@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.catalogue import recompute
-from services.catalogue.model import Quote, UpgradePolicy
+from services.catalogue.model import Quote
+from services.catalogue.policies import UpgradePolicy
 from services.subscription.boundaries import due_events
 from services.subscription.commands import ChargeGeneration, Command, RecordDue, ReverseCharge
 from services.subscription.decide import decide, is_same_charge

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -45,7 +45,7 @@ from tests.unit.subscription.plain_months import NEVER
 
 MICROSECOND = timedelta(microseconds=1)
 PLAN_IDS = tuple(plan.plan_id for plan in odd_catalogue().plans)
-POLICIES: tuple[UpgradePolicy, ...] = ("deduct_used", "add_leftover", "fresh")
+POLICIES: tuple[UpgradePolicy, ...] = get_args(UpgradePolicy)
 STEPS_MAX = 40
 STARTS_FROM, STARTS_WITHIN = datetime(2023, 1, 1, tzinfo=UTC), timedelta(days=3 * 365)
 
