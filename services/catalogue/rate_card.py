@@ -7,13 +7,14 @@ says in `unit` what it counts, and in `takes` which settings it knows.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from msgspec import Struct
 
 from services.catalogue.model import AssetType
 
 Rule = Literal["per_track", "per_second", "per_image", "per_1000_characters"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class Band(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, assert_never
 from uuid import UUID
 
 from msgspec import Struct
 
 from services.catalogue import Price, Settings, recompute
+from services.catalogue.rate_card import RULES
 from services.dispute.events import DisputeOpened
 from services.integrity.checkpoints import Checkpoint
 from services.ledger.hashing import NO_HASH
@@ -160,13 +161,16 @@ def _check_reckoning(charged: GenerationCharged, before: Subscription, after: Su
 
 def quantity_of(price: Price, settings: Settings) -> Fraction:
     """The quantity that settings come to under a price's rule."""
-    match price.rule:
+    rule = next((rule for rule in RULES if rule == price.rule), None)
+    match rule:
         case "per_second":
             return Fraction(settings.duration_seconds or 0) * (settings.count or 1)
         case "per_1000_characters":
             return Fraction(settings.characters or 0, 1000)
-        case _:
+        case "per_track" | "per_image" | None:  # any rule that the format does not name counts, too
             return Fraction(settings.count or 1)
+        case _:
+            assert_never(rule)
 
 
 def _reversal(history: Sequence[Recorded], head: DisputeHead) -> Recorded | None:

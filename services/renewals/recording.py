@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import assert_never
 
 from msgspec import Struct
 
 from projections.renewal.due import DueSubscription
 from services.ledger.lane import LaneFull, WriterLane
 from services.ledger.records import Metadata
-from services.ledger.submission import Answer, Done, Failed, Submission
+from services.ledger.submission import Answer, Charged, Disputed, Done, Failed, Refused, Repeated, Submission
 from services.subscription.commands import RecordDue
 
 EVENTS_AT_A_TIME = 256
@@ -114,5 +115,7 @@ def _counted(answer: Answer) -> Tally:
             return Tally(subscriptions=1 if events and is_up_to_date else 0, events=events)
         case Failed(error=error):
             return Tally(failures=1, last_error=error)
-        case _:
+        case Charged() | Disputed() | Repeated() | Refused():
             return Tally(failures=1, last_error=RuntimeError(f"not an answer to RecordDue: {answer}"))
+        case _:
+            assert_never(answer)

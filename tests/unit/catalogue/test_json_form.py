@@ -1,11 +1,13 @@
 """The JSON of settings, prices and quotes: numbers stay exact, and come back as they went."""
 
 from decimal import Decimal
+from typing import get_args
 
 import msgspec
 import pytest
 
-from services.catalogue import Money, PerTrack, Plan, Quote, RateCard, Settings
+from services.catalogue import Money, PerTrack, Plan, PricedModel, Quote, RateCard, Settings
+from services.catalogue.rate_card import RULES
 from tests.unit.catalogue.samples import IN_FORCE_FROM, OPEN_BANDS, quote
 
 NUMBERS = msgspec.json.Encoder(decimal_format="number")
@@ -87,3 +89,7 @@ def test_the_json_of_a_rate_card_has_the_keys_of_the_toml() -> None:
 def test_a_model_priced_by_the_track_without_a_price_is_no_model() -> None:
     with pytest.raises(ValueError, match="credits or bands"):
         PerTrack(model="free", asset_type="music")
+
+
+def test_every_rule_is_the_tag_of_a_model() -> None:
+    assert {model.__struct_config__.tag for model in get_args(PricedModel)} == set(RULES)
