@@ -1,4 +1,4 @@
-"""Covers new events with signed checkpoints, every few seconds, in a thread of its own beside the projector."""
+"""Seals new events with a signed checkpoint every few seconds, in a thread beside the projector."""
 
 import threading
 
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class Checkpointer:
-    """The thread. It holds no connection between checkpoints; a failure is said once and tried again."""
+    """The thread that seals. It holds no connection between checkpoints; it logs a failure once and tries again."""
 
     def __init__(self, connect: Connect, sealer: Sealer, interval_seconds: float, registry: CollectorRegistry) -> None:
         self._connect = connect
@@ -30,11 +30,11 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Make a last checkpoint and stop."""
+        """Make a last checkpoint and wait for the thread to end."""
         self._stopping.set()
         self._thread.join()
 
@@ -48,7 +48,7 @@ class Checkpointer:
         try:
             with self._connect() as connection:
                 connection.autocommit = True
-                made = self._sealer.seal(connection)
+                checkpoints = self._sealer.seal(connection)
         except (psycopg.Error, RuntimeError, ValueError, OSError) as error:
             self._failures.inc()
             if str(error) != self._last_failure:
@@ -56,5 +56,5 @@ class Checkpointer:
             self._last_failure = str(error)
             return
         self._last_failure = ""
-        if made:
-            self._position.set(made[-1].to_position)
+        if checkpoints:
+            self._position.set(checkpoints[-1].to_position)

@@ -1,6 +1,6 @@
-"""Checkpoints: signed Merkle roots over the events, each chained to the one before it.
+"""Makes and reads checkpoints: signed Merkle roots over the events, each chained to the one before it.
 
-What is signed is canonical JSON (RFC 8785); the SHA-256 of these bytes is the checkpoint's hash, which the next one
+The signature is over canonical JSON (RFC 8785); the SHA-256 of these bytes is the checkpoint's hash, which the next one
 names as `previous`. `ledger` is the hash of the ledger's first event, which tells one ledger from another.
 """
 
@@ -21,8 +21,13 @@ from services.postgres.sql import load_queries
 
 FORM = "tallystick-checkpoint-1"
 EVENTS_LIMIT = 65_536
-"""Events of one checkpoint at most, so that a proof of inclusion is quickly made."""
+"""The most events of one checkpoint, so that a proof of inclusion is quickly made."""
 TAG_BYTES = 2
+"""The bytes that are stored of each leaf, only to name the event that does not fit the root."""
+
+
+class OtherKey(RuntimeError):
+    """The last checkpoint does not let this key sign the next one."""
 
 
 class Checkpoint(Struct, frozen=True):
@@ -41,7 +46,7 @@ class Checkpoint(Struct, frozen=True):
 
     @property
     def event_count(self) -> int:
-        """How many leaves its tree has."""
+        """The number of events, which is the size of its tree."""
         return self.to_position - self.from_position + 1
 
     @property
@@ -51,12 +56,17 @@ class Checkpoint(Struct, frozen=True):
 
     @property
     def next_key_id(self) -> str:
-        """The id of the key that must sign the next one."""
+        """The id of the key that must sign the next checkpoint."""
         return key_id_of(self.next_public_key or self.public_key)
+
+    def require_next(self, key: SigningKey) -> None:
+        """Raise OtherKey unless the key is the one that must sign the next checkpoint."""
+        if self.next_key_id != key.key_id:
+            raise OtherKey(f"checkpoint {self.number} lets key {self.next_key_id} sign, not {key.key_id}")
 
     @property
     def body(self) -> dict[str, Any]:
-        """What is signed, as plain values; hashes and ids in hexadecimal."""
+        """The signed content as plain values, hashes and ids in hexadecimal."""
         body: dict[str, Any] = {
             "form": FORM,
             "ledger": self.ledger.hex(),
@@ -72,12 +82,12 @@ class Checkpoint(Struct, frozen=True):
 
     @property
     def signed_bytes(self) -> bytes:
-        """The canonical JSON that the signature is over."""
+        """The signed content as canonical JSON (RFC 8785)."""
         return rfc8785.dumps(self.body)
 
     @property
     def hash(self) -> bytes:
-        """What the next checkpoint names as `previous`."""
+        """The SHA-256 of the signed bytes, which the next checkpoint names as `previous`."""
         return sha256(self.signed_bytes).digest()
 
     @property
@@ -86,27 +96,23 @@ class Checkpoint(Struct, frozen=True):
         return is_signed(self.signed_bytes, self.signature, self.public_key)
 
 
-class OtherKey(RuntimeError):
-    """The last checkpoint does not let this key sign the next one."""
-
-
 class Checkpoints:
-    """The checkpoints of one schema."""
+    """Makes and reads the checkpoints of one schema."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._queries = load_queries(__file__, "checkpoints.sql", schema=schema)
 
     def latest(self, connection: Connection[Any]) -> Checkpoint | None:
-        """The newest checkpoint."""
-        return self._find(connection, "latest_checkpoint")
+        """The newest checkpoint; None where there is none yet."""
+        return self._select(connection, "latest_checkpoint")
 
     def covering(self, connection: Connection[Any], position: int) -> Checkpoint | None:
-        """The checkpoint whose tree has an event; None for one that came after the newest checkpoint."""
-        return self._find(connection, "covering_checkpoint", position=position)
+        """The checkpoint whose tree has the event of a position; None where no checkpoint covers it yet."""
+        return self._select(connection, "covering_checkpoint", position=position)
 
     def all(self, connection: Connection[Any], *, after: int = 0) -> Iterator[Checkpoint]:
-        """Every checkpoint above a number, oldest first."""
+        """Yield every checkpoint above the number `after`, oldest first."""
         while rows := connection.execute(
             self._queries["list_checkpoints"], {"after": after, "limit": 1_000}
         ).fetchall():
@@ -120,53 +126,51 @@ class Checkpoints:
         return int(row[0])
 
     def leaves(self, connection: Connection[Any], checkpoint: Checkpoint) -> list[bytes]:
-        """The leaf hashes of a checkpoint's tree, as the events now give them."""
+        """The leaf hashes of a checkpoint's tree, computed from the events as they are stored now."""
         return [leaf for _, leaf in self._hashes(connection, checkpoint.from_position, checkpoint.to_position)]
 
-    def make(
-        self, connection: Connection[Any], key: SigningKey, clock: Callable[[], datetime], *, is_empty_too: bool = False
-    ) -> Checkpoint | None:
+    def make(self, connection: Connection[Any], key: SigningKey, clock: Callable[[], datetime]) -> Checkpoint | None:
         """Sign the next events that no checkpoint covers, up to EVENTS_LIMIT; None where there are none.
 
-        On an autocommit connection. `is_empty_too` makes one anyway. Raises OtherKey.
+        The connection is in autocommit mode. Raises OtherKey; ValueError where events are missing.
         """
-        return self._make(connection, key, clock, None, is_empty_too=is_empty_too)
+        return self._make(connection, key, clock)
 
     def hand_over(
         self, connection: Connection[Any], key: SigningKey, next_key: SigningKey, clock: Callable[[], datetime]
     ) -> list[Checkpoint]:
-        """Let another key sign from now on: a checkpoint of the old key that names it, and one of its own.
+        """Let another key sign from now on: make a checkpoint of the old key that names it, and one of the new key.
 
-        Nothing happens on a ledger without events, where there is nothing to sign yet. Raises OtherKey.
+        On a ledger without events, where there is nothing to sign yet, it makes none. Raises as `make` does.
         """
-        handed_over = self._make(connection, key, clock, next_key.public_key, is_empty_too=True)
-        taken_over = self._make(connection, next_key, clock, None, is_empty_too=True) if handed_over else None
-        return [each for each in (handed_over, taken_over) if each is not None]
+        last = self._make(connection, key, clock, next_key.public_key, may_be_empty=True)
+        first = self._make(connection, next_key, clock, may_be_empty=True) if last else None
+        return [each for each in (last, first) if each is not None]
 
     def replace_lost_key(
         self, connection: Connection[Any], key: SigningKey, clock: Callable[[], datetime]
     ) -> Checkpoint | None:
-        """Begin with a key that no one vouches for: a break that `verify` shows for ever."""
-        return self._make(connection, key, clock, None, is_empty_too=True, is_vouched_for=False)
+        """Make a checkpoint with a key that none before it names: a break that `verify` shows for ever."""
+        return self._make(connection, key, clock, may_be_empty=True, may_break=True)
 
     def _make(
         self,
         connection: Connection[Any],
         key: SigningKey,
         clock: Callable[[], datetime],
-        next_public_key: bytes | None,
+        next_public_key: bytes | None = None,
         *,
-        is_empty_too: bool,
-        is_vouched_for: bool = True,
+        may_be_empty: bool = False,
+        may_break: bool = False,
     ) -> Checkpoint | None:
         with connection.transaction():
             connection.execute(self._queries["lock_checkpoints"], {"schema": self._schema})
             latest = self.latest(connection)
-            if latest is not None and is_vouched_for and latest.next_key_id != key.key_id:
-                raise OtherKey(f"checkpoint {latest.number} lets key {latest.next_key_id} sign, not {key.key_id}")
+            if latest is not None and not may_break:
+                latest.require_next(key)
             begin = latest.to_position + 1 if latest else 1
             end = min(self.last_position(connection), begin + EVENTS_LIMIT - 1)
-            if end < begin and not (is_empty_too and latest):
+            if end < begin and not (may_be_empty and latest):
                 return None
             tree, tags, first = self._tree(connection, begin, end)
             unsigned = Checkpoint(
@@ -203,6 +207,6 @@ class Checkpoints:
         for stream_id, version, recorded_at, previous_hash, topic, state, position in rows:
             yield position, event_hash(stream_id, version, recorded_at, previous_hash, topic, state)
 
-    def _find(self, connection: Connection[Any], query: str, **arguments: Any) -> Checkpoint | None:
+    def _select(self, connection: Connection[Any], query: str, **arguments: Any) -> Checkpoint | None:
         row = connection.execute(self._queries[query], arguments).fetchone()
         return None if row is None else Checkpoint(*row)

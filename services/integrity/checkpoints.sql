@@ -1,7 +1,7 @@
 -- Checkpoints. They are only ever added.
 
 -- name: lock_checkpoints
--- One maker at a time; a lock of the transaction, so that nothing is left behind.
+-- Lets one process at a time make checkpoints; the lock ends with the transaction.
 SELECT pg_advisory_xact_lock(hashtext('checkpoints ' || %(schema)s))
 
 -- name: latest_checkpoint
@@ -25,7 +25,7 @@ FROM {schema}.checkpoints WHERE number > %(after)s ORDER BY number LIMIT %(limit
 SELECT last_id FROM {schema}.head
 
 -- name: select_leaves
--- What the hashes of a range of events are over, in the order of the ledger.
+-- The columns that the hashes of a range of events are computed over, in the order of the ledger.
 SELECT originator_id, originator_version, recorded_at, previous_hash, topic, state, notification_id
 FROM {schema}.ledger_events WHERE notification_id >= %(from)s AND notification_id <= %(to)s ORDER BY notification_id
 

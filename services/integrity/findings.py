@@ -1,4 +1,4 @@
-"""What a check found that does not hold, the first of it first."""
+"""Collects what a check found not to hold, in the order of the ledger."""
 
 import heapq
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-KEPT = 100
+FINDINGS_LIMIT = 100
 END_OF_LEDGER = 2**63 - 1
 """The place of what belongs to no event."""
 BEHIND_EVENTS = 2**62
-"""Added to the place of rows that are made of events: an event that does not hold is named before all that follows."""
+"""Added to the position of rows that are made of events, so that the event that is wrong is named before its rows."""
 
 
 class Finding(Struct, frozen=True, order=True):
@@ -26,31 +26,31 @@ class Finding(Struct, frozen=True, order=True):
 
 
 class Findings:
-    """The first findings by position, and how many there are in all: what is kept does not grow with the damage."""
+    """The first FINDINGS_LIMIT findings by position, and the number of all: memory does not grow with the damage."""
 
     def __init__(self) -> None:
         self.total = 0
-        self._kept: list[tuple[int, int, Finding]] = []  # a heap with the last one on top
+        self._first: list[tuple[int, int, Finding]] = []  # a heap with the last one on top
 
     def add(self, position: int, subject: str, reason: str) -> None:
-        """Note a finding."""
-        self.take(Finding(position, subject, reason))
+        """Add a finding."""
+        self.add_finding(Finding(position, subject, reason))
 
-    def take(self, finding: Finding) -> None:
-        """Note a finding that was made elsewhere."""
+    def add_finding(self, finding: Finding) -> None:
+        """Add a finding of another check."""
         self.total += 1
         entry = (-finding.position, -self.total, finding)
-        if len(self._kept) < KEPT:
-            heapq.heappush(self._kept, entry)
+        if len(self._first) < FINDINGS_LIMIT:
+            heapq.heappush(self._first, entry)
         else:
-            heapq.heappushpop(self._kept, entry)
+            heapq.heappushpop(self._first, entry)
 
     def first(self) -> list[Finding]:
-        """What is kept, in the ledger's order; of one place, as it was found."""
-        return [finding for _, _, finding in sorted(self._kept, reverse=True)]
+        """The first findings in the ledger's order; those of one position in the order in which they were added."""
+        return [finding for _, _, finding in sorted(self._first, reverse=True)]
 
 
 def event_name(row: Sequence[Any]) -> str:
-    """An event as findings name it, from its row as a check scans it."""
+    """The name of an event in findings, from the row of it that a check scans."""
     position, stream_id, version, _, _, topic, _ = row
     return f"event {position} ({topic}, version {version} of {UUID(bytes=stream_id)})"

@@ -1,6 +1,7 @@
-"""Merkle trees as RFC 9162 (Certificate Transparency 2.0) defines them, over leaf hashes: roots and proofs.
+"""Computes roots and proofs of Merkle trees as RFC 9162 (Certificate Transparency 2.0) defines them.
 
-The leaf hash of an event is its hash in the chain (`hashing.py`), which has the leaf prefix. All hashes are SHA-256.
+The leaf hash of an event is its hash in the chain (`services/ledger/hashing.py`), which has the leaf prefix. All hashes
+are SHA-256, 32 bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,17 +11,17 @@ EMPTY_ROOT = sha256(b"").digest()
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """The leaf hash of plain data: what an event's hash is over its fields."""
+    """The leaf hash of data, with the prefix 0x00 of RFC 9162."""
     return sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of an inner node."""
+    """The hash of an inner node, with the prefix 0x01 of RFC 9162."""
     return sha256(b"\x01" + left + right).digest()
 
 
 class GrowingTree:
-    """A tree that leaves are appended to, kept as the roots of its full subtrees: as many as its size has 1 bits."""
+    """A tree that grows by leaves. It holds only the roots of its full subtrees, one for each 1 bit of its size."""
 
     def __init__(self, leaves: Iterable[bytes] = ()) -> None:
         self.size = 0
@@ -38,7 +39,7 @@ class GrowingTree:
         self.size += 1
 
     def root(self) -> bytes:
-        """The root over all leaves so far."""
+        """The root over all leaves so far, in logarithmic time."""
         if not self._full:
             return EMPTY_ROOT
         root = self._full[-1]
@@ -55,7 +56,7 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The hashes that lead from the leaf at `index` (from 0) to the root; PATH(m, D[n]) of 2.1.3.1.
 
-    Raises IndexError for a leaf that there is not.
+    Raises IndexError for an index outside the tree.
     """
     if not 0 <= index < len(leaves):
         raise IndexError(f"there is no leaf {index} among {len(leaves)}")
@@ -86,9 +87,9 @@ def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root
 
 
 def consistency_proof(leaves: Sequence[bytes], earlier_size: int) -> list[bytes]:
-    """The hashes that show that the tree began as that of its first `earlier_size` leaves; PROOF(m, D[n]) of 2.1.4.1.
+    """The hashes that prove that the first `earlier_size` leaves were a tree of their own; PROOF(m, D[n]) of 2.1.4.1.
 
-    Raises IndexError unless there were that many, and one at least.
+    Raises IndexError for a size below 1 or above the number of leaves.
     """
     if not 0 < earlier_size <= len(leaves):
         raise IndexError(f"no tree of {len(leaves)} leaves began with {earlier_size}")
@@ -96,7 +97,7 @@ def consistency_proof(leaves: Sequence[bytes], earlier_size: int) -> list[bytes]
 
 
 def is_consistent(earlier_size: int, size: int, proof: Sequence[bytes], earlier_root: bytes, root: bytes) -> bool:
-    """Whether the proof shows that a tree of `size` leaves began as the one of `earlier_size`; 2.1.4.2."""
+    """Whether the proof leads from the root of the tree of `earlier_size` leaves to that of `size`; 2.1.4.2."""
     if earlier_size == size:
         return not proof and earlier_root == root
     if not 0 < earlier_size < size:

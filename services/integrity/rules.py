@@ -1,21 +1,31 @@
-"""What an event of a subscription says of itself, checked against the state before and after it. Pure."""
+"""Checks what an event of a subscription says of itself against the state before and after it. Pure."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from services.catalogue import recompute
 from services.subscription.events import (
     ChargeReversed,
+    CreditsGranted,
     CycleReset,
     Event,
     GenerationCharged,
+    PlanChangeScheduled,
+    PlanChangeUnscheduled,
     PlanUpgraded,
+    SubscriptionCancelled,
     SubscriptionEnded,
+    SubscriptionStarted,
+    TermRenewed,
 )
 from services.subscription.state import Subscription
 
 
 def broken_rules(before: Subscription | None, event: Event, after: Subscription) -> Iterator[str]:
-    """Each thing that does not add up, in words: prices, balances, what lapsed, and the cycle it belongs to."""
+    """Yield, in words, each statement of an event that the states do not bear out.
+
+    Checked are prices, balances, lapsed credits and the numbers of cycles.
+    """
     if after.balance_credits < 0:
         yield f"leaves a balance of {after.balance_credits}"
     if before is None:
@@ -39,19 +49,28 @@ def broken_rules(before: Subscription | None, event: Event, after: Subscription)
             yield from _differs("cycle.starts_at", event.cycle.starts_at, before.cycle.ends_at)
         case SubscriptionEnded():
             yield from _differs("lapsed_credits", event.lapsed_credits, before.balance_credits)
+        case (
+            SubscriptionStarted()
+            | CreditsGranted()
+            | TermRenewed()
+            | PlanChangeScheduled()
+            | PlanChangeUnscheduled()
+            | SubscriptionCancelled()
+        ):
+            pass  # they state nothing that the states could contradict
         case _:
-            return
+            assert_never(event)
 
 
 def _wrong_price(event: GenerationCharged) -> Iterator[str]:
     try:
-        comes_to = recompute(event.price)
+        price_credits = recompute(event.price)
     except ArithmeticError:
         yield "has a price that no catalogue can have given"
         return
-    yield from _differs("credits", event.credits, comes_to)
+    yield from _differs("credits", event.credits, price_credits)
 
 
-def _differs(name: str, said: object, found: object) -> Iterator[str]:
-    if said != found:
-        yield f"says {name} {said}, but it comes to {found}"
+def _differs(name: str, stated: object, computed: object) -> Iterator[str]:
+    if stated != computed:
+        yield f"says {name} {stated}, but it comes to {computed}"

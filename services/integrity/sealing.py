@@ -1,4 +1,4 @@
-"""Makes checkpoints with a key and a receipt that are kept outside the database.
+"""Makes checkpoints with a key and a receipt that lie outside the database.
 
 The receipt is the newest checkpoint, as a file. Whoever can write the database can put an older state of it back, with
 the checkpoints of that time; the receipt shows that there were more.
@@ -15,16 +15,16 @@ import msgspec
 from msgspec import Struct
 from psycopg import Connection
 
-from services.integrity.checkpoints import Checkpoint, Checkpoints, OtherKey
+from services.integrity.checkpoints import Checkpoint, Checkpoints
 from services.integrity.signing import SigningKey
 
 
 class LedgerIsOlder(RuntimeError):
-    """The database has an older state of the ledger than the newest checkpoint that was made here."""
+    """The ledger in the database is older than the newest checkpoint that was made here."""
 
 
 class Receipt(Struct, frozen=True):
-    """Which checkpoint was the newest; hashes in hexadecimal."""
+    """The newest checkpoint of a ledger; hashes in hexadecimal."""
 
     ledger: str
     number: int
@@ -32,12 +32,12 @@ class Receipt(Struct, frozen=True):
 
 
 class Receipts:
-    """The receipts in a folder, one a ledger."""
+    """The receipts in a folder, one file for each ledger. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def of(self, ledger: bytes) -> Receipt | None:
+    def get(self, ledger: bytes) -> Receipt | None:
         """The receipt of a ledger; None where no checkpoint of it was made here."""
         try:
             return msgspec.json.decode(self.path(ledger).read_bytes(), type=Receipt)
@@ -46,14 +46,14 @@ class Receipts:
 
     def all(self) -> dict[bytes, tuple[int, str]]:
         """The number and the hash of the newest checkpoint that was made here, by ledger."""
-        kept = [msgspec.json.decode(path.read_bytes(), type=Receipt) for path in self._folder.glob("*.json")]
-        return {bytes.fromhex(each.ledger): (each.number, each.hash) for each in kept}
+        receipts = [msgspec.json.decode(path.read_bytes(), type=Receipt) for path in self._folder.glob("*.json")]
+        return {bytes.fromhex(each.ledger): (each.number, each.hash) for each in receipts}
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep the receipt of the newest checkpoint, whole or not at all."""
+    def put(self, checkpoint: Checkpoint) -> None:
+        """Write the receipt of a checkpoint, whole or not at all, unless there is one of a newer checkpoint."""
         receipt = Receipt(checkpoint.ledger.hex(), checkpoint.number, checkpoint.hash.hex())
-        before = self.of(checkpoint.ledger)
-        if before is not None and before.number > receipt.number:  # another maker was faster
+        before = self.get(checkpoint.ledger)
+        if before is not None and before.number > receipt.number:  # another process was faster
             return
         path = self.path(checkpoint.ledger)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,35 +67,38 @@ class Receipts:
 
 
 class KeyFile:
-    """The key that signs, in a file; a key that takes over lies beside it until the ledger names it."""
+    """The file of the key that signs. A new key lies beside it until a checkpoint names it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._next_path = path.with_name(path.name + ".next")
 
     def read(self) -> SigningKey | None:
-        """The key, if there is one yet. Raises NoSigningKey, OSError."""
+        """The key; None where the file does not exist yet. Raises NoSigningKey, OSError."""
         return SigningKey.read(self.path) if self.path.exists() else None
 
     def key_for(self, key_id: str | None) -> SigningKey:
-        """The key of this id if it is here, else the one that is; made at first use. Raises NoSigningKey, OSError."""
+        """The key of an id, if it is here, else the one that is, which is made at first use.
+
+        Raises NoSigningKey, OSError.
+        """
         key = self.read() or self._make()
         if key_id in (None, key.key_id) or not self._next_path.exists():
             return key
         staged = SigningKey.read(self._next_path)
-        if staged.key_id == key_id:  # the last hand-over was cut short behind its commit
+        if staged.key_id == key_id:  # the last hand-over was cut short after its commit
             self.adopt()
             return staged
         return key
 
     def stage(self) -> SigningKey:
-        """A new key beside the one that signs, for a hand-over. Raises OSError."""
+        """Make a new key beside the one that signs, for a hand-over, and return it. Raises OSError."""
         self._next_path.unlink(missing_ok=True)
         SigningKey.generate().write(self._next_path)
         return SigningKey.read(self._next_path)
 
     def adopt(self) -> None:
-        """Put the staged key in the place of the one that signed; that one is gone."""
+        """Replace the key that signed by the staged one. The old key is deleted."""
         self._next_path.replace(self.path)
 
     def _make(self) -> SigningKey:
@@ -105,7 +108,7 @@ class KeyFile:
 
 
 class Sealer:
-    """Makes checkpoints of one schema."""
+    """Makes the checkpoints of one schema. Connections are in autocommit mode."""
 
     def __init__(self, schema: str, key_file: KeyFile, receipts: Receipts, clock: Callable[[], datetime]) -> None:
         self._checkpoints = Checkpoints(schema)
@@ -114,49 +117,49 @@ class Sealer:
         self._clock = clock
 
     def seal(self, connection: Connection[Any]) -> list[Checkpoint]:
-        """Cover every event that is there, on an autocommit connection; what was made, oldest first.
+        """Cover all events with checkpoints, and return the new ones, oldest first.
 
         Raises OtherKey, LedgerIsOlder, NoSigningKey, OSError.
         """
         key = self.key(connection)
-        made = []
+        checkpoints = []
         while (checkpoint := self._checkpoints.make(connection, key, self._clock)) is not None:
-            self._receipts.keep(checkpoint)
-            made.append(checkpoint)
-        return made
+            self._receipts.put(checkpoint)
+            checkpoints.append(checkpoint)
+        return checkpoints
 
     def rotate(self, connection: Connection[Any]) -> list[Checkpoint]:
-        """Let a new key sign from now on; the old one vouches for it and is destroyed. Raises as `seal` does."""
-        made = self.seal(connection)
-        handed_over = self._checkpoints.hand_over(connection, self.key(connection), self._key_file.stage(), self._clock)
-        if handed_over:
+        """Let a new key sign from now on; the old one vouches for it and is deleted. Raises as `seal` does."""
+        checkpoints = self.seal(connection)
+        hand_over = self._checkpoints.hand_over(connection, self.key(connection), self._key_file.stage(), self._clock)
+        if hand_over:
             self._key_file.adopt()
-            self._receipts.keep(handed_over[-1])
-        return made + handed_over
+            self._receipts.put(hand_over[-1])
+        return checkpoints + hand_over
 
     def replace_lost_key(self, connection: Connection[Any]) -> list[Checkpoint]:
         """Go on with the key that is here, which the last checkpoint does not name. Raises as `seal` does."""
         self._refuse_older(connection)
-        made = self._checkpoints.replace_lost_key(connection, self._key_file.key_for(None), self._clock)
-        if made is None:
+        checkpoint = self._checkpoints.replace_lost_key(connection, self._key_file.key_for(None), self._clock)
+        if checkpoint is None:
             return []
-        self._receipts.keep(made)
-        return [made, *self.seal(connection)]
+        self._receipts.put(checkpoint)
+        return [checkpoint, *self.seal(connection)]
 
     def key(self, connection: Connection[Any]) -> SigningKey:
-        """The key that signs now. Raises as `seal` does."""
+        """The key that signs the next checkpoint. Raises as `seal` does."""
         latest = self._refuse_older(connection)
         key = self._key_file.key_for(latest.next_key_id if latest else None)
-        if latest is not None and latest.next_key_id != key.key_id:
-            raise OtherKey(f"checkpoint {latest.number} lets key {latest.next_key_id} sign, not {key.key_id}")
+        if latest is not None:
+            latest.require_next(key)
         return key
 
     def _refuse_older(self, connection: Connection[Any]) -> Checkpoint | None:
         latest = self._checkpoints.latest(connection)
-        receipt = self._receipts.of(latest.ledger) if latest else None
+        receipt = self._receipts.get(latest.ledger) if latest else None
         if latest is None or receipt is None:
             return latest
-        if latest.number < receipt.number:  # another maker may have been at it between the two looks
+        if latest.number < receipt.number:  # another process may have sealed between the two reads
             latest = self._checkpoints.latest(connection) or latest
         if latest.number < receipt.number:
             path = self._receipts.path(latest.ledger)

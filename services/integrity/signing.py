@@ -1,4 +1,6 @@
-"""Ed25519 keys that sign checkpoints. They live in files outside the database, which only their owner can read.
+"""Reads, makes and uses the Ed25519 keys that sign checkpoints.
+
+They lie in files outside the database, which only their owner can read.
 
 A key id is the SHA-256 of the 32-byte public key, in hexadecimal. The file is PKCS #8 in PEM, as `openssl genpkey
 -algorithm ed25519` writes it.
@@ -22,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 
 class NoSigningKey(RuntimeError):
-    """The file does not hold an Ed25519 private key."""
+    """The file holds no Ed25519 private key."""
 
 
 def key_id_of(public_key: bytes) -> str:
@@ -40,7 +42,7 @@ def is_signed(message: bytes, signature: bytes, public_key: bytes) -> bool:
 
 
 class SigningKey:
-    """A private key."""
+    """An Ed25519 private key; `public_key` has the 32 bytes of its public key."""
 
     def __init__(self, private_key: Ed25519PrivateKey) -> None:
         self._private_key = private_key
@@ -48,11 +50,11 @@ class SigningKey:
 
     @property
     def key_id(self) -> str:
-        """The id of its public key."""
+        """The id of its public key, 64 hexadecimal digits."""
         return key_id_of(self.public_key)
 
     def sign(self, message: bytes) -> bytes:
-        """The 64-byte signature."""
+        """The signature of a message, 64 bytes."""
         return self._private_key.sign(message)
 
     @classmethod
@@ -62,7 +64,7 @@ class SigningKey:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The key of a file. Raises NoSigningKey; FileNotFoundError and other OSErrors as they come."""
+        """The key of a file. Raises NoSigningKey, OSError."""
         text = path.read_bytes()
         try:
             private_key = load_pem_private_key(text, password=None)
@@ -73,7 +75,7 @@ class SigningKey:
         return cls(private_key)
 
     def write(self, path: Path) -> None:
-        """Keep the key in a new file, whole or not at all. Raises FileExistsError, so that no key is ever lost."""
+        """Write the key to a new file, whole or not at all. Raises FileExistsError, so that no key is ever lost."""
         text = self._private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # mode 0600

@@ -1,4 +1,4 @@
-"""Writes a ledger as text, exact to the byte, in one snapshot while writes go on."""
+"""Writes a ledger as NDJSON, exact to the byte, in one snapshot while writes go on."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""A ledger as text: one JSON object a line (NDJSON), readable, and exact to the byte.
+"""Defines the lines of a ledger as NDJSON: one JSON object a line, readable, and exact to the byte.
 
 First a header, then test clocks, events in the ledger's order, checkpoints, refusals, and last an end line with the
 SHA-256 of every byte before it. `state` is an event's stored JSON, as a string, so that not a space of it changes. API
-keys and answers kept for idempotency keys stay behind: they belong to a service, not to a ledger.
+keys and idempotency records are left out: they belong to a service, not to a ledger.
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
 
 
 class Header(Struct, frozen=True, tag="tallystick_export", tag_field="kind"):
-    """The first line."""
+    """The first line, with the number of events to come."""
 
     form: int
     exported_at: datetime
@@ -27,7 +27,7 @@ class Header(Struct, frozen=True, tag="tallystick_export", tag_field="kind"):
 
 
 class TestClockLine(Struct, frozen=True, tag="test_clock", tag_field="kind"):
-    """A test clock, since subscriptions on it cannot live without it."""
+    """A test clock, which the subscriptions on it need."""
 
     test_clock_id: str
     now: datetime
@@ -35,7 +35,7 @@ class TestClockLine(Struct, frozen=True, tag="test_clock", tag_field="kind"):
 
 
 class EventLine(Struct, frozen=True, tag="event", tag_field="kind"):
-    """An event with every column that is stored, and its hash."""
+    """An event with every stored column, and its hash."""
 
     position: int
     stream_id: UUID
@@ -48,7 +48,7 @@ class EventLine(Struct, frozen=True, tag="event", tag_field="kind"):
 
 
 class CheckpointLine(Struct, frozen=True, tag="checkpoint", tag_field="kind", omit_defaults=True):
-    """A checkpoint, bytes in hexadecimal."""
+    """A checkpoint, its bytes in hexadecimal."""
 
     number: int
     from_position: int
@@ -78,7 +78,7 @@ class RefusalLine(Struct, frozen=True, tag="refusal", tag_field="kind"):
 
 
 class End(Struct, frozen=True, tag="end", tag_field="kind"):
-    """The last line: without it, a file is not whole."""
+    """The last line, with the number of lines of each kind; a file without it was cut off."""
 
     test_clocks: int
     events: int
@@ -94,16 +94,16 @@ _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 class NotAnExport(ValueError):
-    """The text is not an export of a ledger, or not a whole one."""
+    """The text is not a whole export of a ledger."""
 
 
 def written(line: Line) -> bytes:
-    """A line as it is written."""
+    """A line as JSON, with its line feed."""
     return _ENCODER.encode(line) + b"\n"
 
 
 def read(text: bytes, number: int) -> Line:
-    """A line as it is read. Raises NotAnExport naming it."""
+    """Decode a line; `number` counts from 1. Raises NotAnExport naming it."""
     try:
         return _DECODER.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

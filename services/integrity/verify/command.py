@@ -15,7 +15,7 @@ from psycopg import Connection, sql
 
 from projections.rebuilding.processes import in_processes
 from services.integrity.findings import Finding, Findings
-from services.integrity.verify.order import OrderCheck, OrderChecked, Trust
+from services.integrity.verify.order import OrderCheck, OrderResult, Trust
 from services.integrity.verify.streams import ALL_STREAMS, Range, StreamsCheck, ranges
 from services.postgres.database import connect
 from services.postgres.sql import Queries, load_queries
@@ -64,7 +64,7 @@ class Part(Struct, frozen=True):
 class PartChecked(Struct, frozen=True):
     """What came of a part."""
 
-    checked: OrderChecked | StreamsChecked
+    checked: OrderResult | StreamsChecked
     findings: list[Finding]
     finding_count: int
 
@@ -125,7 +125,7 @@ def check_in_process(part: Part, report: Callable[[int], None]) -> PartChecked:
 def check_part(connection: Connection[Any], part: Part, report: Callable[[int], None]) -> PartChecked:
     """Check a part in the caller's transaction."""
     findings, queries = Findings(), _queries_of(part.schema)
-    checked: OrderChecked | StreamsChecked
+    checked: OrderResult | StreamsChecked
     if part.trust is not None:
         checked = OrderCheck(connection, queries, findings, report).run(part.trust)
     else:
@@ -135,12 +135,12 @@ def check_part(connection: Connection[Any], part: Part, report: Callable[[int], 
 
 
 def _verified(parts: Sequence[PartChecked]) -> Verified:
-    (order,) = (part.checked for part in parts if isinstance(part.checked, OrderChecked))
+    (order,) = (part.checked for part in parts if isinstance(part.checked, OrderResult))
     streams = [part.checked for part in parts if isinstance(part.checked, StreamsChecked)]
     findings = Findings()
     for part in parts:
         for finding in part.findings:
-            findings.take(finding)
+            findings.add_finding(finding)
         findings.total += part.finding_count - len(part.findings)
     by_stream = sum(each.events for each in streams)
     if by_stream != order.events:

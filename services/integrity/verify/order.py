@@ -1,4 +1,4 @@
-"""The check in the order of the ledger: positions without gaps, and the checkpoints over them."""
+"""Checks the ledger in its order: positions without gaps, and the checkpoints over them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,11 +18,11 @@ REPORT_EVENTS = 10_000
 
 
 class Trust(Struct, frozen=True):
-    """What is known of checkpoints from outside the database.
+    """What is known of the checkpoints from outside the database.
 
-    `key_id` must have signed the newest one (None: not known here). `receipts` are the number and the hash of one that
-    must be there, by ledger. `broken_key_ids` are keys that may sign though none vouched for them: the one before was
-    lost.
+    `key_id` must have signed the newest one (None: no key is known here). `receipts` are, by ledger, the number and the
+    hash of a checkpoint that must exist. `broken_key_ids` are keys that may sign though the checkpoint before does not
+    name them, since its key was lost.
     """
 
     key_id: str | None = None
@@ -30,8 +30,8 @@ class Trust(Struct, frozen=True):
     broken_key_ids: frozenset[str] = frozenset()
 
 
-class OrderChecked(Struct, frozen=True):
-    """What the check in order came to: how many events, how many of them in checkpoints, and by which keys."""
+class OrderResult(Struct, frozen=True):
+    """The counts of a check in order: events, checkpoints, events that they cover; and the keys that signed."""
 
     events: int
     last_position: int
@@ -41,7 +41,7 @@ class OrderChecked(Struct, frozen=True):
 
 
 class OrderCheck:
-    """One pass over the ledger in its order."""
+    """Reads the ledger once, in its order."""
 
     def __init__(
         self, connection: Connection[Any], queries: Queries, findings: Findings, report: Callable[[int], None]
@@ -51,8 +51,8 @@ class OrderCheck:
         self._findings = findings
         self._report = report
 
-    def run(self, trust: Trust) -> OrderChecked:
-        """Check."""
+    def run(self, trust: Trust) -> OrderResult:
+        """Check positions, checkpoints, the head row and the positions of projections. Raises psycopg.Error."""
         rows = scan(self._connection, self._queries["scan_checkpoints"], "checkpoints")
         checkpoints = CheckpointCheck(rows, self._findings, trust, self._first_leaf())
         last = events = 0
@@ -60,7 +60,7 @@ class OrderCheck:
             position = row[0]
             events += 1
             if position != last + 1:
-                self._say_gap(row, last)
+                self._add_gap(row, last)
             last = max(last, position)
             leaf = try_hash(row)
             if leaf is None:
@@ -72,13 +72,13 @@ class OrderCheck:
         self._check_head(last)
         self._check_positions(last)
         checkpoints.end(last)
-        return OrderChecked(events, last, checkpoints.count, checkpoints.covered, tuple(checkpoints.key_ids))
+        return OrderResult(events, last, checkpoints.count, checkpoints.covered, tuple(checkpoints.key_ids))
 
     def _first_leaf(self) -> bytes:
         row = self._connection.cursor(binary=True).execute(self._queries["first_event"]).fetchone()
         return (try_hash(row) if row else None) or NO_HASH
 
-    def _say_gap(self, row: Sequence[Any], last: int) -> None:
+    def _add_gap(self, row: Sequence[Any], last: int) -> None:
         position = row[0]
         if position > last:
             missing = f"event {last + 1}" if position == last + 2 else f"events {last + 1} to {position - 1}"
@@ -90,9 +90,9 @@ class OrderCheck:
     def _check_head(self, last: int) -> None:
         heads = [head for (head,) in self._connection.execute(self._queries["select_heads"])]
         if heads != [last]:
-            said = ", ".join(map(str, heads)) or "nothing"
+            stated = ", ".join(map(str, heads)) or "nothing"
             self._findings.add(
-                last + 1, f"event {last + 1}", f"the head row says that the last event is {said}, but it is {last}"
+                last + 1, f"event {last + 1}", f"the head row says that the last event is {stated}, but it is {last}"
             )
 
     def _check_positions(self, last: int) -> None:
@@ -103,7 +103,7 @@ class OrderCheck:
 
 
 class CheckpointCheck:
-    """The checkpoints beside the events, as both go by in order."""
+    """Checks the checkpoints beside the events, both in the order of the ledger."""
 
     def __init__(self, rows: Iterator[Any], findings: Findings, trust: Trust, first_leaf: bytes) -> None:
         self._rows = rows
@@ -117,7 +117,7 @@ class CheckpointCheck:
         self._open = self._next()
 
     def take(self, position: int, leaf: bytes, row: Sequence[Any]) -> None:
-        """Take the next event."""
+        """Check the next event against the checkpoint that covers it."""
         while self._open is not None and position > self._open.checkpoint.to_position:
             self._close(self._open)
             self._open = self._next()
@@ -125,7 +125,7 @@ class CheckpointCheck:
             self._open.take(position, leaf, row)
 
     def end(self, last: int) -> None:
-        """Take the end of the ledger."""
+        """Check what is left when the ledger has ended at position `last`."""
         while self._open is not None:
             if self._open.checkpoint.to_position > last:
                 reason = f"not there, though checkpoint {self._open.checkpoint.number} covers it"
@@ -152,7 +152,7 @@ class CheckpointCheck:
         return OpenCheckpoint(checkpoint, tags)
 
     def _check_chain(self, checkpoint: Checkpoint) -> None:
-        """What a checkpoint says of itself and of the one before it."""
+        """Check a checkpoint's signature, its number, and its link to the one before it."""
         before, name, place = self._before, f"checkpoint {checkpoint.number}", checkpoint.from_position
         self.key_ids[checkpoint.key_id] = None
         if not checkpoint.is_signed:
@@ -161,17 +161,17 @@ class CheckpointCheck:
         if (checkpoint.number, checkpoint.from_position, checkpoint.previous_hash) != expected:
             after = f"checkpoint {before.number}" if before else "nothing"
             self._findings.add(place, name, f"does not follow on {after}")
-        vouched_for = self._trust.broken_key_ids | {before.next_key_id if before else checkpoint.key_id}
-        if checkpoint.key_id not in vouched_for:
+        allowed = self._trust.broken_key_ids | {before.next_key_id if before else checkpoint.key_id}
+        if checkpoint.key_id not in allowed:
             reason = f"signed by key {checkpoint.key_id}, for which the checkpoint before it does not vouch"
             self._findings.add(place, name, reason)
         if self._receipt is not None:
-            number, kept_hash = self._receipt
-            if checkpoint.number == number and checkpoint.hash.hex() != kept_hash:
+            number, receipt_hash = self._receipt
+            if checkpoint.number == number and checkpoint.hash.hex() != receipt_hash:
                 self._findings.add(place, name, "is another one than was made here")
 
     def _close(self, done: "OpenCheckpoint") -> None:
-        """All events of a checkpoint have gone by."""
+        """Compare a checkpoint, all of whose events were read, with the tree over them."""
         checkpoint, name = done.checkpoint, f"checkpoint {done.checkpoint.number}"
         self.covered += done.tree.size
         if done.tree.root() != checkpoint.root or done.tree.size != checkpoint.event_count:
@@ -186,7 +186,7 @@ class CheckpointCheck:
             self._findings.add(checkpoint.from_position, name, "is of a ledger with another first event")
 
     def _check_trust(self, last: int) -> None:
-        """What is known from outside the database, once the newest checkpoint has gone by."""
+        """Compare the newest checkpoint with what is known from outside the database."""
         newest, key_id = self._before, self._trust.key_id
         if newest is not None and key_id is not None and newest.key_id != key_id:
             reason = f"signed by key {newest.key_id}, but the key kept here is {key_id}"
@@ -198,17 +198,17 @@ class CheckpointCheck:
 
 
 class OpenCheckpoint:
-    """A checkpoint whose events are going by."""
+    """A checkpoint, and the tree over those of its events that were read so far."""
 
     def __init__(self, checkpoint: Checkpoint, tags: bytes) -> None:
         self.checkpoint = checkpoint
         self.tags = tags
         self.tree = GrowingTree()
         self.changed: list[tuple[int, str]] = []
-        """The first events that do not fit their tags."""
+        """Position and name of the first events that do not fit their tags."""
 
     def take(self, position: int, leaf: bytes, row: Sequence[Any]) -> None:
-        """Take the next of its events."""
+        """Add the next of its events."""
         self.tree.append(leaf)
         at = TAG_BYTES * (position - self.checkpoint.from_position)
         if leaf[:TAG_BYTES] != self.tags[at : at + TAG_BYTES] and len(self.changed) < 10:
