@@ -5,14 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from msgspec.json import Encoder
 
 from services.bootstrap.ledger import open_as_of
-from services.cli.console import EXIT_FAILURE, EXIT_USAGE, err, out, plain_errors, read_settings
+from services.cli.console import EXIT_FAILURE, EXIT_USAGE, JSON, err, out, plain_errors, read_settings
 from services.ledger.as_of import NotYetStarted, PastSubscription, StillToCome, UnknownVersion
 from services.subscription.calendar import Period
-
-_JSON = Encoder(decimal_format="number")
 
 
 def as_of(
@@ -40,7 +37,7 @@ def as_of(
         err.print(f"[red]There is no subscription {subscription}.")
         raise typer.Exit(EXIT_FAILURE)
     view = state.view()
-    out.print(_JSON.encode(view).decode() if as_json else _summary(view), markup=False)
+    out.print(JSON.encode(view).decode() if as_json else _summary(view), markup=False)
 
 
 def _parse_instant(text: str) -> datetime:

@@ -7,12 +7,16 @@ from contextlib import contextmanager
 
 import structlog
 import typer
+from msgspec.json import Encoder
 from pydantic import ValidationError
 from rich.console import Console
 
 from services.bootstrap.operator_errors import OPERATOR_ERRORS
 from services.config import Settings, load_settings
 from services.process.supervisor import hold_lifeline
+
+JSON = Encoder(decimal_format="number")
+"""Encodes as the API does: amounts of credits are numbers."""
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -6,10 +6,9 @@ from typing import Annotated, assert_never
 from uuid import UUID
 
 import typer
-from msgspec.json import Encoder
 
 from services.bootstrap.ledger import open_ledger
-from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_settings
+from services.cli.console import EXIT_FAILURE, JSON, err, out, plain_errors, read_settings
 from services.ledger.history import as_stored
 from services.ledger.mapper import read_event
 from services.ledger.records import Recorded
@@ -29,7 +28,6 @@ from services.subscription.events import (
 )
 from services.subscription.state import Subscription, evolve
 
-_JSON = Encoder(decimal_format="number")
 _COLUMNS = "{:>8}  {:<27}  {:<22}  {:>12}  {}"
 
 
@@ -48,7 +46,7 @@ def history(
 
 
 def _as_json(events: list[Recorded]) -> Iterator[str]:
-    return (_JSON.encode(as_stored(each.stored)).decode() for each in events)
+    return (JSON.encode(as_stored(each.stored)).decode() for each in events)
 
 
 def _as_text(events: list[Recorded]) -> Iterator[str]:

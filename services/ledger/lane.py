@@ -12,7 +12,7 @@ A failed batch is retried: as a whole where the connection broke, since nothing 
 time, so that a command that cannot be carried out fails alone. All of it within two seconds of its submission.
 
 Between transactions the session holds nothing but prepared statements, so a pooler may stand before PostgreSQL in
-transaction mode: PgBouncer 1.22 or newer, which supports them (`max_prepared_statements` above 0).
+transaction mode: PgBouncer 1.21 or newer, which supports them (`max_prepared_statements` above 0).
 """
 
 import threading
