@@ -1,4 +1,4 @@
-"""`make bench`: the measures of DESIGN §8, both sides on this machine in one run.
+"""`make bench`: the measures of `docs/performance.md`, both sides on this machine in one run.
 
 make bench                  every measure
 make bench ONLY=P1,P9       some of them

@@ -10,7 +10,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Goal:
-    """The bound that a measure has to keep, as `DESIGN` gives it."""
+    """The bound that a measure has to keep, as `docs/performance.md` gives it."""
 
     bound: float
     direction: Literal["at least", "at most"]
