@@ -7,15 +7,18 @@ projection is rebuilt; the others go on, and writes never wait.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import psycopg
 import structlog
 from psycopg import Connection
 
-from projections.ledger_events import EventReader, LedgerEvent
+from projections.declaration import CatchUp
+from projections.ledger_events import Decode, EventReader
 from projections.positions import Lag, Positions
+from projections.registry import CATCH_UP
+from projections.writers import writer_of
 from services.postgres.database import Connect
 
 log = structlog.get_logger()
@@ -25,40 +28,23 @@ POLL_SECONDS = 0.03
 _PAUSE_LIMIT_SECONDS = 5.0
 
 
-class CatchUp(Protocol):
-    """A projection that catches up: its name, the tables that are its own, and which events it takes, and how."""
-
-    @property
-    def name(self) -> str:
-        """Names it on the command line, in metrics and in its tracking row."""
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """The tables that only it writes."""
-
-    @property
-    def topics(self) -> Collection[str]:
-        """The topics of the events that it takes; all others only move its position."""
-
-    def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
-        """Write what the events change, in the caller's transaction. Whatever it raises stops the projection."""
-
-
 class Engine:
     """Catches projections up, round after round, on one connection in the caller's thread."""
 
     def __init__(
         self,
         connect: Connect,
-        reader: EventReader,
-        positions: Positions,
-        projections: Sequence[CatchUp],
+        schema: str,
+        decode: Decode,
+        projections: Sequence[CatchUp] = CATCH_UP,
         on_round: Callable[[Sequence[Lag]], None] = lambda _lags: None,
     ) -> None:
         self._connect = connect
-        self._reader = reader
-        self._positions = positions
-        self._projections = {each.name: each for each in projections}
+        self._reader = EventReader(schema, decode)
+        self._positions = Positions(schema)
+        self._projections = [each.table for each in projections]
+        self._writers = {each.table: writer_of(each, schema, self._reader) for each in projections}
+        self._topics = {each.table: {kind.__name__ for kind in each.events} for each in projections}
         self._on_round = on_round
         self._singles = dict.fromkeys(self._projections, 0)
         """How many events each still takes one at a time, after a transaction of many failed."""
@@ -114,7 +100,7 @@ class Engine:
         name, is_careful = lag.projection, self._singles[lag.projection] > 0
         limit = 1 if is_careful else EVENTS_A_TRANSACTION
         try:
-            taken = self._advance(connection, self._projections[name], limit)
+            taken = self._advance(connection, name, limit)
         except (psycopg.OperationalError, psycopg.InterfaceError):
             raise
         except Exception as defect:
@@ -128,15 +114,15 @@ class Engine:
         self._singles[name] = max(0, self._singles[name] - 1)
         return taken == limit
 
-    def _advance(self, connection: Connection[Any], projection: CatchUp, limit: int) -> int:
+    def _advance(self, connection: Connection[Any], name: str, limit: int) -> int:
         """Take the next events, at most `limit`; how many."""
         with connection.transaction():
-            position, stopped_at = self._positions.lock(connection, projection.name)
+            position, stopped_at = self._positions.lock(connection, name)
             if stopped_at is not None:
                 return 0
             rows = self._reader.rows(connection, after=position, limit=limit)
             if rows:
-                taken = [self._reader.decode(row) for row in rows if row.topic in projection.topics]
-                projection.apply(connection, taken)
-                self._positions.move(connection, projection.name, rows[-1].position)
+                events = [self._reader.decode(row) for row in rows if row.topic in self._topics[name]]
+                self._writers[name].apply(connection, events)
+                self._positions.move(connection, name, rows[-1].position)
             return len(rows)

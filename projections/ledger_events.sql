@@ -6,14 +6,14 @@ SELECT last_id FROM {schema}.head
 
 -- name: select_events
 -- The events after a position, in order. Positions have no gaps and are committed in order, so none is missed.
-SELECT notification_id, originator_id, originator_version, recorded_at, topic, state
+SELECT notification_id, uuid_send(originator_id), originator_version, recorded_at, topic, state
 FROM {schema}.ledger_events
 WHERE notification_id > %(after)s AND notification_id <= %(until)s
 ORDER BY notification_id LIMIT %(limit)s
 
--- name: select_events_of_topics
--- The events of some topics in a range of positions, in order.
-SELECT notification_id, originator_id, originator_version, recorded_at, topic, state
-FROM {schema}.ledger_events
-WHERE notification_id > %(after)s AND notification_id <= %(until)s AND topic = ANY(%(topics)s)
-ORDER BY notification_id
+-- name: select_charges
+-- The events of charges, by subscription and generation. `{charges}` is the table in use, or a rebuild's.
+SELECT uuid_send(c.subscription_id), c.generation_id, e.topic, e.state
+FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS query (id, generation_id)
+JOIN {schema}.{charges} AS c ON c.subscription_id = query.id AND c.generation_id = query.generation_id
+JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version

@@ -28,7 +28,7 @@ CORE = {
     "services.dispute": ("services.dispute", "services.subscription", "services.catalogue"),
 }
 # Pure as well, in a package that is not: deciding a batch, on what was looked up.
-PURE_MODULES = ("services.ledger.deciding", "services.ledger.known")
+PURE_MODULES = ("services.ledger.deciding", "services.ledger.known", "projections.declaration")
 DATABASE_MODULES = (
     *(f"services.ledger.{name}" for name in "application lane ledger lookups recorder transaction writes".split()),
     "services.postgres",
@@ -50,6 +50,7 @@ SHELL = {
         "services.postgres.arrays",
         "services.postgres.sql",
         "services.postgres.database",
+        "services.process.progress",
     ),
 }
 # And where DESIGN limits it by what it must not know. The ways in know the ledger, and it knows none of them.

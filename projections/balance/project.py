@@ -4,13 +4,15 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from projections.declaration import StateRows
 from services.subscription.state import Status, Subscription
 
 
 class BalanceRow(Struct, frozen=True):
-    """What the balance table keeps of a state; the subscription's id and its last position stand beside it."""
+    """A row of `balance`, as of the subscription's last event, which is at `position`."""
 
     version: int
+    position: int
     plan_id: str
     status: Status
     granted_credits: int
@@ -24,10 +26,11 @@ class BalanceRow(Struct, frozen=True):
     test_clock_id: str | None
 
 
-def project(state: Subscription) -> BalanceRow:
-    """The row for a state."""
+def project(state: Subscription, position: int) -> BalanceRow:
+    """The row for a state, and the position of the event that led to it."""
     return BalanceRow(
         version=state.version,
+        position=position,
         plan_id=state.plan.plan_id,
         status=state.status,
         granted_credits=state.granted_credits,
@@ -40,3 +43,6 @@ def project(state: Subscription) -> BalanceRow:
         credits_renew_at=state.credits_renew_at,
         test_clock_id=state.test_clock_id,
     )
+
+
+BALANCE = StateRows(table="balance", row=BalanceRow, project=project, has_counters=True)

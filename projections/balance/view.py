@@ -28,7 +28,7 @@ class Balance(Struct, frozen=True):
     position: int
 
 
-def balance_view(subscription_id: UUID, row: BalanceRow, position: int, as_of: datetime) -> Balance:
+def balance_view(subscription_id: UUID, row: BalanceRow, as_of: datetime) -> Balance:
     """The balance that a row shows at an instant within its cycle."""
     return Balance(
         subscription_id=subscription_id,
@@ -43,5 +43,5 @@ def balance_view(subscription_id: UUID, row: BalanceRow, position: int, as_of: d
         credits_renew_at=row.credits_renew_at,
         as_of=as_of,
         version=row.version,
-        position=position,
+        position=row.position,
     )

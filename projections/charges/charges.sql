@@ -1,16 +1,5 @@
 -- The charges read model. The facts of a charge are in its event; `event` columns come in the recorder's order.
 
--- name: insert_charges
--- The charges of a batch.
-INSERT INTO {schema}.charges (subscription_id, generation_id, version)
-SELECT * FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[], %(versions)b::bigint[])
-
--- name: reverse_charges
--- Marks charges whose credits were given back.
-UPDATE {schema}.charges AS c SET reversed_in_version = r.version
-FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[], %(versions)b::bigint[]) AS r (id, generation_id, version)
-WHERE c.subscription_id = r.id AND c.generation_id = r.generation_id
-
 -- name: find_charges
 -- Which of the asked generations were charged before, each with its event.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,

@@ -2,29 +2,40 @@
 
 from msgspec import Struct
 
-from services.subscription.events import ChargeReversed, Event, GenerationCharged
+from projections.declaration import EventRows, StreamEvent
+from services.subscription.events import ChargeReversed, GenerationCharged
 
 
 class ChargeRow(Struct, frozen=True):
     """A new row: a generation that was charged, at `version` of its stream."""
 
-    generation_id: str
     version: int
+    generation_id: str
 
 
 class ReversedCharge(Struct, frozen=True):
-    """A changed row: the version of the stream at which the charge was given back."""
+    """A changed row: the charge was given back at a version of the stream."""
 
     generation_id: str
-    version: int
+    reversed_in_version: int
 
 
-def project(event: Event, version: int) -> ChargeRow | ReversedCharge | None:
-    """What an event does to the table; None for most."""
-    match event:
-        case GenerationCharged():
-            return ChargeRow(event.generation_id, version)
-        case ChargeReversed():
-            return ReversedCharge(event.generation_id, version)
+def project(each: StreamEvent) -> ChargeRow | ReversedCharge | None:
+    """What an event does to the table."""
+    match each.event:
+        case GenerationCharged(generation_id=generation_id):
+            return ChargeRow(each.version, generation_id)
+        case ChargeReversed(generation_id=generation_id):
+            return ReversedCharge(generation_id, each.version)
         case _:
             return None
+
+
+CHARGES = EventRows(
+    table="charges",
+    row=ChargeRow,
+    key=("generation_id",),
+    events=frozenset((GenerationCharged, ChargeReversed)),
+    project=project,
+    changes=(ReversedCharge,),
+)

@@ -10,17 +10,9 @@ import msgspec
 from msgspec import Struct
 from psycopg import Connection, sql
 
+from projections.declaration import Projection
 from projections.rebuilding.staging import SUFFIX
-from projections.renewal.project import with_counters
-
-KEYS = {
-    "balance": ("subscription_id",),
-    "renewal": ("subscription_id",),
-    "charges": ("subscription_id", "generation_id"),
-    "usage": ("subscription_id", "day", "model", "asset_type"),
-    "disputes": ("dispute_id",),
-}
-"""The key of each table that can be compared; it begins with the stream that a row comes from."""
+from projections.renewal.project import RENEWAL, with_counters
 
 STALE_STREAMS_LIMIT = 50_000
 
@@ -46,7 +38,7 @@ _RENEWAL_STATES = sql.SQL("""
 """)
 
 
-class Difference(Struct, frozen=True):
+class RowDifference(Struct, frozen=True):
     """Rows of a table in use that were not what the events say: `missing`, `surplus` or `changed`."""
 
     table: str
@@ -55,48 +47,46 @@ class Difference(Struct, frozen=True):
     first_key: str
 
 
-def differences(connection: Connection[Any], schema: str, table: str, stale: Sequence[Any]) -> list[Difference]:
+def differences(
+    connection: Connection[Any], schema: str, projection: Projection, stale: Sequence[Any]
+) -> list[RowDifference]:
     """How the table in use differs from the staged one, but for the stale streams, in the caller's transaction."""
-    columns = [name for name in _columns(connection, schema, table) if (table, name) != ("renewal", "state")]
-    found: list[Difference] = []
-    if not _have_one_fingerprint(connection, schema, table, columns, stale):
-        found += _differing_rows(connection, schema, table, columns, stale)
-    if table == "renewal":
+    columns = [column.name for column in projection.all_columns]
+    if projection == RENEWAL:
+        columns.remove("state")
+    table = projection.table
+    stream, keys = sql.Identifier(projection.stream), _list((projection.stream, *projection.key))
+    old, new = (sql.Identifier(schema, name) for name in (table, table + SUFFIX))
+    found: list[RowDifference] = []
+    if not _have_one_fingerprint(connection, (old, new), columns, stream, stale):
+        statement = _COMPARE.format(
+            stream=stream,
+            keys=keys,
+            old=old,
+            new=new,
+            old_columns=_list(columns, "o"),
+            new_columns=_list(columns, "n"),
+        )
+        found += [RowDifference(table, *row) for row in connection.execute(statement, {"stale": stale})]
+    if projection == RENEWAL:
         found += _renewal_states(connection, schema, stale)
     return found
 
 
 def _have_one_fingerprint(
-    connection: Connection[Any], schema: str, table: str, columns: Sequence[str], stale: Sequence[Any]
+    connection: Connection[Any],
+    tables: Sequence[sql.Identifier],
+    columns: Sequence[str],
+    stream: sql.Identifier,
+    stale: Sequence[Any],
 ) -> bool:
     """Whether both tables have as many rows with the same sum of hashes: much faster to find than a difference."""
-    fingerprints = [
-        connection.execute(
-            _FINGERPRINT.format(
-                columns=_list(columns), table=sql.Identifier(schema, name), stream=sql.Identifier(KEYS[table][0])
-            ),
-            {"stale": stale},
-        ).fetchone()
-        for name in (table, table + SUFFIX)
-    ]
+    statements = (_FINGERPRINT.format(columns=_list(columns), table=table, stream=stream) for table in tables)
+    fingerprints = [connection.execute(statement, {"stale": stale}).fetchone() for statement in statements]
     return fingerprints[0] == fingerprints[1]
 
 
-def _differing_rows(
-    connection: Connection[Any], schema: str, table: str, columns: Sequence[str], stale: Sequence[Any]
-) -> list[Difference]:
-    statement = _COMPARE.format(
-        stream=sql.Identifier(KEYS[table][0]),
-        keys=_list(KEYS[table]),
-        old=sql.Identifier(schema, table),
-        new=sql.Identifier(schema, table + SUFFIX),
-        old_columns=_list(columns, "o"),
-        new_columns=_list(columns, "n"),
-    )
-    return [Difference(table, *row) for row in connection.execute(statement, {"stale": stale})]
-
-
-def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[Any]) -> list[Difference]:
+def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[Any]) -> list[RowDifference]:
     """States that mean something else.
 
     A row may have been written some charges after the change that it is there for, when both were in one transaction.
@@ -115,7 +105,7 @@ def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[An
             if not _means(old, new, counters):
                 changed += 1
                 first_key = first_key or str(id)
-    return [Difference("renewal", "changed", changed, first_key)] if changed else []
+    return [RowDifference("renewal", "changed", changed, first_key)] if changed else []
 
 
 def _means(old: bytes, new: bytes, counters: dict[str, int]) -> bool:
@@ -123,15 +113,6 @@ def _means(old: bytes, new: bytes, counters: dict[str, int]) -> bool:
         return with_counters(old, **counters) == with_counters(new, **counters)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-
-
-def _columns(connection: Connection[Any], schema: str, table: str) -> list[str]:
-    rows = connection.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
-        " ORDER BY attnum",
-        [f'"{schema}".{table}'],
-    )
-    return [name for (name,) in rows]
 
 
 def _list(names: Sequence[str], alias: str | None = None) -> sql.Composed:

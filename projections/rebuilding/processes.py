@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from projections.declaration import LedgerEvent
 from projections.ledger_events import MissingEvent
-from projections.rebuilding.fold import Filled, FillTask, fill
+from projections.rebuilding.fill import Filled, FillTask, fill
 
 PROCESSES_LIMIT = 4
 EVENTS_WORTH_A_PROCESS = 100_000
@@ -41,10 +42,13 @@ def fill_parts(task: FillTask, streams: int, report: Callable[[int], None], proc
         replace(task, parts=range(first, part_count, processes), part_count=part_count) for first in range(processes)
     ]
     done = [fill(shares[0], report)] if processes == 1 else in_processes(fill, shares, report)
-    filled = Filled(sum(each.events for each in done), [reversal for each in done for reversal in each.reversals])
-    if filled.events != task.until:
-        raise MissingEvent(f"there are {filled.events} events up to position {task.until}")
-    return filled
+    if (events := sum(each.events for each in done)) != task.until:
+        raise MissingEvent(f"there are {events} events up to position {task.until}")
+    late: dict[str, list[LedgerEvent]] = {}
+    for each in done:
+        for table, of_table in each.late.items():
+            late.setdefault(table, []).extend(of_table)
+    return Filled(events, late)
 
 
 def in_processes(

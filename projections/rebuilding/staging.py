@@ -4,15 +4,16 @@
 and renames the new one and its indexes, so that nobody can tell it from the old.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from psycopg import Connection, sql
 
-from services.postgres.sql import Queries, load_queries, quote_schema
+from services.postgres.sql import load_queries, quote_schema
 
 SUFFIX = "_rebuilt"
+PARTS = "_parts"
+"""Follows the suffix in the names of tables that hold parts of sums, until they are added up."""
 
 
 class Staging:
@@ -38,6 +39,12 @@ class Staging:
         for grantee, privilege in self._all(connection, "table_grants", table):
             grant = sql.SQL("GRANT {} ON {} TO {}")
             connection.execute(grant.format(sql.SQL(privilege), new, sql.Identifier(grantee)))
+
+    def make_parts(self, connection: Connection[Any], table: str) -> None:
+        """Make an empty table for parts of the sums that the staged table is to have."""
+        parts = self._name(table + SUFFIX + PARTS)
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(parts))
+        connection.execute(sql.SQL("CREATE UNLOGGED TABLE {} (LIKE {})").format(parts, self._name(table)))
 
     def index(self, connection: Connection[Any], table: str) -> None:
         """Give the filled table the indexes that the old one has."""
@@ -69,8 +76,9 @@ class Staging:
             connection.execute(rename.format(self._name(index + SUFFIX), sql.Identifier(index)))
 
     def drop(self, connection: Connection[Any], table: str) -> None:
-        """Drop a staged table, if it is there."""
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self._name(table + SUFFIX)))
+        """Drop a staged table and its parts, if they are there."""
+        names = self._name(table + SUFFIX), self._name(table + SUFFIX + PARTS)
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names)))
 
     def _name(self, table: str) -> sql.Identifier:
         return sql.Identifier(self._schema, table)
@@ -81,13 +89,6 @@ class Staging:
     def _all(self, connection: Connection[Any], query: str, table: str) -> list[Sequence[Any]]:
         qualified = f"{quote_schema(self._schema)}.{table}"
         return connection.execute(self._queries[query], {"table": qualified}).fetchall()
-
-
-def staged(queries: Queries, schema: str, tables: Iterable[str]) -> Queries:
-    """The same statements on the staged forms of these tables."""
-    names = re.compile(re.escape(quote_schema(schema)).encode() + rb"\.(" + "|".join(tables).encode() + rb")\b")
-    statements = {name: names.sub(rb"\g<0>" + SUFFIX.encode(), text) for name, text in queries.items()}
-    return Queries(statements, f"{queries.source}, staged")
 
 
 def _option(option: str) -> sql.Composed:

@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from psycopg import Connection
 
-from projections.renewal.project import read_state
+from projections.renewal.project import state_of
 from services.postgres.sql import Queries, load_queries
 from services.subscription.boundaries import as_of
 from services.subscription.state import Status
@@ -89,7 +89,7 @@ class Agenda:
 def _change(row: Any, now: datetime) -> UpcomingChange | None:
     """The row as of now; None where the subscription has ended by then."""
     subscription_id, recorded, clock_now = row
-    state = as_of(read_state(recorded), clock_now or now)
+    state = as_of(state_of(recorded), clock_now or now)
     next_due_at = state.next_due_at
     if next_due_at is None:
         return None

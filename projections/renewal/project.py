@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from projections.declaration import StateRows
 from services.subscription.state import Status, Subscription
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -39,12 +40,7 @@ def project(state: Subscription) -> RenewalRow:
 
 
 def state_of(row_state: bytes) -> Subscription:
-    """The state that a row keeps, as it was when the row was written."""
-    return _DECODER.decode(row_state)
-
-
-def read_state(row_state: bytes) -> Subscription:
-    """The state as it was when the row was written, counters and version included."""
+    """The state that a row keeps, as it was when the row was written, version and counters included."""
     return _DECODER.decode(row_state)
 
 
@@ -59,3 +55,6 @@ def with_counters(row_state: bytes, *, version: int, used_credits: int, reversed
         used_since_reset=state.used_since_reset + used_credits - state.used_credits,
         reversed_since_reset=state.reversed_since_reset + reversed_credits - state.reversed_credits,
     )
+
+
+RENEWAL = StateRows(table="renewal", row=RenewalRow, project=lambda state, _position: project(state))

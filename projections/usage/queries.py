@@ -6,10 +6,8 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from projections.usage.project import UsageCounts, UsageKey
+from projections.usage.project import UsageRow
 from services.postgres.sql import load_queries
-
-UsageRow = tuple[UsageKey, UsageCounts]
 
 
 class UsageQueries:
@@ -30,4 +28,4 @@ class UsageQueries:
 
     def _rows(self, connection: Connection[Any], query: str, **arguments: Any) -> list[UsageRow]:
         rows = connection.execute(self._queries[query], arguments)
-        return [(UsageKey(*row[:3]), UsageCounts(*row[3:])) for row in rows]
+        return [UsageRow(*row) for row in rows]

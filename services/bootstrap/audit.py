@@ -1,10 +1,9 @@
 """Runs what operators and auditors call for on a whole ledger: verification, rebuild, export and import."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import BinaryIO
 
-from projections.rebuilding.rebuild import Progress, Rebuild, Rebuilt
+from projections.rebuilding.rebuild import Rebuild, Rebuilt
 from services.bootstrap.database import connect_migrated, migrated_url_of
 from services.bootstrap.signing import key_file_of, receipts_of
 from services.config import Settings
@@ -13,7 +12,6 @@ from services.integrity.verify.order import Trust
 from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
 from services.process.progress import ReportProgress
-from services.process.projector import catch_up_projections
 from services.transfer.exporting import Export
 from services.transfer.importing import Import
 from services.transfer.lines import End
@@ -29,11 +27,9 @@ def verify_ledger(settings: Settings, report: ReportProgress, broken_key_ids: It
     return Verification(settings.db_schema, trust, report).run(migrated_url_of(settings))
 
 
-def rebuild_projections(settings: Settings, names: Iterable[str], on_progress: Callable[[Progress], None]) -> Rebuilt:
+def rebuild_projections(settings: Settings, names: Iterable[str], report: ReportProgress) -> Rebuilt:
     """Rebuild projections, all where none is named. Raises UnknownProjection, and what `Rebuild.run` raises."""
-    schema = settings.db_schema
-    make_catch_ups = partial(catch_up_projections, schema)
-    return Rebuild(migrated_url_of(settings), schema, names, decode_event, make_catch_ups, on_progress).run()
+    return Rebuild(migrated_url_of(settings), settings.db_schema, names, decode_event, report).run()
 
 
 def export_ledger(settings: Settings, file: BinaryIO, report: ReportProgress) -> End:

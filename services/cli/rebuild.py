@@ -28,9 +28,7 @@ def rebuild(
     began_at = time.monotonic()
     with plain_errors(), progress() as show:
         try:
-            rebuilt = rebuild_projections(
-                read_settings(), projection or (), lambda at: show(at.stage, at.done, at.total)
-            )
+            rebuilt = rebuild_projections(read_settings(), projection or (), show)
         except UnknownProjection as error:
             err.print(f"[red]{error}.")
             raise typer.Exit(EXIT_USAGE) from None

@@ -64,9 +64,9 @@ class Reads:
             return Problem(UnknownSubscription())
         now = found.clock_now or self._clock()
         if now < found.row.cycle_ends_at or found.row.status == "ended":
-            return balance_view(id, found.row, found.position, now)
+            return balance_view(id, found.row, now)
         current = self._current(self._subscription(connection, id))
-        return balance_view(id, balance_row(current.state), current.position, current.now)
+        return balance_view(id, balance_row(current.state, current.position), current.now)
 
     def subscription(self, subscription_id: UUID) -> CurrentSubscription:
         """The subscription now."""

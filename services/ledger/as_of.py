@@ -49,7 +49,7 @@ class PastState(Struct, frozen=True):
         id, state = self.last_event.originator_id, self.state
         return PastSubscription(
             subscription=subscription_view(id, state, state.version),
-            balance=balance_view(id, balance_row(state), self.last_event.position or 0, self.at),
+            balance=balance_view(id, balance_row(state, self.last_event.position or 0), self.at),
             last_event=as_stored(self.last_event),
         )
 

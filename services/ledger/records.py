@@ -51,7 +51,7 @@ class ChainedEvent(StoredEvent):
 
 
 class _Recorded(Struct, frozen=True):
-    """One event of a stream, as stored and as read. The two properties are the library's names."""
+    """One event of a stream, as stored and as read. `originator_*` are the library's names."""
 
     stored: ChainedEvent
 
@@ -64,6 +64,16 @@ class _Recorded(Struct, frozen=True):
     def originator_version(self) -> int:
         """The place in the stream, from 1."""
         return self.stored.originator_version
+
+    @property
+    def version(self) -> int:
+        """The place in the stream, from 1."""
+        return self.stored.originator_version
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When it was recorded."""
+        return self.stored.recorded_at
 
 
 class Recorded(_Recorded, frozen=True):

@@ -108,8 +108,8 @@ class WhatIf:
 
 
 def _balance(end: PastState, state: Subscription) -> Balance:
-    row = balance_row(as_of(state, end.at))
-    return balance_view(end.last_event.originator_id, row, end.last_event.position or 0, end.at)
+    row = balance_row(as_of(state, end.at), end.last_event.position or 0)
+    return balance_view(end.last_event.originator_id, row, end.at)
 
 
 def _shown(found: core.Difference) -> Difference:

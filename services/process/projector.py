@@ -5,28 +5,16 @@ It can be stopped, killed or run twice at any time: rows and position move in on
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from projections.disputes.catch_up import Disputes
-from projections.engine import CatchUp, Engine
-from projections.ledger_events import EventReader
-from projections.positions import Lag, Positions
-from projections.usage.catch_up import Usage
+from projections.engine import Engine
+from projections.positions import Lag
 from services.ledger.mapper import decode_event
 from services.postgres.database import Connect
-from services.postgres.sql import Queries, load_queries
 
 SILENCE_SECONDS = 300.0
-
-
-def catch_up_projections(schema: str, adapt: Callable[[Queries], Queries] = lambda queries: queries) -> list[CatchUp]:
-    """Every projection that is not inline, over its statements as `adapt` changes them: a rebuild's go elsewhere."""
-    return [
-        Usage(adapt(load_queries("projections.usage", "usage.sql", schema=schema)), decode_event),
-        Disputes(adapt(load_queries("projections.disputes", "disputes.sql", schema=schema))),
-    ]
 
 
 class ProjectionMetrics:
@@ -69,8 +57,7 @@ class Projector:
     def __init__(self, connect: Connect, schema: str) -> None:
         self.registry = CollectorRegistry()
         self._metrics = ProjectionMetrics(self.registry)
-        reader = EventReader(schema, decode_event)
-        self._engine = Engine(connect, reader, Positions(schema), catch_up_projections(schema), self._show)
+        self._engine = Engine(connect, schema, decode_event, on_round=self._show)
         self._last_round_at = time.monotonic()
 
     def run(self, stopping: threading.Event) -> None:

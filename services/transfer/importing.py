@@ -8,20 +8,21 @@ about a gigabyte for a million subscriptions.
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO, assert_never
-from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 
-from projections.rebuilding.fold import Charges, Row, States
+from projections.declaration import LedgerEvent
+from projections.rebuilding.targets import targets_of
+from projections.registry import INLINE, INLINE_ROWS, PROJECTIONS
+from projections.writers import EventRowsWriter
 from services.integrity.verify.command import Verification
 from services.integrity.verify.order import Trust
 from services.ledger.hashing import event_hash
 from services.ledger.mapper import decode_event
 from services.postgres.sql import load_queries
 from services.process.progress import ReportProgress
-from services.subscription.events import ChargeReversed
 from services.transfer.lines import (
     FORM,
     CheckpointLine,
@@ -55,12 +56,12 @@ class Import:
         self._schema = schema
         self._report = report
         self._queries = load_queries(__file__, "transfer.sql", schema=schema)
-        fold = load_queries("projections.rebuilding", "fold.sql", schema=schema)
-        self._charges_queries = load_queries("projections.charges", "charges.sql", schema=schema)
-        self._states = States(connection, fold)
-        self._charges = Charges(connection, fold)
+        tables = [sql.SQL("SELECT FROM {}").format(sql.Identifier(schema, each.table)) for each in PROJECTIONS]
+        rows = sql.SQL(" UNION ALL ").join(tables).as_bytes(None)
+        self._is_empty = self._queries["is_empty"].replace(b"{select_rows}", rows)
+        self._targets = targets_of(INLINE, connection, schema)
+        self._writers = {each.table: EventRowsWriter(each, schema) for each in INLINE_ROWS}
         self._events: list[EventLine] = []
-        self._reversals: list[tuple[UUID, str, int]] = []
         self._counts = dict.fromkeys((TestClockLine, EventLine, CheckpointLine, RefusalLine), 0)
         self._total = 0
 
@@ -68,7 +69,7 @@ class Import:
         """Take everything, on an autocommit connection. Raises NotEmpty, NotAnExport, DoesNotHold, psycopg.Error."""
         with self._connection.transaction():
             self._connection.execute(self._queries["begin_import"])
-            (is_empty,) = self._connection.execute(self._queries["is_empty"]).fetchone() or (False,)
+            (is_empty,) = self._connection.execute(self._is_empty).fetchone() or (False,)
             if not is_empty:
                 raise NotEmpty(f"there is a ledger in the schema {self._schema} already: import into an empty one")
             try:
@@ -141,30 +142,25 @@ class Import:
         self._events = []
 
     def _fold(self, lines: Sequence[EventLine]) -> None:
-        rows = [
-            Row(line.stream_id.bytes, line.version, line.recorded_at, line.type, line.state.encode(), line.position)
-            for line in lines
-        ]
         try:
-            events = [decode_event(row.topic, row.state) for row in rows]
-            self._states.take(rows, events)
+            events = [
+                LedgerEvent(
+                    *(line.position, line.stream_id.bytes, line.version, line.recorded_at),
+                    decode_event(line.type, line.state.encode()),
+                )
+                for line in lines
+            ]
+            for target in self._targets:
+                target.take(events)
         except (ValueError, msgspec.MsgspecError) as error:
             raise DoesNotHold(f"events {lines[0].position} to {lines[-1].position}: {error}") from None
-        self._charges.take(rows, events)
-        for line, event in zip(lines, events, strict=True):
-            if isinstance(event, ChargeReversed):
-                self._reversals.append((line.stream_id, event.generation_id, line.version))
 
     def _finish(self) -> None:
         self._write_events()
-        self._states.finish()
-        if self._reversals:
-            arguments = {
-                "ids": [id for id, _, _ in self._reversals],
-                "generation_ids": [generation_id for _, generation_id, _ in self._reversals],
-                "versions": [version for _, _, version in self._reversals],
-            }
-            self._connection.execute(self._charges_queries["reverse_charges"], arguments)
+        for target in self._targets:
+            target.finish()
+            if target.late:
+                self._writers[target.table].apply(self._connection, target.late)
         self._connection.execute(self._queries["move_head"], {"last": self._counts[EventLine]})
         self._connection.execute(self._queries["analyze_events"])
 

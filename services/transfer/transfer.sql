@@ -34,12 +34,10 @@ FROM {schema}.refusals ORDER BY subscription_id, generation_id, version
 SELECT last_id FROM {schema}.head FOR UPDATE
 
 -- name: is_empty
--- Whether nothing of a ledger is in the schema.
+-- Whether nothing of a ledger is in the schema. `{select_rows}` selects the rows of all projections.
 SELECT NOT (EXISTS (SELECT FROM {schema}.ledger_events) OR EXISTS (SELECT FROM {schema}.checkpoints)
     OR EXISTS (SELECT FROM {schema}.refusals) OR EXISTS (SELECT FROM {schema}.test_clocks)
-    OR EXISTS (SELECT FROM {schema}.balance) OR EXISTS (SELECT FROM {schema}.renewal)
-    OR EXISTS (SELECT FROM {schema}.charges) OR EXISTS (SELECT FROM {schema}.usage)
-    OR EXISTS (SELECT FROM {schema}.projection_positions WHERE position > 0))
+    OR EXISTS (SELECT FROM {schema}.projection_positions WHERE position > 0) OR EXISTS ({select_rows}))
 
 -- name: copy_events
 -- Events, exactly as they were.

@@ -8,11 +8,8 @@ import httpx
 import pytest
 
 from projections.engine import Engine
-from projections.ledger_events import EventReader
-from projections.positions import Positions
 from services.ledger.mapper import decode_event
 from services.postgres.database import connect
-from services.process.projector import catch_up_projections
 from tests.acceptance.server import Customer, Server
 from tests.conftest import SCHEMA, SettableClock
 
@@ -33,8 +30,7 @@ def catch_up(database_url: str) -> Callable[[], None]:
 
     def run() -> None:
         with connect(database_url, autocommit=True) as connection:
-            reader = EventReader(SCHEMA, decode_event)
-            engine = Engine(lambda: connection, reader, Positions(SCHEMA), catch_up_projections(SCHEMA))
+            engine = Engine(lambda: connection, SCHEMA, decode_event)
             assert engine.catch_up(connection, patience_seconds=60)
 
     return run

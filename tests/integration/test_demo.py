@@ -67,7 +67,7 @@ def test_its_read_models_say_what_its_events_say(filled: int, ledger: Ledger, da
     for id, *row in balances:
         state = ledger.application.state(id)
         assert state is not None
-        told = balance_row(state)
+        told = balance_row(state, 0)
         assert row == [
             told.version,
             told.used_credits,

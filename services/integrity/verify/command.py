@@ -129,7 +129,7 @@ def check_part(connection: Connection[Any], part: Part, report: Callable[[int], 
     if part.trust is not None:
         checked = OrderCheck(connection, queries, findings, report).run(part.trust)
     else:
-        by_stream = StreamsCheck(connection, queries, findings, report, part.streams)
+        by_stream = StreamsCheck(connection, part.schema, queries, findings, report, part.streams)
         checked = StreamsChecked(by_stream.run(), by_stream.streams)
     return PartChecked(checked, findings.first(), findings.total)
 

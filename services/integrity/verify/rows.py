@@ -3,22 +3,29 @@
 Streams and rows both go by in the order of stream ids, so a check keeps the rows of one stream at a time.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
+from psycopg import sql
 
-from projections.balance import project as balance
-from projections.rebuilding.fold import SUBSCRIPTION_EVENTS
-from projections.renewal import project as renewal
+from projections.declaration import SUBSCRIPTION_EVENTS, Column, LedgerEvent, Projection, StateRows
+from projections.renewal.project import RENEWAL, state_of
 from services.integrity.findings import BEHIND_EVENTS, END_OF_LEDGER, Findings
 from services.ledger.mapper import encode_head
 from services.ledger.records import StreamHead
-from services.ledger.stored_columns import instant, sent_instant
+from services.ledger.stored_columns import sent_date, sent_instant
 
 SHOWN_CHARACTERS = 200
+_SENT: Mapping[str, Callable[[Any], bytes | None]] = {
+    "uuid": lambda id: bytes(id.bytes),
+    "timestamptz": sent_instant,
+    "date": sent_date,
+}
+"""By type, a value as `scan` reads it, where that is not the value itself."""
 
 
 class Stream(Struct):
@@ -48,7 +55,7 @@ class RowsCheck(Protocol):
     def begin(self, stream: Stream) -> None:
         """A stream begins."""
 
-    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
+    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
         """An event was folded into the stream; `row` is where it comes from."""
 
     def end(self, stream: Stream) -> None:
@@ -87,7 +94,7 @@ class Rows:
 
     def say_surplus(self, row: Any) -> None:
         """Say of a row that no event is behind it."""
-        key = " ".join(str(value) for value in row[1:3] if isinstance(value, int | str))
+        key = " ".join([str(value) for value in row[1:] if isinstance(value, int | str)][:2])
         self._findings.add(END_OF_LEDGER, f"{self.table} row of {UUID(bytes=row[0])} ({key})", "no event is behind it")
 
     def compare(
@@ -104,71 +111,24 @@ class Rows:
                 self._findings.add(place, subject, f"{column} is {_shown(value)}, not {_shown(right)}")
 
 
-class BalanceCheck:
-    """One row a subscription, as of its last event."""
+class StateRowsCheck:
+    """One row a subscription, made from its state at its last event."""
 
     wants: Collection[type] = ()
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def begin(self, stream: Stream) -> None:
-        """Nothing yet."""
-
-    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
-        """Nothing yet."""
-
-    def end(self, stream: Stream) -> None:
-        """Compare."""
-        rows = self._rows.of(stream.id)
-        if stream.is_broken:
-            return
-        if not stream.is_subscription:
-            for row in rows:
-                self._rows.say_surplus(row)
-            return
-        right = balance.project(stream.state)
-        expected = (
-            *(right.version, stream.position, right.plan_id, right.status),
-            *(right.granted_credits, right.used_credits, right.reversed_credits, right.carried_credits),
-            *(right.cycle_number, sent_instant(right.cycle_starts_at), sent_instant(right.cycle_ends_at)),
-            *(sent_instant(right.credits_renew_at), right.test_clock_id),
-        )
-        columns = (
-            "version position plan_id status granted_credits used_credits reversed_credits carried_credits cycle_number"
-            " cycle_starts_at cycle_ends_at credits_renew_at test_clock_id"
-        )
-        self._rows.compare(stream, columns.split(), rows[0][1:] if rows else None, expected)
-
-    def finish(self) -> None:
-        """Whatever is left belongs to no stream."""
-        self._rows.skip_to(None)
-
-
-class RenewalCheck:
-    """One row a subscription: the state at its last change, or some charges after it."""
-
-    wants = SUBSCRIPTION_EVENTS
-
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, projection: StateRows, rows: Rows) -> None:
+        self._projection = projection
+        self._names = [column.name for column in projection.columns[1:]]
         self._rows = rows
         self._row: Any = None
-        self._version = 0
-        self._right: renewal.RenewalRow | None = None
 
     def begin(self, stream: Stream) -> None:
-        """Learn at which version the row was written."""
+        """Read the row."""
         rows = self._rows.of(stream.id)
-        self._row, self._right, self._version = (rows[0] if rows else None), None, 0
-        try:
-            self._version = renewal.state_of(self._row[5]).version if self._row else 0
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._version = -1
+        self._row = rows[0] if rows else None
 
-    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
-        """Project the row as it must have been written."""
-        if stream.version == self._version:
-            self._right = renewal.project(stream.state)
+    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
+        """Nothing yet."""
 
     def end(self, stream: Stream) -> None:
         """Compare."""
@@ -178,16 +138,47 @@ class RenewalCheck:
             if self._row:
                 self._rows.say_surplus(self._row)
             return
-        if self._right is None or self._version < stream.changed_version:
-            self._right = renewal.project(stream.state)
-        right = self._right
-        expected = (right.account_id, right.status, sent_instant(right.next_due_at), right.test_clock_id, right.state)
-        columns = ("account_id", "status", "next_due_at", "test_clock_id", "state")
-        self._rows.compare(stream, columns, self._row[1:] if self._row else None, expected)
+        expected = sent(self._projection.columns[1:], astuple(self.expected(stream)))
+        self._rows.compare(stream, self._names, self._row[1:] if self._row else None, expected)
+
+    def expected(self, stream: Stream) -> Struct:
+        """The row as it should be."""
+        return self._projection.project(stream.state, stream.position)
 
     def finish(self) -> None:
         """Whatever is left belongs to no stream."""
         self._rows.skip_to(None)
+
+
+class RenewalCheck(StateRowsCheck):
+    """One row a subscription: the state at its last change, or some charges after it."""
+
+    wants = SUBSCRIPTION_EVENTS
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(RENEWAL, rows)
+        self._version = 0
+        self._written: Struct | None = None
+
+    def begin(self, stream: Stream) -> None:
+        """Learn at which version the row was written."""
+        super().begin(stream)
+        self._written, self._version = None, 0
+        try:
+            self._version = state_of(self._row[-1]).version if self._row else 0
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._version = -1
+
+    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
+        """Project the row as it must have been written."""
+        if stream.version == self._version:
+            self._written = super().expected(stream)
+
+    def expected(self, stream: Stream) -> Struct:
+        """The row as it was written, unless it should have been written anew since."""
+        if self._written is None or self._version < stream.changed_version:
+            return super().expected(stream)
+        return self._written
 
 
 class SnapshotsCheck:
@@ -202,13 +193,13 @@ class SnapshotsCheck:
         """Whatever comes before this stream belongs to none."""
         self._rows.skip_to(stream.id)
 
-    def take(self, stream: Stream, event: Any, row: Sequence[Any]) -> None:
+    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
         """Compare the snapshot of this version, if there is one."""
         kept = self._rows.next
         if kept is None or kept[1] != stream.version or kept[0] != stream.id:
             return
         self._rows.advance()
-        head = StreamHead(UUID(bytes=stream.id), stream.state, stream.hash, instant(stream.recorded_at))
+        head = StreamHead(event.stream_id, stream.state, stream.hash, event.recorded_at)
         self._rows.compare(stream, ("originator_version", "state"), kept[1:], (stream.version, encode_head(head)))
 
     def end(self, stream: Stream) -> None:
@@ -220,6 +211,30 @@ class SnapshotsCheck:
     def finish(self) -> None:
         """Whatever is left belongs to no stream."""
         self._rows.skip_to(None)
+
+
+def scan_of(projection: Projection, schema: str, *order: str) -> bytes:
+    """The statement that reads the rows of a range of streams, each as bytes and numbers, in the order of streams."""
+    columns = projection.all_columns
+    sent = sql.SQL(", ").join(
+        sql.SQL(f"{column.type}_send({{}})" if column.type in _SENT else "{}").format(sql.Identifier(column.name))
+        for column in columns
+    )
+    statement = sql.SQL("SELECT {} FROM {} WHERE {} BETWEEN %(first)s AND %(last)s ORDER BY {}").format(
+        sent,
+        sql.Identifier(schema, projection.table),
+        sql.Identifier(projection.stream),
+        sql.SQL(", ").join(map(sql.Identifier, (projection.stream, *order))),
+    )
+    return statement.as_bytes(None)
+
+
+def sent(columns: Sequence[Column], values: Sequence[Any]) -> list[Any]:
+    """The values of columns as `scan_of` reads them."""
+    return [
+        value if value is None or column.type not in _SENT else _SENT[column.type](value)
+        for column, value in zip(columns, values, strict=True)
+    ]
 
 
 def _shown(value: object) -> str:

@@ -7,22 +7,31 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from projections.rebuilding.fold import COUNTER_EVENTS
+from projections.charges.project import CHARGES
+from projections.declaration import COUNTER_EVENTS, SUBSCRIPTION_EVENTS, LedgerEvent, Projection
+from projections.registry import CATCH_UP, INLINE_ROWS, STATES
+from projections.renewal.project import RENEWAL
 from services.dispute import state as dispute
 from services.dispute.events import DisputeEvent
 from services.integrity.findings import Findings, event_name
 from services.integrity.rules import broken_rules
-from services.integrity.verify.event_rows import ChargesCheck, DisputesCheck, UsageCheck
-from services.integrity.verify.rows import BalanceCheck, RenewalCheck, Rows, RowsCheck, SnapshotsCheck, Stream
+from services.integrity.verify.event_rows import ChargesCheck, check_of
+from services.integrity.verify.rows import (
+    RenewalCheck,
+    Rows,
+    RowsCheck,
+    SnapshotsCheck,
+    StateRowsCheck,
+    Stream,
+    scan_of,
+)
 from services.ledger.hashing import NO_HASH
 from services.ledger.mapper import SNAPSHOT_TOPIC, UnreadableEvent, decode_event
-from services.ledger.stored_columns import is_instant, scan, try_hash
+from services.ledger.stored_columns import instant, is_instant, scan, try_hash
 from services.postgres.sql import Queries
 from services.subscription import state as subscription
-from services.subscription.events import Event
 
 REPORT_EVENTS = 10_000
-_SUBSCRIPTION_EVENTS = frozenset(get_args(Event))
 _DISPUTE_EVENTS = frozenset(get_args(DisputeEvent))
 
 
@@ -48,12 +57,14 @@ class StreamsCheck:
     def __init__(
         self,
         connection: Connection[Any],
+        schema: str,
         queries: Queries,
         findings: Findings,
         report: Callable[[int], None],
         streams: Range = ALL_STREAMS,
     ) -> None:
         self._connection = connection
+        self._schema = schema
         self._range = streams._asdict()
         self._queries = queries
         self._findings = findings
@@ -65,7 +76,7 @@ class StreamsCheck:
     def run(self) -> int:
         """Check; how many events there were."""
         checks = self._rows_checks()
-        for kind in _SUBSCRIPTION_EVENTS | _DISPUTE_EVENTS:
+        for kind in SUBSCRIPTION_EVENTS | _DISPUTE_EVENTS:
             self._takers[kind] = [check for check in checks if kind in check.wants]
         stream: Stream | None = None
         events = 0
@@ -90,19 +101,23 @@ class StreamsCheck:
 
     def _rows_checks(self) -> list[RowsCheck]:
         positions = dict(self._connection.execute(self._queries["select_positions"]).fetchall())
-        charges = ChargesCheck(self._rows("charges"), self._findings)
+        charges = ChargesCheck(self._rows_of(CHARGES, "version"), self._findings)
+        snapshots = self._rows("snapshots", self._queries["scan_snapshots"])
         return [
-            BalanceCheck(self._rows("balance")),
-            RenewalCheck(self._rows("renewal")),
+            *(StateRowsCheck(each, self._rows_of(each)) for each in STATES if each != RENEWAL),
+            RenewalCheck(self._rows_of(RENEWAL)),
             charges,
-            UsageCheck(self._rows("usage"), charges, positions.get("usage", 0)),
-            DisputesCheck(self._rows("disputes"), positions.get("disputes", 0)),
-            SnapshotsCheck(self._rows("snapshots")),
+            *(check_of(each, self._rows_of(each), charges) for each in INLINE_ROWS if each != CHARGES),
+            *(check_of(each, self._rows_of(each), charges, positions.get(each.table, 0)) for each in CATCH_UP),
+            SnapshotsCheck(snapshots),
         ]
 
-    def _rows(self, table: str) -> Rows:
+    def _rows_of(self, projection: Projection, *order: str) -> Rows:
+        return self._rows(projection.table, scan_of(projection, self._schema, *order))
+
+    def _rows(self, table: str, query: bytes) -> Rows:
         arguments = {**self._range, "topic": SNAPSHOT_TOPIC}
-        rows: Iterator[Any] = scan(self._connection, self._queries[f"scan_{table}"], table, arguments)
+        rows: Iterator[Any] = scan(self._connection, query, table, arguments)
         return Rows(table, rows, self._findings)
 
     def _take(self, stream: Stream, row: Sequence[Any]) -> None:
@@ -124,8 +139,9 @@ class StreamsCheck:
             stream.is_broken = True
             self._findings.add(position, event_name(row), reason)
             return
+        placed = LedgerEvent(position, stream.id, version, instant(recorded_at), event)
         for check in self._takers[type(event)]:
-            check.take(stream, event, row)
+            check.take(stream, placed, row)
 
     def _check_place(self, stream: Stream, row: Sequence[Any]) -> None:
         position, _, version, recorded_at, previous_hash, _, _ = row
@@ -145,7 +161,7 @@ class StreamsCheck:
     def _fold(self, stream: Stream, event: Any) -> str | None:
         """Fold the event, and check what it says; why not, where it does not fit."""
         kind, before = type(event), stream.state
-        is_subscription = kind in _SUBSCRIPTION_EVENTS
+        is_subscription = kind in SUBSCRIPTION_EVENTS
         if stream.version > 1 and is_subscription != stream.is_subscription:
             return "is of another kind than its stream"
         stream.is_subscription = is_subscription

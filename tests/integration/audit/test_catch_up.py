@@ -8,17 +8,18 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from msgspec import Struct
 from psycopg import Connection
 
-from projections.engine import EVENTS_A_TRANSACTION, CatchUp, Engine
-from projections.ledger_events import EventReader, LedgerEvent
+from projections.declaration import CatchUp, EventRows, LedgerEvent
+from projections.engine import EVENTS_A_TRANSACTION, Engine
+from projections.ledger_events import EventReader
 from projections.positions import Lag, Positions
-from projections.usage.catch_up import Usage
+from projections.usage.project import USAGE
 from services.dispute.events import DisputeEvent
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.postgres.database import connect
-from services.postgres.sql import load_queries
 from services.subscription.commands import ChargeGeneration, StartSubscription
 from services.subscription.events import Event
 from tests.conftest import SCHEMA, SettableClock
@@ -47,37 +48,36 @@ STORED_USAGE = """
 """
 
 
-class Counted:
-    """A projection of the test: it keeps the positions it has taken in a table, and fails where it is told to."""
+class CountedRow(Struct, frozen=True):
+    """The position of an event that was taken."""
 
-    name = "counted"
-    tables = ("counted",)
-    topics = frozenset(kind.__name__ for kind in (*get_args(Event), *get_args(DisputeEvent)))
+    position: int
 
-    def __init__(self, fails_at: int = 0) -> None:
-        self.fails_at = fails_at
 
-    def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
-        for each in events:
-            connection.execute("INSERT INTO tallystick.counted (position) VALUES (%s)", [each.position])
-            if each.position == self.fails_at:
-                raise ValueError("a defect")
+def counted(fails_at: int = 0) -> CatchUp:
+    """A projection of the test: it keeps the positions that it has taken in a table, and fails at one of them."""
+
+    def project(each: LedgerEvent) -> CountedRow:
+        if each.position == fails_at:
+            raise ValueError("a defect")
+        return CountedRow(each.position)
+
+    kinds = frozenset((*get_args(Event), *get_args(DisputeEvent)))
+    return EventRows(table="counted", row=CountedRow, events=kinds, project=project)
 
 
 @pytest.fixture
 def connection(database_url: str) -> Iterator[Connection[Any]]:
     with connect(database_url, autocommit=True) as opened:
-        opened.execute("CREATE TABLE tallystick.counted (place bigserial, position bigint NOT NULL)")
+        opened.execute("""
+            CREATE TABLE tallystick.counted
+                (place bigserial, subscription_id uuid NOT NULL, position bigint NOT NULL)
+        """)
         yield opened
 
 
-def usage() -> Usage:
-    return Usage(load_queries("projections.usage", "usage.sql", schema=SCHEMA), decode_event)
-
-
 def engine(database_url: str, *projections: CatchUp) -> Engine:
-    reader = EventReader(SCHEMA, decode_event)
-    return Engine(lambda: connect(database_url), reader, Positions(SCHEMA), projections)
+    return Engine(lambda: connect(database_url), SCHEMA, decode_event, projections)
 
 
 def lag_of(connection: Connection[Any], projection: str) -> Lag:
@@ -95,7 +95,7 @@ def test_usage_adds_up_to_the_events(
     lives.start(6)
     lives.go_on(250)
 
-    assert engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+    assert engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
 
     stored = connection.execute(STORED_USAGE).fetchall()
     assert stored == connection.execute(EXPECTED_USAGE).fetchall()
@@ -108,7 +108,7 @@ def test_two_projectors_beside_eight_writers_take_every_event_once_in_order(
 ) -> None:
     stopping = threading.Event()
     projectors = [
-        threading.Thread(target=engine(database_url, usage(), Counted()).run, args=(stopping,)) for _ in range(2)
+        threading.Thread(target=engine(database_url, USAGE, counted()).run, args=(stopping,)) for _ in range(2)
     ]
     for projector in projectors:
         projector.start()
@@ -121,7 +121,7 @@ def test_two_projectors_beside_eight_writers_take_every_event_once_in_order(
 
     with ThreadPoolExecutor(len(ids)) as writers:
         list(writers.map(write, ids))
-    assert engine(database_url, usage(), Counted()).catch_up(connection, patience_seconds=60)
+    assert engine(database_url, USAGE, counted()).catch_up(connection, patience_seconds=60)
     stopping.set()
     for projector in projectors:
         projector.join()
@@ -138,17 +138,17 @@ def test_a_bad_event_stops_its_projection_by_name_and_nothing_else(
     lives.go_on(40)
     last = EventReader(SCHEMA, decode_event).last_position(connection)
 
-    assert not engine(database_url, usage(), Counted(fails_at=17)).catch_up(connection, patience_seconds=60)
+    assert not engine(database_url, USAGE, counted(fails_at=17)).catch_up(connection, patience_seconds=60)
 
     stopped = lag_of(connection, "counted")
     assert (stopped.position, stopped.stopped_at_position) == (16, 17)
     assert stopped.stopped_because == "ValueError: a defect"
     assert counted_positions(connection) == list(range(1, 17)), "what came before it is kept, and nothing of it"
-    assert engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+    assert engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
     assert lag_of(connection, "usage").position == last
     lives.go_on(10)
 
-    assert engine(database_url, Counted()).catch_up(connection, patience_seconds=60), "a mended program goes on"
+    assert engine(database_url, counted()).catch_up(connection, patience_seconds=60), "a mended program goes on"
     assert counted_positions(connection) == list(range(1, lag_of(connection, "counted").position + 1))
     assert lag_of(connection, "counted").stopped_at_position is None
 
@@ -166,7 +166,7 @@ def test_an_event_that_cannot_be_read_is_named(
     spoil = "UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id IN (1, %s)"
     connection.execute(spoil, [position])
 
-    assert not engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+    assert not engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
 
     stopped = lag_of(connection, "usage")
     assert stopped.stopped_at_position == position, "and not 1, which is no event of usage"
@@ -181,7 +181,7 @@ def test_a_gap_stops_every_projection_rather_than_being_skipped(
     connection.execute("SET session_replication_role = replica")
     connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id = 2")
 
-    assert not engine(database_url, usage()).catch_up(connection, patience_seconds=60)
+    assert not engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
 
     assert lag_of(connection, "usage").position == 1
     assert "no event 2" in (lag_of(connection, "usage").stopped_because or "")
@@ -204,7 +204,7 @@ def test_the_projector_waits_for_a_database_that_is_away(database_url: str, conn
         seen.append(lags)
         stopping.set()
 
-    Engine(flaky, EventReader(SCHEMA, decode_event), Positions(SCHEMA), [usage()], on_round).run(stopping)
+    Engine(flaky, SCHEMA, decode_event, [USAGE], on_round).run(stopping)
 
     assert attempts == 3
     assert [lag.projection for lag in seen[0]] == ["usage"]
@@ -219,7 +219,7 @@ def test_long_histories_are_taken_in_several_transactions(
         list(
             clients.map(lambda number: ledger.execute(id, ChargeGeneration(f"t-{number}", "lyria-3"), BY), range(1_200))
         )
-    running = engine(database_url, usage())
+    running = engine(database_url, USAGE)
     running.begin(connection)
 
     assert running.round(connection), "there is more"

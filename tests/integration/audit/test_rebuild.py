@@ -1,8 +1,7 @@
 """A rebuild makes read models anew from the events, while charges go on, and nobody notices but by what it mends."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -12,15 +11,15 @@ import pytest
 from psycopg import Connection
 
 from projections.engine import Engine
-from projections.ledger_events import BadEvent, EventReader
+from projections.ledger_events import BadEvent
 from projections.positions import Positions
-from projections.rebuilding.compare import Difference
-from projections.rebuilding.rebuild import Progress, Rebuild, RebuildRuns, Rebuilt, UnknownProjection
+from projections.rebuilding.compare import RowDifference
+from projections.rebuilding.rebuild import Rebuild, RebuildRuns, Rebuilt, UnknownProjection
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.ledger.submission import Charged
 from services.postgres.database import connect
-from services.process.projector import catch_up_projections
+from services.process.progress import ReportProgress, report_nothing
 from services.subscription.commands import ChargeGeneration, StartSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import BY, Lives
@@ -47,18 +46,16 @@ def lives(ledger: Ledger, clock: SettableClock, database_url: str, connection: C
 
 
 def projector(database_url: str) -> Engine:
-    reader = EventReader(SCHEMA, decode_event)
-    return Engine(lambda: connect(database_url), reader, Positions(SCHEMA), catch_up_projections(SCHEMA))
+    return Engine(lambda: connect(database_url), SCHEMA, decode_event)
 
 
 def rebuild(
     database_url: str,
     names: Sequence[str] = ALL,
-    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    report: ReportProgress = report_nothing,
     processes: int | None = None,
 ) -> Rebuilt:
-    make_catch_ups = partial(catch_up_projections, SCHEMA)
-    return Rebuild(database_url, SCHEMA, names, decode_event, make_catch_ups, on_progress, processes).run()
+    return Rebuild(database_url, SCHEMA, names, decode_event, report, processes).run()
 
 
 def rows(connection: Connection[Any], tables: Sequence[str] = ALL) -> Tables:
@@ -114,9 +111,9 @@ def test_what_is_wrong_is_mended_and_said(lives: Lives, database_url: str, conne
     found = rebuild(database_url).differences
 
     assert found[:3] == (
-        Difference("balance", "changed", 1, str(first)),
-        Difference("renewal", "missing", 1, str(second)),
-        Difference("charges", "surplus", 1, f"{first} never"),
+        RowDifference("balance", "changed", 1, str(first)),
+        RowDifference("renewal", "missing", 1, str(second)),
+        RowDifference("charges", "surplus", 1, f"{first} never"),
     )
     assert [(each.table, each.kind) for each in found[3:]] == [("usage", "changed")]
     assert rows(connection) == before
@@ -145,7 +142,7 @@ def test_a_state_that_means_something_else_is_found(
     other = "convert_to(replace(convert_from(state, 'UTF8'), 'account-1', 'account-9'), 'UTF8')"
     connection.execute(f"UPDATE tallystick.renewal SET state = {other} WHERE subscription_id = %s", [id])
 
-    assert rebuild(database_url, ["renewal"]).differences == (Difference("renewal", "changed", 1, str(id)),)
+    assert rebuild(database_url, ["renewal"]).differences == (RowDifference("renewal", "changed", 1, str(id)),)
     assert rebuild(database_url, ["renewal"]).differences == ()
 
 
@@ -233,12 +230,12 @@ def test_a_long_reader_makes_the_swap_wait_and_no_writer_fail(
 ) -> None:
     waiting, done = threading.Event(), threading.Event()
 
-    def note(progress: Progress) -> None:
-        if "waiting" in progress.stage:
+    def note(stage: str, _done: int, _total: int) -> None:
+        if "waiting" in stage:
             waiting.set()
 
     def run() -> None:
-        rebuild(database_url, on_progress=note)
+        rebuild(database_url, report=note)
         done.set()
 
     with connect(database_url) as reader:
@@ -273,13 +270,13 @@ def test_a_rebuild_that_fails_leaves_everything_as_it_was(
 def test_a_second_rebuild_at_once_is_refused(lives: Lives, database_url: str) -> None:
     refused: list[bool] = []
 
-    def try_another(_progress: Progress) -> None:
+    def try_another(_stage: str, _done: int, _total: int) -> None:
         if not refused:
             with pytest.raises(RebuildRuns):
                 rebuild(database_url)
             refused.append(True)
 
-    rebuild(database_url, on_progress=try_another)
+    rebuild(database_url, report=try_another)
 
     assert refused
     assert lives.subscription_ids

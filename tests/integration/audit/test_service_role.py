@@ -8,8 +8,6 @@ import pytest
 from psycopg import Connection, sql
 
 from projections.engine import Engine
-from projections.ledger_events import EventReader
-from projections.positions import Positions
 from projections.rebuilding.rebuild import Rebuild
 from services.catalogue import Catalogue
 from services.integrity.sealing import KeyFile, Receipts, Sealer
@@ -20,7 +18,6 @@ from services.ledger.mapper import decode_event
 from services.migrations.migrate import SERVICE_ROLE, migrate, missing_revisions
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
-from services.process.projector import catch_up_projections
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import Lives
 
@@ -53,17 +50,12 @@ def test_it_does_all_that_a_service_does(
     lives: Lives, service_url: str, service: Connection[Any], clock: SettableClock, tmp_path: Any, database_url: str
 ) -> None:
     assert service.execute("SELECT current_user").fetchone() == (SERVICE_ROLE,)
-    reader = EventReader(SCHEMA, decode_event)
-    projector = Engine(lambda: connect(service_url), reader, Positions(SCHEMA), catch_up_projections(SCHEMA))
+    projector = Engine(lambda: connect(service_url), SCHEMA, decode_event)
     assert projector.catch_up(service, patience_seconds=60)
     assert Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), clock).seal(service)
     assert missing_revisions(service_url, SCHEMA) == []
     assert Verification(SCHEMA, Trust()).run(service_url).findings == ()
-
-    def make_catch_ups(adapt: Any) -> Any:
-        return catch_up_projections(SCHEMA, adapt)
-
-    assert Rebuild(database_url, SCHEMA, (), decode_event, make_catch_ups).run().differences == ()
+    assert Rebuild(database_url, SCHEMA, (), decode_event).run().differences == ()
     lives.go_on(30)
     assert projector.catch_up(service, patience_seconds=60), "what the owner has rebuilt, the service still writes"
 

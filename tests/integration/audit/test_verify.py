@@ -13,8 +13,6 @@ import pytest
 from psycopg import Connection, sql
 
 from projections.engine import Engine
-from projections.ledger_events import EventReader
-from projections.positions import Positions
 from services.catalogue import Catalogue
 from services.integrity.sealing import KeyFile, Receipts, Sealer
 from services.integrity.verify.command import Verification, Verified
@@ -23,7 +21,6 @@ from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
-from services.process.projector import catch_up_projections
 from tests.conftest import SCHEMA, TEMPLATE, SettableClock
 from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import Lives
@@ -73,8 +70,7 @@ def kept(postgres: EmbeddedPostgres, catalogue: Catalogue, tmp_path_factory: pyt
 def fill(kept: Kept, catalogue: Catalogue) -> None:
     clock = SettableClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
     sealer = Sealer(SCHEMA, kept.key_file, kept.receipts, clock)
-    reader = EventReader(SCHEMA, decode_event)
-    projector = Engine(lambda: connect(kept.database_url), reader, Positions(SCHEMA), catch_up_projections(SCHEMA))
+    projector = Engine(lambda: connect(kept.database_url), SCHEMA, decode_event)
     with (
         Ledger(kept.database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=10) as ledger,
         connect(kept.database_url, autocommit=True) as connection,

@@ -7,7 +7,9 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
+from msgspec.structs import asdict
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from projections.balance import project as balance
 from projections.charges.view import Charge, charge_view
@@ -34,6 +36,15 @@ class Books:
         statement = sql.SQL(query).format(*[sql.Identifier(self._schema)] * query.count("{}"))
         with connect(self._database_url, autocommit=True) as connection:
             return connection.execute(statement, arguments).fetchall()
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """All rows of a table, by the names of its columns."""
+        statement = sql.SQL("SELECT * FROM {}").format(sql.Identifier(self._schema, table))
+        with (
+            connect(self._database_url, autocommit=True) as connection,
+            connection.cursor(row_factory=dict_row) as cursor,
+        ):
+            return cursor.execute(statement).fetchall()
 
     def events(self) -> list[ChainedEvent]:
         """All events in the order of their positions."""
@@ -84,14 +95,10 @@ class Books:
         self._check_charges(events)
 
     def _check_balances(self, events: list[ChainedEvent], states: dict[UUID, Subscription]) -> None:
-        last_positions = {each.originator_id: each.position for each in events}
-        rows = self.ask(
-            "SELECT subscription_id, position, version, plan_id, status, granted_credits, used_credits,"
-            " reversed_credits, carried_credits, cycle_number, cycle_starts_at, cycle_ends_at, credits_renew_at,"
-            " test_clock_id FROM {}.balance"
-        )
-        found = {id: (position, balance.BalanceRow(*rest)) for id, position, *rest in rows}
-        assert found == {id: (last_positions[id], balance.project(state)) for id, state in states.items()}
+        last_positions = {each.originator_id: each.position or 0 for each in events}
+        found = {row[balance.BALANCE.stream]: row for row in self.rows("balance")}
+        expected = {id: asdict(balance.project(state, last_positions[id])) for id, state in states.items()}
+        assert found == {id: {balance.BALANCE.stream: id, **row} for id, row in expected.items()}
 
     def _check_renewals(self, states: dict[UUID, Subscription]) -> None:
         rows = self.ask(

@@ -1,0 +1,152 @@
+"""The statements that write the rows of a projection, made from its declaration.
+
+Rows go out many to a statement, an array a column. A table's name may end in `suffix`, as that of a rebuild does.
+"""
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any, LiteralString, Protocol
+from uuid import UUID
+
+from msgspec import Struct
+from psycopg import sql
+from psycopg.adapt import PyFormat
+
+from projections.declaration import Column, Projection, StateRows, Sums, columns_of
+from services.postgres.arrays import Array, Bigints, Blobs, Instants, Texts, Uuids
+
+_ARRAYS: Mapping[str, type[Array]] = {
+    "uuid": Uuids,
+    "int8": Bigints,
+    "text": Texts,
+    "timestamptz": Instants,
+    "bytea": Blobs,
+}
+
+
+_INSERT = sql.SQL("INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})")
+_UPSERT = sql.SQL("""
+    INSERT INTO {table} AS t ({columns}) SELECT * FROM unnest({arrays}) AS r ({columns})
+    ORDER BY {keys} ON CONFLICT ({keys}) DO UPDATE SET {sets}
+""")
+"""In key order, so that two writers never deadlock."""
+_CHANGE = sql.SQL("UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS r ({columns}) WHERE {same_key}")
+_ADD_UP = sql.SQL("INSERT INTO {table} ({columns}) SELECT {keys}, {sums} FROM {parts} GROUP BY {keys}")
+_COPY = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
+
+
+class Executor(Protocol):
+    """What runs a statement: a connection, or the session of the writer lane."""
+
+    def execute(self, query: bytes, arguments: Mapping[str, Any], /) -> Any:
+        """Run a statement with named arguments."""
+
+
+class RowStatement:
+    """A statement that takes rows. `columns` are those that it takes, the stream's id first."""
+
+    def __init__(self, text: bytes, columns: Sequence[Column]) -> None:
+        self.text = text
+        stream, *rest = columns
+        self._stream = stream.name
+        self._columns = [(column, attrgetter(column.name)) for column in rest]
+
+    def run(self, executor: Executor, ids: Sequence[UUID], rows: Sequence[Struct]) -> None:
+        """Run it with rows, of the streams with these ids. Raises psycopg.Error."""
+        arguments: dict[str, Any] = {self._stream: Uuids(ids)}
+        for column, value_of in self._columns:
+            arguments[column.name] = _array(column, list(map(value_of, rows)))
+        executor.execute(self.text, arguments)
+
+
+class CopyStatement(Struct, frozen=True):
+    """A `COPY ... FROM STDIN (FORMAT binary)`, and the types of what it takes; the stream's id goes in as bytes."""
+
+    text: bytes
+    types: Sequence[str]
+
+
+def insert(projection: Projection, schema: str, suffix: str = "") -> RowStatement:
+    """Insert new rows."""
+    return _row_statement(_INSERT, projection, projection.columns, schema, suffix)
+
+
+def upsert(projection: StateRows, schema: str, suffix: str = "") -> RowStatement:
+    """Insert rows, or put them in the place of those that are there."""
+    return _row_statement(_UPSERT, projection, projection.columns, schema, suffix, "{column} = EXCLUDED.{column}")
+
+
+def add(projection: Sums, schema: str, suffix: str = "") -> RowStatement:
+    """Insert rows, or add them to those that are there."""
+    sets = "{column} = t.{column} + EXCLUDED.{column}"
+    return _row_statement(_UPSERT, projection, projection.columns, schema, suffix, sets)
+
+
+def change(projection: Projection, kind: type[Struct], schema: str, suffix: str = "") -> RowStatement:
+    """Change the rows that changes of one kind are about."""
+    columns = projection.columns[0], *columns_of(kind)
+    return _row_statement(_CHANGE, projection, columns, schema, suffix, "{column} = r.{column}")
+
+
+def add_up(projection: Sums, schema: str, *, parts: str, into: str) -> bytes:
+    """Insert one row from all its parts, which are in a table of their own; the suffixes tell the two tables."""
+    keys, sums = _key_and_others(projection, projection.columns)
+    statement = _ADD_UP.format(
+        table=sql.Identifier(schema, projection.table + into),
+        columns=_list("{column}", (*keys, *sums)),
+        keys=_list("{column}", keys),
+        sums=_list("sum({column})", sums),
+        parts=sql.Identifier(schema, projection.table + parts),
+    )
+    return statement.as_bytes(None)
+
+
+def copy(projection: Projection, schema: str, suffix: str = "") -> CopyStatement:
+    """Copy new rows in."""
+    stream, *columns = projection.columns
+    table = sql.Identifier(schema, projection.table + suffix)
+    statement = _COPY.format(table=table, columns=_list("{column}", (stream, *columns)))
+    return CopyStatement(statement.as_bytes(None), ("bytea", *(column.type for column in columns)))
+
+
+def _row_statement(
+    template: sql.SQL,
+    projection: Projection,
+    columns: Sequence[Column],
+    schema: str,
+    suffix: str,
+    sets: LiteralString = "",
+) -> RowStatement:
+    keys, others = _key_and_others(projection, columns)
+    statement = template.format(
+        table=sql.Identifier(schema, projection.table + suffix),
+        columns=_list("{column}", columns),
+        arrays=sql.SQL(", ").join(map(_placeholder, columns)),
+        keys=_list("{column}", keys),
+        sets=_list(sets, others),
+        same_key=_list("t.{column} = r.{column}", keys, " AND "),
+    )
+    return RowStatement(statement.as_bytes(None), columns)
+
+
+def _key_and_others(projection: Projection, columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
+    names = projection.stream, *projection.key
+    return [each for each in columns if each.name in names], [each for each in columns if each.name not in names]
+
+
+def _list(form: LiteralString, columns: Sequence[Column], separator: LiteralString = ", ") -> sql.Composed:
+    return sql.SQL(separator).join(sql.SQL(form).format(column=sql.Identifier(each.name)) for each in columns)
+
+
+def _placeholder(column: Column) -> sql.Composed:
+    form = PyFormat.BINARY if _is_binary(column) else PyFormat.AUTO
+    return sql.SQL("{}::{}[]").format(sql.Placeholder(column.name, form), sql.SQL(column.type))
+
+
+def _array(column: Column, values: list[Any]) -> Array | list[Any]:
+    return _ARRAYS[column.type](values) if _is_binary(column) else values
+
+
+def _is_binary(column: Column) -> bool:
+    """Whether its arrays go in binary: no element of an `Array` may be None."""
+    return column.type in _ARRAYS and not column.is_nullable
