@@ -27,7 +27,7 @@ CORE = {
     "services.subscription": ("services.subscription", "services.catalogue"),
     "services.dispute": ("services.dispute", "services.subscription", "services.catalogue"),
 }
-# Pure as well, in a package that is not: deciding a batch, on what was looked up.
+# Pure as well, in a package that is not: deciding a batch, on what was looked up; what a projection declares.
 PURE_MODULES = ("services.ledger.deciding", "services.ledger.known", "projections.declaration")
 DATABASE_MODULES = (
     *(f"services.ledger.{name}" for name in "application lane ledger lookups recorder transaction writes".split()),
