@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC
-from typing import Annotated, assert_never
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -12,21 +12,8 @@ from services.cli.console import EXIT_FAILURE, JSON, err, out, plain_errors, rea
 from services.ledger.history import as_stored
 from services.ledger.mapper import read_event
 from services.ledger.records import Recorded
-from services.subscription.events import (
-    ChargeReversed,
-    CreditsGranted,
-    CycleReset,
-    Event,
-    GenerationCharged,
-    PlanChangeScheduled,
-    PlanChangeUnscheduled,
-    PlanUpgraded,
-    SubscriptionCancelled,
-    SubscriptionEnded,
-    SubscriptionStarted,
-    TermRenewed,
-)
 from services.subscription.state import Subscription, evolve
+from services.subscription.wording import wording_of
 
 _COLUMNS = "{:>8}  {:<27}  {:<22}  {:>12}  {}"
 
@@ -56,35 +43,6 @@ def _as_text(events: list[Recorded]) -> Iterator[str]:
         state = evolve(state, each.event)
         at = f"{each.stored.recorded_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
         balance = f"{state.balance_credits:,}"
-        yield _COLUMNS.format(each.originator_version, at, type(each.event).__name__, balance, _describe(each.event))
-
-
-def _describe(event: Event) -> str:
-    """Describe an event in a few words."""
-    match event:
-        case SubscriptionStarted():
-            return f"{event.account_id} takes {event.plan.plan_id}"
-        case CreditsGranted():
-            return f"+{event.credits:,}, the first allowance"
-        case GenerationCharged():
-            per_unit = f"{event.price.quantity:f} {event.price.unit} x {event.price.credits_per_unit:f}"
-            return f"-{event.credits:,} for {event.generation_id}: {event.model}, {per_unit}"
-        case PlanUpgraded():
-            granted, used = f"{event.granted_credits:,}", f"{event.used_credits:,}"
-            return f"{event.from_plan_id} to {event.plan.plan_id} by {event.policy}: {granted} less {used} used"
-        case CycleReset():
-            return f"cycle {event.cycle.number}: {event.lapsed_credits:,} lapsed, {event.granted_credits:,} granted"
-        case TermRenewed():
-            return f"term {event.term.number} on {event.plan.plan_id}, until {event.term.ends_at:%Y-%m-%d %H:%M}"
-        case PlanChangeScheduled():
-            return f"to {event.plan.plan_id} on {event.effective_at:%Y-%m-%d %H:%M}"
-        case PlanChangeUnscheduled():
-            return f"the {event.kind} was taken back"
-        case SubscriptionCancelled():
-            return f"as of {event.effective_at:%Y-%m-%d %H:%M}"
-        case SubscriptionEnded():
-            return f"{event.lapsed_credits:,} lapsed"
-        case ChargeReversed():
-            return f"+{event.credits:,} for {event.generation_id}, by dispute {event.dispute_id}"
-        case _:
-            assert_never(event)
+        yield _COLUMNS.format(
+            each.originator_version, at, type(each.event).__name__, balance, wording_of(each.event).brief
+        )

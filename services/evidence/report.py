@@ -12,7 +12,8 @@ from services.catalogue import Price
 from services.dispute.events import Reason
 from services.evidence.case import Case, Facts
 from services.evidence.chart import balance_chart
-from services.evidence.wording import PAGE, event_in_words
+from services.evidence.page import PAGE
+from services.subscription.wording import wording_of
 
 EVENTS_AROUND = 6
 
@@ -61,7 +62,7 @@ def arithmetic(price: Price, charged_credits: int) -> str:
     )
 
 
-def in_words(at: datetime) -> str:
+def instant_in_words(at: datetime) -> str:
     """The instant to the microsecond, in UTC."""
     return f"{at:%-d %B %Y, %H:%M:%S}" + (f".{at:%f}" if at.microsecond else "") + " UTC"
 
@@ -92,7 +93,7 @@ def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Resolution", settings.resolution
     if settings.characters is not None:
         yield "Characters", f"{settings.characters:,}"
-    yield "When", in_words(stored.recorded_at)
+    yield "When", instant_in_words(stored.recorded_at)
     yield "Plan", f"{facts.before.plan.name} ({facts.before.plan.billing_period})"
     yield "Generation", charged.generation_id
     yield "Subscription", str(stored.originator_id)
@@ -102,9 +103,9 @@ def _dispute(facts: Facts) -> Iterator[tuple[str, str]]:
     head, state = facts.dispute, facts.dispute.state
     yield "Reason given", _REASONS[state.reason]
     yield "In words", state.note
-    yield "Opened", in_words(head.opened_at)
+    yield "Opened", instant_in_words(head.opened_at)
     if (resolution := state.resolution) is not None:
-        yield "Decided", f"{resolution.outcome}, {in_words(head.recorded_at)}"
+        yield "Decided", f"{resolution.outcome}, {instant_in_words(head.recorded_at)}"
         yield "Because", resolution.note
     if (reversal := facts.reversal) is not None:
         given_back = f"{_counted(facts.charged.credits, 'credit')}, to be used before the next reset"
@@ -126,7 +127,7 @@ def _events(facts: Facts, case: Case) -> Iterator[str]:
     first, last = max(1, version - EVENTS_AROUND), version + EVENTS_AROUND
     for each in facts.history[first - 1 : last]:
         kind = ' class="this"' if each.originator_version == version else ""
-        when, words = escape(in_words(each.stored.recorded_at)), escape(event_in_words(each.event))
+        when, words = escape(instant_in_words(each.stored.recorded_at)), escape(wording_of(each.event).sentence)
         yield f"<tr{kind}><td>{each.originator_version}</td><td>{when}</td><td>{words}</td></tr>"
     if len(case.subscription) > last:
         yield f"<tr><td></td><td></td><td>and {len(case.subscription) - last:,} more</td></tr>"
@@ -141,9 +142,9 @@ def _proof(case: Case, facts: Facts, key_id: str, made_at: datetime) -> Iterator
         "Its place",
         f"version {stored.originator_version} of the subscription, position {stored.position} of the ledger",
     )
-    yield "Sealed by", f"checkpoint {checkpoint.number}, {in_words(checkpoint.made_at)}"
+    yield "Sealed by", f"checkpoint {checkpoint.number}, {instant_in_words(checkpoint.made_at)}"
     yield "Signed with key", key_id
-    yield "This page made", in_words(made_at)
+    yield "This page made", instant_in_words(made_at)
 
 
 def _counted(number: Decimal | int, word: str) -> str:

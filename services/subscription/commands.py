@@ -1,9 +1,26 @@
-"""What can be asked of a subscription. Each has been checked for form, not for sense."""
+"""The commands on a subscription, and the command behind each event. Commands have been checked for form only."""
+
+from typing import assert_never
 
 from msgspec import Struct
 
 from services.catalogue.model import Settings
-from services.subscription.events import CancelWhen, CreditTo
+from services.subscription.events import (
+    CancelWhen,
+    ChargeReversed,
+    CreditsGranted,
+    CreditTo,
+    CycleReset,
+    Event,
+    GenerationCharged,
+    PlanChangeScheduled,
+    PlanChangeUnscheduled,
+    PlanUpgraded,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionStarted,
+    TermRenewed,
+)
 
 
 class StartSubscription(Struct, frozen=True):
@@ -69,3 +86,29 @@ Command = (
     | ReverseCharge
     | RecordDue
 )
+
+
+def command_behind(event: Event) -> Command:
+    """Tell the command that an event carries out; `RecordDue` where time brought it, or an event before it."""
+    match event:
+        case SubscriptionStarted():
+            return StartSubscription(event.account_id, event.plan.plan_id, event.test_clock_id)
+        case GenerationCharged():
+            return ChargeGeneration(event.generation_id, event.model, event.settings)
+        case PlanUpgraded():
+            return UpgradePlan(event.plan.plan_id, event.billing_reference)
+        case PlanChangeScheduled():
+            return ScheduleDowngrade(event.plan.plan_id)
+        case PlanChangeUnscheduled():
+            return ResumeSubscription()
+        case SubscriptionCancelled():
+            return CancelSubscription(event.when)
+        case ChargeReversed():
+            charged_in_cycle = event.cycle_number if event.credit_to == "original_cycle" else 0
+            return ReverseCharge(
+                event.generation_id, event.dispute_id, event.credit_to, event.credits, charged_in_cycle
+            )
+        case CycleReset() | TermRenewed() | SubscriptionEnded() | CreditsGranted():
+            return RecordDue()
+        case _:
+            assert_never(event)

@@ -8,9 +8,8 @@ what happened. A boundary has no command but `RecordDue`: time brings it.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import assert_never
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.structs import asdict
 
 from services.catalogue.model import (
@@ -24,30 +23,17 @@ from services.catalogue.model import (
 )
 from services.catalogue.policies import UpgradePolicy
 from services.subscription.commands import (
-    CancelSubscription,
     ChargeGeneration,
     Command,
-    RecordDue,
-    ResumeSubscription,
-    ReverseCharge,
-    ScheduleDowngrade,
-    StartSubscription,
-    UpgradePlan,
+    command_behind,
 )
 from services.subscription.events import (
-    ChargeReversed,
-    CreditsGranted,
-    CycleReset,
     Event,
     GenerationCharged,
-    PlanChangeScheduled,
-    PlanChangeUnscheduled,
     PlanTerms,
     PlanUpgraded,
     SubscriptionCancelled,
-    SubscriptionEnded,
     SubscriptionStarted,
-    TermRenewed,
 )
 from services.subscription.terms import Terms
 
@@ -139,54 +125,23 @@ def _by_command(history: Sequence[RecordedEvent]) -> Iterator[tuple[RecordedEven
 
 def _carried_out(events: tuple[RecordedEvent, ...], today: Terms, policy: UpgradePolicy | None) -> Step:
     first = events[0]
-    command, terms = _command(first.event, today, policy)
-    return Step(first.version, first.at, command, terms, events=events)
+    terms = _terms_then(first.event, today, policy)
+    return Step(first.version, first.at, command_behind(first.event), terms, events=events)
 
 
-def _command(event: Event, today: Terms, policy: UpgradePolicy | None) -> tuple[Command, TermsThen]:
-    """What was asked, and the terms on which it was decided."""
-    plain = TermsThen(today)
-    match event:
-        case SubscriptionStarted():
-            start = StartSubscription(event.account_id, event.plan.plan_id, event.test_clock_id)
-            return start, TermsThen(today, _plan(event.plan))
-        case GenerationCharged():
-            return ChargeGeneration(event.generation_id, event.model, event.settings), TermsThen(
-                today, quote_then=_quote(event)
-            )
-        case PlanUpgraded():
-            upgrade = UpgradePlan(event.plan.plan_id, event.billing_reference)
-            return upgrade, TermsThen(today, _plan(event.plan, policy or event.policy))
-        case PlanChangeScheduled():
-            return ScheduleDowngrade(event.plan.plan_id), TermsThen(today, _plan(event.plan))
-        case PlanChangeUnscheduled():
-            return ResumeSubscription(), plain
-        case SubscriptionCancelled():
-            return CancelSubscription(event.when), plain
-        case ChargeReversed():
-            charged_in_cycle = event.cycle_number if event.credit_to == "original_cycle" else 0
-            reversal = ReverseCharge(
-                event.generation_id, event.dispute_id, event.credit_to, event.credits, charged_in_cycle
-            )
-            return reversal, plain
-        case CycleReset() | TermRenewed() | SubscriptionEnded() | CreditsGranted():
-            return RecordDue(), plain
-        case _:
-            assert_never(event)
+def _terms_then(event: Event, today: Terms, policy: UpgradePolicy | None) -> TermsThen:
+    """The terms on which an event was decided: it was decided on the plan, or on the price, that it records."""
+    if isinstance(event, PlanUpgraded):
+        return TermsThen(today, _plan(event.plan, policy or event.policy))
+    if hasattr(event, "plan"):
+        return TermsThen(today, _plan(event.plan))
+    if hasattr(event, "price"):
+        return TermsThen(today, quote_then=convert(event, Quote, from_attributes=True))
+    return TermsThen(today)
 
 
 def _plan(terms: PlanTerms, policy: UpgradePolicy | None = None) -> Plan:
     return Plan(**asdict(terms), upgrade_policy=policy)
-
-
-def _quote(event: GenerationCharged) -> Quote:
-    return Quote(
-        model=event.model,
-        asset_type=event.asset_type,
-        settings=event.settings,
-        credits=event.credits,
-        price=event.price,
-    )
 
 
 def _refused(refusal: RecordedRefusal, today: Terms, charged: dict[str, GenerationCharged]) -> Step:

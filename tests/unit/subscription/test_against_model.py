@@ -9,11 +9,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from random import Random, SystemRandom
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.subscription.commands import Command
+from services.subscription.events import Event
 from tests.unit.subscription.simulation import (
     ASKS,
     PLAN_IDS,
@@ -21,6 +24,7 @@ from tests.unit.subscription.simulation import (
     STEPS_MAX,
     WAITS,
     Beginning,
+    Simulation,
     Step,
     play,
     random_history,
@@ -48,6 +52,20 @@ def test_a_thousand_histories_at_random() -> None:
     seed = _seed()
     failure = play_histories(seed, first=0, count=1_000)
     assert failure is None, failure
+
+
+def test_histories_have_every_command_and_every_event() -> None:
+    """So that what is added to the core is compared with the model, and replayed by what-if, from its first day on."""
+    commands, events = set[type](), set[type]()
+    for number in range(200):
+        beginning, steps = random_history(Random(number))
+        simulation = Simulation(beginning)
+        for step in steps:
+            simulation.play(step)
+        commands |= {type(command) for _, command in simulation.asked}
+        events |= {type(event) for _, event in simulation.history.recorded}
+    assert commands == set(get_args(Command))
+    assert events == set(get_args(Event))
 
 
 @pytest.mark.long

@@ -1,60 +1,6 @@
-"""The words of the report: the page around them, and each event in a sentence."""
+"""The HTML around the report of evidence, its style included."""
 
 from string import Template
-from typing import assert_never
-
-from services.subscription.events import (
-    ChargeReversed,
-    CreditsGranted,
-    CycleReset,
-    Event,
-    GenerationCharged,
-    PlanChangeScheduled,
-    PlanChangeUnscheduled,
-    PlanUpgraded,
-    SubscriptionCancelled,
-    SubscriptionEnded,
-    SubscriptionStarted,
-    TermRenewed,
-)
-
-
-def event_in_words(event: Event) -> str:
-    """What happened, as a customer would say it."""
-    match event:
-        case SubscriptionStarted():
-            return f"The subscription started, with {event.plan.name}."
-        case CreditsGranted():
-            return f"{event.credits:,} credits were granted."
-        case GenerationCharged():
-            return (
-                f"{event.credits:,} credits for {event.asset_type} with {event.model} ({event.generation_id});"
-                f" {event.balance_after:,} left."
-            )
-        case PlanUpgraded():
-            left = event.granted_credits - event.used_credits + event.reversed_credits
-            return f"Upgraded to {event.plan.name}; {left:,} credits left."
-        case CycleReset():
-            return (
-                f"A new cycle began: {event.lapsed_credits:,} credits lapsed, {event.granted_credits:,} were granted."
-            )
-        case TermRenewed():
-            return f"The subscription renewed, with {event.plan.name}."
-        case PlanChangeScheduled():
-            return f"A change to {event.plan.name} was scheduled."
-        case PlanChangeUnscheduled():
-            return f"The scheduled {event.kind} was taken back."
-        case ChargeReversed():
-            return f"{event.credits:,} credits were given back for {event.generation_id}; {event.balance_after:,} left."
-        case SubscriptionCancelled():
-            return "The subscription was cancelled" + (
-                " at once." if event.when == "now" else " for the end of its term."
-            )
-        case SubscriptionEnded():
-            return f"The subscription ended; {event.lapsed_credits:,} credits lapsed."
-        case _:
-            assert_never(event)
-
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
