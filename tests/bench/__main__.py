@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from tests.bench.figures import Finding, table
+from tests.bench.figures import Measurement, table
 from tests.bench.load import NoLoadGenerator, Unsound
 from tests.bench.measures import FULL, MEASURES, QUICK, Bench, Pace
 from tests.bench.stand import HERE, ROOT, open_stand
@@ -27,31 +27,31 @@ out = Console(width=max(Console().width, 130))
 
 
 def main() -> int:
-    """Measure, show, keep. 0: goals met; 1: some missed, or a run unsound; 2: wrong use, or nothing to measure with."""
-    wanted = [name for name in os.environ.get("ONLY", "").upper().split(",") if name]
-    wanted = wanted or [name for name in MEASURES if name != "SIZES"]
-    if unknown := [name for name in wanted if name not in MEASURES]:
+    """Measure, print and save. 0: goals met; 1: some missed, or a run unsound; 2: wrong use, or no load generator."""
+    requested = [name for name in os.environ.get("ONLY", "").upper().split(",") if name]
+    requested = requested or [name for name in MEASURES if name != "SIZES"]
+    if unknown := [name for name in requested if name not in MEASURES]:
         out.print(f"[red]No such measure: {', '.join(unknown)}. There are: {', '.join(MEASURES)}.")
         return 2
     pace = _pace()
     processes = int(os.environ.get("WORKERS") or 1)
     started_at, load_at_start = datetime.now(UTC), os.getloadavg()[0]
-    findings: list[Finding] = []
+    measurements: list[Measurement] = []
     is_sound = True
     try:
         with ExitStack() as parts:
             bench = Bench(parts.enter_context(open_stand(processes)), pace, parts)
-            for measure in dict.fromkeys(MEASURES[name] for name in wanted):
+            for measure in dict.fromkeys(MEASURES[name] for name in requested):
                 out.print(f"[dim]{(measure.__doc__ or '').splitlines()[0]}")
                 try:
-                    findings += [found for found in measure(bench) if found.measure in wanted]
+                    measurements += [each for each in measure(bench) if each.measure in requested]
                 except Unsound as error:
                     is_sound = False
                     out.print(f"[red]{measure.__name__} gave no figures: {error}", markup=True)
     except NoLoadGenerator as error:
         out.print(f"[red]{error}")
         return 2
-    out.print(table(findings))
+    out.print(table(measurements))
     machine = {
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -59,12 +59,12 @@ def main() -> int:
         "api_processes": processes,
         "load_at_start": load_at_start,
     }
-    kept = {"started_at": started_at.isoformat(), "machine": machine, "rounds": pace.rounds, "seconds": pace.seconds}
+    run = {"started_at": started_at.isoformat(), "machine": machine, "rounds": pace.rounds, "seconds": pace.seconds}
     path = HERE / "results" / f"{started_at:%Y%m%dT%H%M%S}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**kept, "findings": [found.as_json() for found in findings]}, indent=1) + "\n")
+    path.write_text(json.dumps({**run, "findings": [each.as_json() for each in measurements]}, indent=1) + "\n")
     out.print(f"Load before the run {load_at_start:.1f}; kept in {path.relative_to(ROOT)}")
-    return 0 if is_sound and all(found.is_met for found in findings) else 1
+    return 0 if is_sound and all(each.is_met for each in measurements) else 1
 
 
 def _pace() -> Pace:

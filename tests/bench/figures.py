@@ -1,4 +1,4 @@
-"""What a measure found, against its goal: rounds of pairs, a median and a spread."""
+"""Figures of a measure against its goal: rounds of pairs, a median and a spread."""
 
 import statistics
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Measurement:
     """One line of the table. `ours` and `theirs` are the two sides of each round, measured one after the other."""
 
     measure: str
@@ -38,7 +38,7 @@ class Finding:
 
     @property
     def values(self) -> list[float]:
-        """What the goal is about, one a round: ratios of pairs where there are two sides."""
+        """The values that the goal bounds, one for each round: ratios of pairs where there are two sides."""
         if not self.theirs:
             return list(self.ours)
         return [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)]
@@ -50,11 +50,11 @@ class Finding:
 
     @property
     def is_met(self) -> bool:
-        """Whether the median meets the goal; what is only looked at has none, and meets it."""
+        """Whether the median meets the goal, or there is none."""
         return self.goal is None or self.goal.is_met_by(self.median)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for the results file."""
+        """All fields and what follows from them, for the results file."""
         return {
             "measure": self.measure,
             "what": self.what,
@@ -69,20 +69,20 @@ class Finding:
         }
 
 
-def table(findings: Sequence[Finding]) -> Table:
-    """The findings for a person: medians, and from the lowest to the highest round in brackets."""
-    shown = Table("", "measure", "ours", "theirs", "result", "goal", "", title="Speed, both sides in turns")
-    for finding in findings:
-        shown.add_row(
-            finding.measure,
-            finding.what,
-            _spread(finding.ours, finding.unit),
-            _spread(finding.theirs, finding.unit) if finding.theirs else "",
-            _spread(finding.values, "×" if finding.theirs else finding.unit),
-            str(finding.goal or ""),
-            "" if finding.goal is None else "[green]met" if finding.is_met else "[red]missed",
+def table(measurements: Sequence[Measurement]) -> Table:
+    """The measurements for a person: medians, and in brackets the lowest and the highest round."""
+    rows = Table("", "measure", "ours", "theirs", "result", "goal", "", title="Speed, both sides in turns")
+    for each in measurements:
+        rows.add_row(
+            each.measure,
+            each.what,
+            _spread(each.ours, each.unit),
+            _spread(each.theirs, each.unit) if each.theirs else "",
+            _spread(each.values, "×" if each.theirs else each.unit),
+            str(each.goal or ""),
+            "" if each.goal is None else "[green]met" if each.is_met else "[red]missed",
         )
-    return shown
+    return rows
 
 
 def _spread(values: Sequence[float], unit: str) -> str:

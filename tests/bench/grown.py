@@ -1,4 +1,4 @@
-"""What is asked of a ledger beside the load: rebuilds, the past, and how large it is."""
+"""Measures a ledger beside the load: rebuilds, the past, and its size on disk."""
 
 import random
 import re
@@ -23,17 +23,17 @@ AS_OF_REQUESTS = 300
 def rebuild_all(service: Service) -> Run:
     """`tallystick rebuild --all` while the service runs. Raises Unsound where a row differed."""
     command = [sys.executable, "-m", "services.cli", "rebuild", "--all"]
-    done = subprocess.run(command, env=service.environment, check=True, capture_output=True, text=True, cwd=ROOT)
-    told = " ".join(done.stdout.split())
-    found = re.search(r"from ([\d,]+) events in ([\d.]+) s", told)
-    if found is None or "No row of the tables in use differed" not in told:
-        raise Unsound(done.stdout)
-    events = int(found[1].replace(",", ""))
-    return Run(per_second=events / float(found[2]), count=events)
+    ended = subprocess.run(command, env=service.environment, check=True, capture_output=True, text=True, cwd=ROOT)
+    text = " ".join(ended.stdout.split())
+    result = re.search(r"from ([\d,]+) events in ([\d.]+) s", text)
+    if result is None or "No row of the tables in use differed" not in text:
+        raise Unsound(ended.stdout)
+    events = int(result[1].replace(",", ""))
+    return Run(per_second=events / float(result[2]), count=events)
 
 
-def ask_as_of(service: Service, subscription_id: UUID, *, requests: int = AS_OF_REQUESTS) -> Run:
-    """Ask on one connection how a subscription was at random instants of its life."""
+def read_as_of(service: Service, subscription_id: UUID, *, requests: int = AS_OF_REQUESTS) -> Run:
+    """Read a subscription as of random instants of its life, on one connection."""
     with psycopg.connect(service.database_url) as connection:
         began_at, ended_at = _row(
             connection,
@@ -43,27 +43,27 @@ def ask_as_of(service: Service, subscription_id: UUID, *, requests: int = AS_OF_
     path = f"/v1/subscriptions/{subscription_id}/as-of"
     instants = [began_at + (ended_at - began_at) * random.random() for _ in range(requests)]
     with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.key}"}, timeout=30) as client:
-        took_ms = sorted(_asked(client, path, at) for at in instants)
-    p99_ms = took_ms[round(0.99 * (requests - 1))]
-    return Run(1e3 / statistics.mean(took_ms), requests, p50_ms=statistics.median(took_ms), p99_ms=p99_ms)
+        latencies_ms = sorted(_latency_ms(client, path, at) for at in instants)
+    p99_ms = latencies_ms[round(0.99 * (requests - 1))]
+    return Run(1e3 / statistics.mean(latencies_ms), requests, p50_ms=statistics.median(latencies_ms), p99_ms=p99_ms)
 
 
 def some_subscriptions(service: Service, count: int) -> list[UUID]:
-    """So many subscriptions, those with most events first."""
+    """The `count` subscriptions with the most events, in this order."""
     with psycopg.connect(service.database_url) as connection:
         most = f'SELECT subscription_id FROM "{SCHEMA}".balance ORDER BY version DESC LIMIT %s'
         return [id for (id,) in connection.execute(most.encode(), [count])]
 
 
 def stored_charges(database_url: str) -> int:
-    """How many charges a ledger has."""
+    """The number of charges in a ledger."""
     with psycopg.connect(database_url) as connection:
         (count,) = _row(connection, f'SELECT count(*) FROM "{SCHEMA}".charges', [])
         return int(count)
 
 
 def schema_bytes(database_url: str) -> dict[str, int]:
-    """Bytes of each table of the ledger with its indexes, after VACUUM."""
+    """The bytes of each table of the ledger with its indexes, after VACUUM."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
         rows = connection.execute(
@@ -74,13 +74,13 @@ def schema_bytes(database_url: str) -> dict[str, int]:
         return {str(name): int(size) for name, size in rows}
 
 
-def _asked(client: httpx.Client, path: str, at: datetime) -> float:
+def _latency_ms(client: httpx.Client, path: str, at: datetime) -> float:
     began_at = time.perf_counter()
-    answer = client.get(path, params={"at": at.isoformat()})
-    took_ms = (time.perf_counter() - began_at) * 1e3
-    if answer.status_code != 200:
-        raise Unsound(answer.text)
-    return took_ms
+    response = client.get(path, params={"at": at.isoformat()})
+    latency_ms = (time.perf_counter() - began_at) * 1e3
+    if response.status_code != 200:
+        raise Unsound(response.text)
+    return latency_ms
 
 
 def _row(connection: psycopg.Connection[Any], query: str, arguments: Sequence[object]) -> Any:

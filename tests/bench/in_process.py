@@ -22,14 +22,14 @@ from tests.bench.load import SUBSCRIPTIONS, subscription_id
 from tests.bench.stand import CATALOGUE, SCHEMA
 
 WAITING = 1_536
-"""Commands on their way at any time; six full batches."""
+"""The most commands in the queue at any time; six full batches."""
 GROUP = 64
 
 BY = Metadata("bench", "aBcDeFgHiJkLmNoP")
 
 
 def main() -> None:
-    """Charge, and print what it took as JSON."""
+    """Charge, and print the seconds and the CPU seconds that it took as JSON."""
     database_url, charges, only = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with Ledger(database_url, SCHEMA, load_catalogue(CATALOGUE.read_text(), str(CATALOGUE))) as ledger:
         ids = [subscription_id(number) for number in range(1, SUBSCRIPTIONS + 1)]
@@ -37,17 +37,17 @@ def main() -> None:
         if not charges:
             return
         run = secrets.token_hex(4)
-        chosen = [subscription_id(only)] if only else ids
+        targets = [subscription_id(only)] if only else ids
         commands = [
-            (random.choice(chosen), ChargeGeneration(f"{run}-{number:08x}", "lyria-3")) for number in range(charges)
+            (random.choice(targets), ChargeGeneration(f"{run}-{number:08x}", "lyria-3")) for number in range(charges)
         ]
         tune_for_serving()
         print("ready", flush=True)
         sys.stdin.readline()
         started, cpu_started = time.perf_counter(), time.process_time()
         put(ledger, commands)
-        spent = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started}
-        print(json.dumps(spent), flush=True)
+        times = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started}
+        print(json.dumps(times), flush=True)
 
 
 def put(ledger: Ledger, commands: Sequence[tuple[UUID, Command]]) -> None:

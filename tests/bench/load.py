@@ -1,4 +1,4 @@
-"""The load: pgbench on the SQL ledger, wrk on the service, and charges in process. Each run gives one `Run`."""
+"""Makes the load: pgbench on the SQL ledger, wrk on the service, and charges in process. Each run gives one `Run`."""
 
 import json
 import re
@@ -28,30 +28,30 @@ class NoLoadGenerator(RuntimeError):
 
 
 class Unsound(RuntimeError):
-    """A run in which a request failed; its figures would say nothing."""
+    """A request of the run failed, so its figures mean nothing."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one side."""
+    """The figures of one run of one side."""
 
     per_second: float
     count: int = 0
     cpu_microseconds: float = 0.0
-    """CPU time of one piece of work, service (or pgbench) and PostgreSQL together."""
+    """The CPU time of one charge or request, of the service (or pgbench) and PostgreSQL together."""
     postgres_cpu_microseconds: float = 0.0
-    """The part of it that is PostgreSQL's."""
+    """PostgreSQL's part of that CPU time."""
     p50_ms: float = 0.0
     p99_ms: float = 0.0
 
 
 def subscription_id(number: int) -> UUID:
-    """The id of the benchmark's subscription of that number, from 1; `requests.lua` knows it too."""
+    """The id of the benchmark's subscription of a number, from 1; `requests.lua` makes the same ids."""
     return UUID(f"00000000-0000-4000-8000-{number:012x}")
 
 
 def create_sql_ledger(database_url: str) -> None:
-    """The SQL ledger's tables, with as many balances as the service has subscriptions."""
+    """Create the SQL ledger's tables, with as many balances as the service has subscriptions."""
     queries = load_queries(__file__, "sql_ledger.sql", schema=SCHEMA)
     with psycopg.connect(database_url) as connection:
         connection.execute(queries["create"])
@@ -68,23 +68,23 @@ def pgbench(
     mode: str = "simple",
     with_median: bool = False,
 ) -> Run:
-    """Run a script of pgbench. The median of its latencies takes a log of every transaction."""
+    """Run a script of pgbench. The median latency needs a log of every transaction. Raises Unsound."""
     stand.checkpoint()
     with tempfile.TemporaryDirectory(prefix="tallystick-pgbench-") as folder:
         command = [stand.postgres.bin_dir / "pgbench", "-n", "-c", clients, "-j", min(2, clients), "-T", round(seconds)]
         command += ["-M", mode, "-D", f"subscriptions={SUBSCRIPTIONS}", "-f", HERE / script]
         command += ["-l"] if with_median else []
         cpu = stand.postgres_cpu_seconds() + own_children_cpu_seconds()
-        done = subprocess.run(
+        ended = subprocess.run(
             [str(part) for part in (*command, database_url)], cwd=folder, check=True, capture_output=True, text=True
         )
         cpu = stand.postgres_cpu_seconds() + own_children_cpu_seconds() - cpu
         latencies = [float(line.split()[2]) / 1e3 for log in Path(folder).iterdir() for line in log.open()]
-    if int(_found(r"number of failed transactions: (\d+)", done.stdout)):
-        raise Unsound(done.stdout)
-    count = int(_found(r"number of transactions actually processed: (\d+)", done.stdout))
+    if int(_match(r"number of failed transactions: (\d+)", ended.stdout)):
+        raise Unsound(ended.stdout)
+    count = int(_match(r"number of transactions actually processed: (\d+)", ended.stdout))
     return Run(
-        per_second=float(_found(r"tps = ([\d.]+)", done.stdout)),
+        per_second=float(_match(r"tps = ([\d.]+)", ended.stdout)),
         count=count,
         cpu_microseconds=cpu / count * 1e6,
         p50_ms=statistics.median(latencies) if latencies else 0.0,
@@ -103,7 +103,7 @@ def wrk(
     subscriptions: int = SUBSCRIPTIONS,
     batch_size: int = 1,
 ) -> Run:
-    """Run wrk with keep-alive connections. Raises Unsound where any answer is not one of success."""
+    """Run wrk with keep-alive connections. Raises NoLoadGenerator; Unsound where any request did not succeed."""
     program = shutil.which("wrk")
     if program is None:
         raise NoLoadGenerator(NoLoadGenerator.__doc__)
@@ -114,12 +114,12 @@ def wrk(
     command += [what, f"r{next(_run_numbers)}", subscriptions, batch_size]
     stand.checkpoint()
     postgres_cpu, service_cpu = stand.postgres_cpu_seconds(), service.cpu_seconds() if service else 0.0
-    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+    ended = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
     postgres_cpu = stand.postgres_cpu_seconds() - postgres_cpu
     service_cpu = (service.cpu_seconds() if service else 0.0) - service_cpu
-    summary = json.loads(done.stdout.strip().splitlines()[-1])
+    summary = json.loads(ended.stdout.strip().splitlines()[-1])
     if summary["refused"] or summary["broken"] or not summary["requests"]:
-        raise Unsound(done.stdout)
+        raise Unsound(ended.stdout)
     pieces = summary["requests"] * batch_size
     return Run(
         per_second=pieces / summary["seconds"],
@@ -132,12 +132,12 @@ def wrk(
 
 
 def start_subscriptions(database_url: str) -> None:
-    """Have the benchmark's subscriptions in a migrated ledger."""
+    """Start the benchmark's subscriptions in a migrated ledger."""
     subprocess.run([sys.executable, "-m", "tests.bench.in_process", database_url, "0", "0"], check=True, cwd=ROOT)
 
 
 def in_process(stand: Stand, database_url: str, *, charges: int, processes: int, only: int = 0) -> Run:
-    """Charges through the ledger's own lane, without HTTP, from so many processes; `only` on one subscription."""
+    """Charge through the ledger's own lane, without HTTP, from some processes; `only` one subscription, or all (0)."""
     stand.checkpoint()
     command = [sys.executable, "-m", "tests.bench.in_process", database_url, str(charges // processes), str(only)]
     children = [
@@ -152,14 +152,14 @@ def in_process(stand: Stand, database_url: str, *, charges: int, processes: int,
             assert child.stdin is not None
             child.stdin.write("go\n")
             child.stdin.flush()
-        spent = [json.loads(_line(child)) for child in children]
-        cpu = stand.postgres_cpu_seconds() - cpu + sum(each["cpu_seconds"] for each in spent)
+        times = [json.loads(_line(child)) for child in children]
+        cpu = stand.postgres_cpu_seconds() - cpu + sum(each["cpu_seconds"] for each in times)
     finally:
         for child in children:
             child.communicate()
     count = charges // processes * processes
     return Run(
-        per_second=count / max(each["seconds"] for each in spent),
+        per_second=count / max(each["seconds"] for each in times),
         count=count,
         cpu_microseconds=cpu / count * 1e6,
     )
@@ -173,8 +173,8 @@ def _line(child: "subprocess.Popen[str]") -> str:
     return line
 
 
-def _found(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    if found is None:
+def _match(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
         raise Unsound(text)
-    return found[1]
+    return match[1]

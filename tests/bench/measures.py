@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from tests.bench.figures import Finding, Goal
-from tests.bench.grown import ask_as_of, rebuild_all, schema_bytes, some_subscriptions, stored_charges
+from tests.bench.figures import Goal, Measurement
+from tests.bench.grown import read_as_of, rebuild_all, schema_bytes, some_subscriptions, stored_charges
 from tests.bench.load import (
     SUBSCRIPTIONS,
     Run,
@@ -21,15 +21,15 @@ from tests.bench.load import (
 from tests.bench.stand import Service, Stand, running_noop, running_service
 
 P7_EVENTS = 10_000_000
-"""How large the ledger is that the goal of P7 is about."""
+"""The size of the ledger for which P7 has a goal."""
 
-PIECES = 100
-"""Charges of one batch request."""
+BATCH_SIZE = 100
+"""The charges of one batch request."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long and how often to measure."""
+    """The length and the number of rounds, and the sizes of ledgers."""
 
     rounds: int
     seconds: float
@@ -64,7 +64,7 @@ FULL = Pace(
 
 
 class Bench:
-    """Both sides on one server; what several measures need is made when the first asks for it."""
+    """Both sides on one server. What several measures share is made by the first of them."""
 
     def __init__(self, stand: Stand, pace: Pace, parts: ExitStack) -> None:
         self.stand = stand
@@ -73,19 +73,19 @@ class Bench:
 
     @cached_property
     def sql_ledger(self) -> str:
-        """URL of the SQL ledger's database."""
+        """The URL of the SQL ledger's database."""
         url = self.stand.database("sql_ledger")
         create_sql_ledger(url)
         return url
 
     @cached_property
-    def served(self) -> Service:
-        """The service on a ledger that has the benchmark's subscriptions, and what the measures before left."""
+    def small(self) -> Service:
+        """The service on a ledger that has the benchmark's subscriptions, and the charges of earlier measures."""
         return self._serve("service", events=0)
 
     @cached_property
     def grown(self) -> Service:
-        """The same on a ledger that has many events already."""
+        """The service on a ledger that had many events at the start."""
         return self._serve("grown", events=self.pace.grown_events)
 
     def _serve(self, name: str, events: int) -> Service:
@@ -95,15 +95,15 @@ class Bench:
 
     @cached_property
     def noop(self) -> str:
-        """URL of the no-op app."""
+        """The URL of the no-op app."""
         return self._parts.enter_context(running_noop(self.stand))
 
     def noop_reads(self) -> Run:
-        """One run of the no-op app."""
+        """Run the load on the no-op app."""
         return wrk(self.stand, self.noop, "noop", connections=64, seconds=self.pace.seconds)
 
     def sql(self, script: str = "charge.pgbench", *, clients: int = 32, mode: str = "simple") -> Run:
-        """One run of the SQL ledger."""
+        """Run the load on the SQL ledger."""
         return pgbench(
             self.stand,
             self.sql_ledger,
@@ -123,8 +123,8 @@ class Bench:
         batch_size: int = 1,
         service: Service | None = None,
     ) -> Run:
-        """One run of a service. Every charge that was answered must be stored, once."""
-        service = service or self.served
+        """Run the load on a service. Raises Unsound unless every charge that was answered is stored."""
+        service = service or self.small
         before = stored_charges(service.database_url) if what != "balance" else 0
         run = wrk(
             self.stand,
@@ -139,12 +139,12 @@ class Bench:
         )
         if what != "balance":
             stored = stored_charges(service.database_url) - before
-            if stored < run.count:  # there are more than were counted: those on their way when the time was up
+            if stored < run.count:  # more than were counted may be: those under way when the time was up
                 raise Unsound(f"{run.count} charges were answered, and {stored} are stored")
         return run
 
     def pairs(self, ours: Callable[[], Run], theirs: Callable[[], Run]) -> tuple[list[Run], list[Run]]:
-        """So many rounds; every other round begins with the other side."""
+        """Run both sides in each round; every other round begins with the other side."""
         mine, others = [], []
         for number in range(self.pace.rounds):
             if number % 2:
@@ -156,41 +156,41 @@ class Bench:
         return mine, others
 
 
-def charges_over_http(bench: Bench) -> Iterator[Finding]:
+def charges_over_http(bench: Bench) -> Iterator[Measurement]:
     """Single charges, durable, with every read model; and the CPU time that each takes."""
     bench.http("charge", connections=64)  # the first seconds of a process are not like the rest
     for connections, bound in ((64, 1.0), (256, 1.25)):
         ours, theirs = bench.pairs(partial(bench.http, "charge", connections=connections), bench.sql)
         where = f"over HTTP, {connections} connections"
-        yield _faster("P1", f"charges {where}", Goal(bound, "at least"), ours, theirs)
+        yield _rates("P1", f"charges {where}", Goal(bound, "at least"), ours, theirs)
         cpu = [run.cpu_microseconds for run in ours], [run.cpu_microseconds for run in theirs]
-        yield Finding("P11", f"CPU of a charge {where}", Goal(2, "at most"), *cpu, unit="µs")
+        yield Measurement("P11", f"CPU of a charge {where}", Goal(2, "at most"), *cpu, unit="µs")
 
 
-def batches_over_http(bench: Bench) -> Iterator[Finding]:
+def batches_over_http(bench: Bench) -> Iterator[Measurement]:
     """Charges in requests of a hundred."""
-    ours, theirs = bench.pairs(partial(bench.http, "batch", connections=16, batch_size=PIECES), bench.sql)
-    yield _faster("P2", f"charges over HTTP, {PIECES} a request", Goal(4, "at least"), ours, theirs)
+    ours, theirs = bench.pairs(partial(bench.http, "batch", connections=16, batch_size=BATCH_SIZE), bench.sql)
+    yield _rates("P2", f"charges over HTTP, {BATCH_SIZE} a request", Goal(4, "at least"), ours, theirs)
 
 
-def charges_in_process(bench: Bench) -> Iterator[Finding]:
+def charges_in_process(bench: Bench) -> Iterator[Measurement]:
     """Charges through the writer lanes of as many processes as the service has, without HTTP."""
     processes = bench.stand.processes
     run = partial(
-        in_process, bench.stand, bench.served.database_url, charges=bench.pace.charges_in_process, processes=processes
+        in_process, bench.stand, bench.small.database_url, charges=bench.pace.charges_in_process, processes=processes
     )
     ours, theirs = bench.pairs(run, bench.sql)
     where = "one process" if processes == 1 else f"{processes} processes"
-    yield _faster("P3", f"charges in {where}, no HTTP", Goal(5, "at least"), ours, theirs)
+    yield _rates("P3", f"charges in {where}, no HTTP", Goal(5, "at least"), ours, theirs)
 
 
-def balance_reads(bench: Bench) -> Iterator[Finding]:
+def balance_reads(bench: Bench) -> Iterator[Measurement]:
     """Balances over HTTP, against a no-op route of the framework on the same app server."""
     ours, theirs = bench.pairs(partial(bench.http, "balance", connections=64), bench.noop_reads)
-    yield _faster("P4", "balance reads over HTTP, 64 connections", Goal(0.8, "at least"), ours, theirs)
+    yield _rates("P4", "balance reads over HTTP, 64 connections", Goal(0.8, "at least"), ours, theirs)
 
 
-def disk(bench: Bench) -> Iterator[Finding]:
+def disk(bench: Bench) -> Iterator[Measurement]:
     """Bytes of every table and index of a charge, after VACUUM, in a ledger of its own."""
     with fresh_service(bench, "disk") as service:
         before = schema_bytes(service.database_url)
@@ -198,74 +198,72 @@ def disk(bench: Bench) -> Iterator[Finding]:
         after = schema_bytes(service.database_url)
     by_table = {name: (after[name] - before[name]) / run.count for name in after if after[name] > before[name]}
     each = sum(by_table.values())
-    yield Finding("P8", "disk of a charge", Goal(600, "at most", "bytes"), [each], unit="bytes", remarks=by_table)
+    yield Measurement("P8", "disk of a charge", Goal(600, "at most", "bytes"), [each], unit="bytes", remarks=by_table)
 
 
-def latency(bench: Bench) -> Iterator[Finding]:
+def latency(bench: Bench) -> Iterator[Measurement]:
     """The median latency of a charge on one connection, against that of a transaction of one row."""
     ours, theirs = bench.pairs(
         partial(bench.http, "charge", connections=1), partial(bench.sql, "one_row.pgbench", clients=1)
     )
     p50 = [run.p50_ms for run in ours], [run.p50_ms for run in theirs]
-    yield Finding("P9", "p50 of a charge, 1 connection", Goal(3, "at most"), *p50, unit="ms")
+    yield Measurement("P9", "p50 of a charge, 1 connection", Goal(3, "at most"), *p50, unit="ms")
 
 
-def hot_subscription(bench: Bench) -> Iterator[Finding]:
+def hot_subscription(bench: Bench) -> Iterator[Measurement]:
     """Every charge on one subscription, against charges spread over all of them."""
     spread = partial(bench.http, "charge", connections=64)
     ours, theirs = bench.pairs(partial(spread, subscriptions=1), spread)
-    yield _faster("P10", "charges of one subscription, 64 connections", Goal(0.8, "at least"), ours, theirs)
+    yield _rates("P10", "charges of one subscription, 64 connections", Goal(0.8, "at least"), ours, theirs)
 
 
-def rebuild(bench: Bench) -> Iterator[Finding]:
-    """Every read model made anew from the events and compared with the old, against charges of the SQL ledger."""
+def rebuild(bench: Bench) -> Iterator[Measurement]:
+    """Events a second of a rebuild of every read model, comparison included, against charges of the SQL ledger."""
     events = bench.pace.grown_events
     ours, theirs = bench.pairs(partial(rebuild_all, bench.grown), bench.sql)
-    yield _faster("P5", f"rebuild of every read model from {events:,} events", Goal(15, "at least"), ours, theirs)
+    yield _rates("P5", f"rebuild of every read model from {events:,} events", Goal(15, "at least"), ours, theirs)
 
 
-def as_of(bench: Bench) -> Iterator[Finding]:
+def as_of(bench: Bench) -> Iterator[Measurement]:
     """The p99 of as-of at random instants, of a subscription with many events against one with few."""
     few, many = (subscription_id(number) for number in (1, 2))
     with fresh_service(bench, "as_of") as service:
         for number, events in ((1, bench.pace.few_events), (2, bench.pace.many_events)):
             in_process(bench.stand, service.database_url, charges=events, processes=1, only=number)
-        ours, theirs = bench.pairs(partial(ask_as_of, service, many), partial(ask_as_of, service, few))
+        ours, theirs = bench.pairs(partial(read_as_of, service, many), partial(read_as_of, service, few))
     p99 = [run.p99_ms for run in ours], [run.p99_ms for run in theirs]
     what = f"p99 of as-of, {bench.pace.many_events:,} events against {bench.pace.few_events:,}"
-    yield Finding("P6", what, Goal(5, "at most"), *p99, unit="ms")
+    yield Measurement("P6", what, Goal(5, "at most"), *p99, unit="ms")
 
 
-def growth(bench: Bench) -> Iterator[Finding]:
+def growth(bench: Bench) -> Iterator[Measurement]:
     """Charges and balance reads on a ledger that has grown, against one that has not."""
     sizes = f"{bench.pace.grown_events:,} events stored, 64 connections"
-    goal = Goal(0.9, "at least") if bench.pace.grown_events >= P7_EVENTS else None  # on less it says nothing
+    goal = Goal(0.9, "at least") if bench.pace.grown_events >= P7_EVENTS else None
     for what, title in (("charge", "charges"), ("balance", "balance reads")):
         run = partial(bench.http, what, connections=64)
         run(service=bench.grown)
         ours, theirs = bench.pairs(partial(run, service=bench.grown), run)
-        found = _faster("P7", f"{title}, {sizes}", goal, ours, theirs)
-        memory = {"ours": bench.grown.memory_bytes(), "theirs": bench.served.memory_bytes()}
-        yield replace(found, remarks={**found.remarks, "memory_bytes": memory})
+        measurement = _rates("P7", f"{title}, {sizes}", goal, ours, theirs)
+        memory = {"ours": bench.grown.memory_bytes(), "theirs": bench.small.memory_bytes()}
+        yield replace(measurement, remarks={**measurement.remarks, "memory_bytes": memory})
 
 
-def sizes(bench: Bench) -> Iterator[Finding]:
-    """What holds and what grows with a ledger, from small to large: each size beside what does not grow."""
+def sizes(bench: Bench) -> Iterator[Measurement]:
+    """Speed, latency and memory by the size of the ledger, each beside something that does not grow."""
     for events in bench.pace.sizes:
         with fresh_service(bench, f"of_{events}", events=events) as service:
             size = f"{events:,} events"
             for what, others in (("charge", bench.sql), ("balance", bench.noop_reads)):
                 run = partial(bench.http, what, connections=64, service=service)
                 run()
-                yield _faster("SIZES", f"{what}s over HTTP, {size}", None, *bench.pairs(run, others))
-            rebuilt = bench.pairs(partial(rebuild_all, service), bench.sql)
-            yield _faster("SIZES", f"rebuild, {size}", None, *rebuilt)
+                yield _rates("SIZES", f"{what}s over HTTP, {size}", None, *bench.pairs(run, others))
+            yield _rates("SIZES", f"rebuild, {size}", None, *bench.pairs(partial(rebuild_all, service), bench.sql))
             ids = some_subscriptions(service, 20)
-            asked = [ask_as_of(service, id, requests=30) for id in ids]
-            p99 = sorted(run.p99_ms for run in asked)
-            yield Finding("SIZES", f"p99 of as-of, {size}", None, p99, unit="ms")
+            p99 = sorted(read_as_of(service, id, requests=30).p99_ms for id in ids)
+            yield Measurement("SIZES", f"p99 of as-of, {size}", None, p99, unit="ms")
             memory = service.memory_bytes() / 2**20
-            yield Finding("SIZES", f"memory of the service, {size}", None, [memory], unit="MiB")
+            yield Measurement("SIZES", f"memory of the service, {size}", None, [memory], unit="MiB")
 
 
 @contextmanager
@@ -277,7 +275,7 @@ def fresh_service(bench: Bench, name: str, *, events: int = 0) -> Iterator[Servi
     bench.stand.drop(name)
 
 
-MEASURES: Mapping[str, Callable[[Bench], Iterator[Finding]]] = {
+MEASURES: Mapping[str, Callable[[Bench], Iterator[Measurement]]] = {
     "P1": charges_over_http,
     "P2": batches_over_http,
     "P3": charges_in_process,
@@ -293,8 +291,8 @@ MEASURES: Mapping[str, Callable[[Bench], Iterator[Finding]]] = {
 }
 
 
-def _faster(measure: str, what: str, goal: Goal | None, ours: Sequence[Run], theirs: Sequence[Run]) -> Finding:
-    return Finding(
+def _rates(measure: str, what: str, goal: Goal | None, ours: Sequence[Run], theirs: Sequence[Run]) -> Measurement:
+    return Measurement(
         measure,
         what,
         goal,

@@ -1,4 +1,4 @@
-"""The no-op that P4 compares with: FastAPI on the app server that the service runs on, and nothing behind it."""
+"""The no-op app that P4 compares with: FastAPI on the app server that the service runs on, with nothing behind it."""
 
 from fastapi import FastAPI, Response
 
@@ -7,11 +7,11 @@ app = FastAPI(openapi_url=None)
 
 @app.get("/noop")
 async def noop() -> dict[str, int]:
-    """An ordinary typed route."""
+    """Answer by an ordinary typed route."""
     return {"balance_credits": 1}
 
 
 @app.get("/noop-response")
 async def noop_response() -> Response:
-    """A route without the framework's validation and encoding."""
+    """Answer without the framework's validation and encoding."""
     return Response(b'{"balance_credits":1}', media_type="application/json")

@@ -1,7 +1,7 @@
 """Draws how speed holds as a ledger grows: `python -m tests.bench.plot RESULT.json > docs/growth.svg`.
 
-The result is one of `make bench ONLY=SIZES`. Every line is what was measured at a size, as a multiple of what was
-measured at the smallest; rates as ratios to what does not grow, measured in turns with them.
+The result is one of `make bench ONLY=SIZES`. Every line shows the figures by size, as multiples of the figure at the
+smallest size; rates are ratios to something that does not grow, measured in turns with them.
 """
 
 import json
@@ -18,17 +18,17 @@ Line = list[tuple[float, float]]
 
 
 def lines_of(findings: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
-    """By what was measured: the events stored, and the multiple of the smallest ledger's."""
+    """The lines by their names: events stored, and the figure as a multiple of the smallest ledger's."""
     lines: dict[str, Line] = {}
-    for found in findings:
-        if found["measure"] == "SIZES":
-            name, _, size = found["what"].partition(", ")
-            lines.setdefault(name, []).append((float(size.split()[0].replace(",", "")), found["median"]))
+    for each in findings:
+        if each["measure"] == "SIZES":
+            name, _, size = each["what"].partition(", ")
+            lines.setdefault(name, []).append((float(size.split()[0].replace(",", "")), each["median"]))
     return {name: [(size, value / line[0][1]) for size, value in line] for name, line in lines.items()}
 
 
 def svg(lines: Mapping[str, Line]) -> str:
-    """The plot: events stored (logarithmic), and the multiple (from 0)."""
+    """The plot as SVG: events stored (logarithmic) against the multiple (from 0)."""
     sizes = [size for line in lines.values() for size, _ in line]
     low, high = math.floor(math.log10(min(sizes))), math.ceil(math.log10(max(sizes)))
     top = math.ceil(max(multiple for line in lines.values() for _, multiple in line) * 2.1) / 2
@@ -53,13 +53,13 @@ def svg(lines: Mapping[str, Line]) -> str:
         parts.append(f'<line x1="{LEFT}" y1="{at:.1f}" x2="{WIDTH - RIGHT}" y2="{at:.1f}" stroke="#e5e7eb"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{half / 2:g} ×</text>')
     for number, (name, line) in enumerate(lines.items()):
-        parts += _drawn(name, [(x(size), y(multiple)) for size, multiple in line], number)
+        parts += _polyline(name, [(x(size), y(multiple)) for size, multiple in line], number)
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 12}" text-anchor="middle">events stored</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _drawn(name: str, points: Line, number: int) -> list[str]:
+def _polyline(name: str, points: Line, number: int) -> list[str]:
     """One line with its dots, and its name in the legend."""
     colour = COLOURS[number % len(COLOURS)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -1,7 +1,7 @@
 -- What a user would write instead of Tallystick: one transaction, a guarded UPDATE and an INSERT under a unique id.
 
 -- name: create
--- The two tables, and so many balances that cannot run out.
+-- The tables of balances and charges, and one for single-row commits.
 CREATE TABLE balance (subscription_id bigint PRIMARY KEY, credits bigint NOT NULL CHECK (credits >= 0));
 CREATE TABLE charge (
     generation_id uuid PRIMARY KEY,
@@ -13,5 +13,5 @@ CREATE TABLE charge (
 CREATE TABLE one_row (value bigint NOT NULL)
 
 -- name: fill
--- One balance a subscription.
+-- One balance for each subscription, too large to run out.
 INSERT INTO balance SELECT number, 1000000000000 FROM generate_series(1, %(subscriptions)s) AS number

@@ -1,4 +1,4 @@
-"""What is measured, as a user would run it: one durable PostgreSQL, the service's own processes, and their CPU time."""
+"""Runs what is measured as a user would: one durable PostgreSQL and the service's own processes. Reads CPU times."""
 
 import os
 import resource
@@ -34,7 +34,7 @@ class Stand:
 
     postgres: EmbeddedPostgres
     processes: int
-    """How many API processes the service runs with."""
+    """The number of API processes of the service."""
 
     def database(self, name: str) -> str:
         """The URL of a new, empty database."""
@@ -48,12 +48,12 @@ class Stand:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def checkpoint(self) -> None:
-        """Write out what is dirty, so that no run pays for the one before it."""
+        """Write dirty pages out, so that no run pays for the one before it."""
         with psycopg.connect(self.postgres.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
 
     def postgres_cpu_seconds(self) -> float:
-        """CPU time of the server so far, processes that have ended included."""
+        """The CPU time of the server so far, ended processes included."""
         server = psutil.Process(self.postgres.pid)
         ended = server.cpu_times()
         return ended.children_user + ended.children_system + tree_cpu_seconds(server)
@@ -70,17 +70,17 @@ class Service:
     process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """CPU time of its processes so far."""
+        """The CPU time of its processes so far."""
         return tree_cpu_seconds(self.process)
 
     def memory_bytes(self) -> int:
-        """Memory that its processes hold for themselves."""
+        """The resident memory of its processes."""
         return sum(each.memory_info().rss for each in (self.process, *self.process.children(recursive=True)))
 
 
 @contextmanager
 def open_stand(processes: int) -> Iterator[Stand]:
-    """A PostgreSQL of its own, with the settings that `tallystick serve` gives it. Nothing is left behind."""
+    """A new PostgreSQL with the settings of `tallystick serve`, deleted at the end of the context."""
     with (
         tempfile.TemporaryDirectory(prefix="tallystick-bench-") as folder,
         EmbeddedPostgres(Path(folder) / "postgres") as server,
@@ -90,7 +90,7 @@ def open_stand(processes: int) -> Iterator[Stand]:
 
 @contextmanager
 def running_service(stand: Stand, database_url: str, *, events: int = 0) -> Iterator[Service]:
-    """`tallystick migrate`, `demo` where the ledger is to have events, then `api` until the end of the context."""
+    """Run `tallystick migrate`, `demo` where events are asked for, then `api` until the end of the context."""
     port, key = free_port(), f"ts_bench_{secrets.token_urlsafe(24)}"
     environment = {
         **os.environ,
@@ -115,7 +115,7 @@ def running_service(stand: Stand, database_url: str, *, events: int = 0) -> Iter
 
 @contextmanager
 def running_noop(stand: Stand) -> Iterator[str]:
-    """The no-op app under the same app server with as many processes; its URL."""
+    """Run the no-op app under the same app server with as many processes. Its value is the URL."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.bench.noop:app", "--port", str(port), "--no-access-log"]
     command += ["--log-level", "error", "--workers", str(stand.processes)]
@@ -125,7 +125,7 @@ def running_noop(stand: Stand) -> Iterator[str]:
 
 @contextmanager
 def running(command: Sequence[str], ready_url: str, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
-    """A process tree that answers at `ready_url`. Raises RuntimeError where it ends or stays silent."""
+    """Run a process tree that answers at `ready_url`. Raises RuntimeError where it ends or does not answer in time."""
     process = psutil.Popen(command, env=environment, cwd=ROOT)
     try:
         give_up_at = time.monotonic() + START_SECONDS
@@ -140,19 +140,19 @@ def running(command: Sequence[str], ready_url: str, environment: Mapping[str, st
 
 
 def tree_cpu_seconds(root: psutil.Process) -> float:
-    """User and system time of a process and of those below it that still run."""
+    """The user and system time of a process and of its descendants that still run."""
     total = 0.0
     for process in (root, *root.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
-            spent = process.cpu_times()
-            total += spent.user + spent.system
+            times = process.cpu_times()
+            total += times.user + times.system
     return total
 
 
 def own_children_cpu_seconds() -> float:
-    """User and system time of this process's children that have ended."""
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return spent.ru_utime + spent.ru_stime
+    """The user and system time of this process's children that have ended."""
+    times = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return times.ru_utime + times.ru_stime
 
 
 def free_port() -> int:
