@@ -16,6 +16,7 @@ from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.ledger.ledger import Ledger
 from services.migrations.migrate import migrate
 from services.postgres.embedded import EmbeddedPostgres
+from tests.scratch import prefer_memory
 
 # As the product logs: a rich traceback, structlog's default, takes seconds to render the locals of every frame.
 structlog.configure(
@@ -45,11 +46,17 @@ class SettableClock:
         self.now += timedelta(**duration)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose where files lie, before anything asks for a temporary folder."""
+    if "not long" in config.option.markexpr:  # what is measured with `-m long` is measured on the disk
+        prefer_memory()
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test process's own. Durability is tested where it matters, on servers of those tests."""
     with tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder:
-        settings = {"fsync": "off", "max_connections": "200"}
+        settings = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "max_connections": "200"}
         with EmbeddedPostgres(Path(folder) / "postgres", settings=settings, scratch=True) as server:
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
@@ -63,7 +70,9 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
         )
     yield _url_of(postgres, name)
     with psycopg.connect(postgres.url, autocommit=True) as connection:
