@@ -1,24 +1,21 @@
-"""Checks what an event of a subscription says of itself against the state before and after it. Pure."""
+"""Checks what an event of a subscription says of itself against the state before and after it. Pure.
 
-from collections.abc import Iterator
-from typing import assert_never
+A field of one of the names in `_EXPECTED` means the same in every event, so that a new event is checked by its fields.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 
 from services.catalogue import recompute
-from services.subscription.events import (
-    ChargeReversed,
-    CreditsGranted,
-    CycleReset,
-    Event,
-    GenerationCharged,
-    PlanChangeScheduled,
-    PlanChangeUnscheduled,
-    PlanUpgraded,
-    SubscriptionCancelled,
-    SubscriptionEnded,
-    SubscriptionStarted,
-    TermRenewed,
-)
+from services.subscription.events import ChargeReversed, CycleReset, Event, GenerationCharged
 from services.subscription.state import Subscription
+
+_EXPECTED: Mapping[str, Callable[[Subscription, Subscription], object]] = {
+    "balance_before": lambda before, _after: before.balance_credits,
+    "balance_after": lambda _before, after: after.balance_credits,
+    "lapsed_credits": lambda before, _after: before.balance_credits,
+    "from_plan_id": lambda before, _after: before.plan.plan_id,
+    "cycle_number": lambda _before, after: after.cycle.number,
+}
 
 
 def broken_rules(before: Subscription | None, event: Event, after: Subscription) -> Iterator[str]:
@@ -30,36 +27,17 @@ def broken_rules(before: Subscription | None, event: Event, after: Subscription)
         yield f"leaves a balance of {after.balance_credits}"
     if before is None:
         return
-    match event:
-        case GenerationCharged():
-            yield from _wrong_price(event)
-            yield from _differs("balance_after", event.balance_after, after.balance_credits)
-            yield from _differs("cycle_number", event.cycle_number, after.cycle.number)
-        case ChargeReversed():
-            yield from _differs("balance_after", event.balance_after, after.balance_credits)
-            if event.credits <= 0:
-                yield f"gives {event.credits} credits back"
-        case PlanUpgraded():
-            yield from _differs("balance_before", event.balance_before, before.balance_credits)
-            yield from _differs("from_plan_id", event.from_plan_id, before.plan.plan_id)
-            yield from _differs("cycle.number", event.cycle.number, before.cycle.number + 1)
-        case CycleReset():
-            yield from _differs("lapsed_credits", event.lapsed_credits, before.balance_credits)
-            yield from _differs("cycle.number", event.cycle.number, before.cycle.number + 1)
-            yield from _differs("cycle.starts_at", event.cycle.starts_at, before.cycle.ends_at)
-        case SubscriptionEnded():
-            yield from _differs("lapsed_credits", event.lapsed_credits, before.balance_credits)
-        case (
-            SubscriptionStarted()
-            | CreditsGranted()
-            | TermRenewed()
-            | PlanChangeScheduled()
-            | PlanChangeUnscheduled()
-            | SubscriptionCancelled()
-        ):
-            pass  # they state nothing that the states could contradict
-        case _:
-            assert_never(event)
+    if isinstance(event, GenerationCharged):
+        yield from _wrong_price(event)
+    if isinstance(event, ChargeReversed) and event.credits <= 0:
+        yield f"gives {event.credits} credits back"
+    for name in event.__struct_fields__:
+        if (expected := _EXPECTED.get(name)) is not None:
+            yield from _differs(name, getattr(event, name), expected(before, after))
+    if hasattr(event, "cycle"):
+        yield from _differs("cycle.number", event.cycle.number, before.cycle.number + 1)
+    if isinstance(event, CycleReset):
+        yield from _differs("cycle.starts_at", event.cycle.starts_at, before.cycle.ends_at)
 
 
 def _wrong_price(event: GenerationCharged) -> Iterator[str]:
