@@ -68,7 +68,7 @@ class Customers:
         """Fail unless the ledger holds what the clients were told, once, and nothing else."""
         books.check()
         assert books.charged() == self.acknowledged
-        assert books.ask("SELECT count(*) FROM {}.balance") == [(len(self._subscriptions),)]
+        assert books.query("SELECT count(*) FROM {}.balance") == [(len(self._subscriptions),)]
         assert len(set(self._subscriptions)) == self._keys
 
     def _live(self, name: str, random: Random) -> None:

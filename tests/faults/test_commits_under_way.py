@@ -68,14 +68,14 @@ def test_a_start_for_which_there_is_no_row_to_lock_yet(ledger: Ledger, proxy: Cu
 
 def test_a_change_of_plan_under_a_key(ledger: Ledger, proxy: CuttingProxy, database_url: str) -> None:
     id = start(ledger)
-    key = IdempotencyKey("key", b"request", lambda _: b"kept")
+    key = IdempotencyKey("key", b"request", lambda _: b"answered")
 
     upgraded = ask_and_cut(proxy, lambda: ledger.execute(id, UpgradePlan("max-pro-240000-yearly"), BY, idempotency=key))
 
     assert isinstance(upgraded, Done)
     books = Books(database_url)
     assert books.types(id)[2:] == ["PlanUpgraded"]
-    assert books.ask("SELECT answer FROM {}.idempotent_answers") == [(b"kept",)]
+    assert books.query("SELECT answer FROM {}.idempotent_answers") == [(b"answered",)]
     books.check()
 
 

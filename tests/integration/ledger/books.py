@@ -1,4 +1,4 @@
-"""What a ledger has stored, read past the ledger itself, and what must hold of it whatever happened to it."""
+"""Reads what a ledger has stored, past the ledger itself, and checks the invariants that hold whatever happened."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,20 +25,20 @@ from tests.conftest import SCHEMA
 
 
 class Books:
-    """The stored rows of one schema, as they are when asked for."""
+    """The stored rows of one schema, read anew by each method."""
 
     def __init__(self, database_url: str, schema: str = SCHEMA) -> None:
         self._database_url = database_url
         self._schema = schema
 
-    def ask(self, query: LiteralString, *arguments: Any) -> list[tuple[Any, ...]]:
-        """The rows that a query answers; `{}` in it is the schema."""
+    def query(self, query: LiteralString, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a query; `{}` in it stands for the schema."""
         statement = sql.SQL(query).format(*[sql.Identifier(self._schema)] * query.count("{}"))
         with connect(self._database_url, autocommit=True) as connection:
             return connection.execute(statement, arguments).fetchall()
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """All rows of a table, by the names of its columns."""
+        """Return all rows of a table, by the names of its columns."""
         statement = sql.SQL("SELECT * FROM {}").format(sql.Identifier(self._schema, table))
         with (
             connect(self._database_url, autocommit=True) as connection,
@@ -47,26 +47,26 @@ class Books:
             return cursor.execute(statement).fetchall()
 
     def events(self) -> list[ChainedEvent]:
-        """All events in the order of their positions."""
+        """Return all events in the order of their positions."""
         with connect(self._database_url, autocommit=True) as connection:
             return self.events_seen_by(connection)
 
     def events_seen_by(self, connection: psycopg.Connection[Any]) -> list[ChainedEvent]:
-        """All events as a transaction sees them, which may have altered them."""
+        """Return all events as a transaction sees them, which may have altered them."""
         statement = sql.SQL("SELECT {} FROM {}.ledger_events ORDER BY notification_id")
         rows = connection.execute(statement.format(sql.SQL(COLUMNS), sql.Identifier(self._schema)))
         return [chained_event(row) for row in rows]
 
     def stream(self, subscription_id: UUID) -> list[Recorded]:
-        """The events of one stream, in order."""
+        """Return the events of one stream, in order."""
         return [read_event(each) for each in self.events() if each.originator_id == subscription_id]
 
     def types(self, subscription_id: UUID) -> list[str]:
-        """What happened to one subscription, by name, in order."""
+        """Return the types of one stream's events, in order."""
         return [each.stored.topic for each in self.stream(subscription_id)]
 
     def charged(self) -> dict[tuple[UUID, str], Charge]:
-        """Every charge, by subscription and generation. Fails where a generation was charged twice."""
+        """Return every charge by subscription and generation. Fails where a generation was charged twice."""
         found: dict[tuple[UUID, str], Charge] = {}
         for each in _of_subscriptions(self.events()):
             if isinstance(each.event, GenerationCharged):
@@ -76,14 +76,14 @@ class Books:
         return found
 
     def count(self, table: LiteralString) -> int:
-        """How many rows a table has."""
-        return int(self.ask("SELECT count(*) FROM {}." + table)[0][0])
+        """Count the rows of a table."""
+        return int(self.query("SELECT count(*) FROM {}." + table)[0][0])
 
     def check(self) -> None:
-        """Fail unless everything that must always hold does."""
+        """Check every invariant: positions, chains, credits, and each projection against the events."""
         events = self.events()
         check_positions(events)
-        assert self.ask("SELECT last_id FROM {}.head") == [(len(events),)]
+        assert self.query("SELECT last_id FROM {}.head") == [(len(events),)]
         states: dict[UUID, Subscription] = {}
         for stream in streams(events):
             check_chain(stream)
@@ -101,7 +101,7 @@ class Books:
         assert found == {id: {balance.BALANCE.stream: id, **row} for id, row in expected.items()}
 
     def _check_renewals(self, states: dict[UUID, Subscription]) -> None:
-        rows = self.ask(
+        rows = self.query(
             "SELECT r.subscription_id, r.account_id, r.status, r.next_due_at, r.test_clock_id, r.state,"
             " b.version, b.used_credits, b.reversed_credits"
             " FROM {}.renewal AS r JOIN {}.balance AS b USING (subscription_id)"
@@ -125,17 +125,17 @@ class Books:
                     expected[each.originator_id, generation_id] = version, each.originator_version
                 case _:
                     pass
-        rows = self.ask("SELECT subscription_id, generation_id, version, reversed_in_version FROM {}.charges")
+        rows = self.query("SELECT subscription_id, generation_id, version, reversed_in_version FROM {}.charges")
         assert {(id, generation_id): (version, undone) for id, generation_id, version, undone in rows} == expected
 
 
 def check_positions(events: list[ChainedEvent]) -> None:
-    """Positions count from 1 without a gap."""
+    """Check that positions count from 1 without a gap."""
     assert [each.position for each in events] == list(range(1, len(events) + 1))
 
 
 def check_chain(stream: list[ChainedEvent]) -> None:
-    """Versions count from 1, each event carries the hash of the one before it, and time does not run back."""
+    """Check that versions count from 1, each event has the hash of the one before it, and time does not run back."""
     assert [each.originator_version for each in stream] == list(range(1, len(stream) + 1))
     assert stream[0].previous_hash == NO_HASH
     for earlier, later in pairwise(stream):
@@ -145,7 +145,7 @@ def check_chain(stream: list[ChainedEvent]) -> None:
 
 
 def streams(events: Iterable[ChainedEvent]) -> Iterator[list[ChainedEvent]]:
-    """The events by stream, in the order of their versions."""
+    """Yield the streams among the events, each in the order of its versions."""
     by_stream: dict[UUID, list[ChainedEvent]] = {}
     for each in events:
         by_stream.setdefault(each.originator_id, []).append(each)
@@ -154,12 +154,12 @@ def streams(events: Iterable[ChainedEvent]) -> Iterator[list[ChainedEvent]]:
 
 
 def _of_subscriptions(events: Iterable[ChainedEvent]) -> list[Recorded]:
-    """The events without those of disputes, which are streams of their own."""
+    """Return the events of subscriptions, without those of disputes."""
     return [read_event(each) for each in events if not each.topic.startswith("Dispute")]
 
 
 def _fold(recorded: Iterable[Recorded]) -> Subscription:
-    """The state after the events; no balance on the way is negative, and each charge says what it left."""
+    """Return the state after the events. Checks that no balance is negative and that each charge states its own."""
     state: Subscription | None = None
     for each in recorded:
         state = evolve(state, each.event)
@@ -182,7 +182,7 @@ def _as_charge(recorded: Recorded) -> Charge:
 
 
 def session_count(database_url: str) -> int:
-    """How many sessions other than ours the database has."""
+    """Count the sessions of the database, other than this one."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -192,5 +192,5 @@ def session_count(database_url: str) -> int:
 
 
 def tally(answers: Iterable[object]) -> Counter[str]:
-    """How many answers there are of each kind, by name; refusals by their code."""
+    """Count the answers of each type, and the refusals of each code."""
     return Counter(getattr(getattr(each, "refusal", None), "code", type(each).__name__) for each in answers)

@@ -1,4 +1,4 @@
-"""A session with the database that breaks at the commit, as often and in the way that a test says."""
+"""A database session that breaks at its commits, as often and in the way that a test schedules."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -11,60 +11,60 @@ from services.ledger.ledger import Ledger
 from services.postgres.database import connect
 from services.postgres.session import PendingResult, Session
 
-Fate = Literal["stored", "not stored", "unreachable", "kept"]
-"""What becomes of a commit: stored, but its answer lost; not stored; or nothing happens to it. `unreachable` is that of
-an attempt to connect."""
+Fate = Literal["stored", "not stored", "unreachable", "answered"]
+"""The fate of a commit: stored, though its answer is lost; not stored; or stored and answered. `unreachable` is the
+fate of an attempt to connect."""
 
 
 class Fates:
-    """What becomes of the next commits of a ledger's lane, and of its attempts to connect after them."""
+    """The fates of a lane's next commits, and of its attempts to connect after them."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
-        self._coming: deque[Fate] = deque()
-        self.meanwhile: Callable[[], object] = lambda: None
+        self._scheduled: deque[Fate] = deque()
+        self.on_loss: Callable[[], object] = lambda: None
         """Called after each loss, before the lane tries again."""
         self.losses = 0
         self.attempts_to_connect = 0
 
-    def come(self, *fates: Fate) -> None:
-        """Let these fates come, one commit each; after them everything is kept."""
-        self._coming.extend(fates)
+    def schedule(self, *fates: Fate) -> None:
+        """Schedule these fates, one a commit; the commits after them are answered."""
+        self._scheduled.extend(fates)
 
     def clear(self) -> None:
-        """Let everything be kept from now on."""
-        self._coming.clear()
+        """Answer every commit from now on."""
+        self._scheduled.clear()
 
     def next(self) -> Fate:
-        """The fate of the commit that is being made."""
-        return self._coming.popleft() if self._coming else "kept"
+        """Return the fate of the next commit."""
+        return self._scheduled.popleft() if self._scheduled else "answered"
 
     def lose(self) -> psycopg.OperationalError:
-        """Note a loss; what to raise."""
+        """Count a loss; return the error to raise."""
         self.losses += 1
-        self.meanwhile()
+        self.on_loss()
         return psycopg.OperationalError("the connection was lost")
 
     def connect(self) -> "BreakingSession":
-        """A session whose commits have these fates. Raises psycopg.OperationalError while it is unreachable."""
+        """Open a session whose commits have these fates. Raises psycopg.OperationalError where unreachable."""
         self.attempts_to_connect += 1
-        if self._coming and self._coming[0] == "unreachable":
-            self._coming.popleft()
+        if self._scheduled and self._scheduled[0] == "unreachable":
+            self._scheduled.popleft()
             raise psycopg.OperationalError("the server is gone")
         return BreakingSession(connect(self._database_url), self)
 
 
 class BreakingSession(Session):
-    """A session that asks what becomes of its commits."""
+    """A session whose commits have scheduled fates."""
 
     def __init__(self, connection: Connection[Any], fates: Fates) -> None:
         super().__init__(connection)
         self._fates = fates
 
     def execute(self, query: bytes, arguments: Mapping[str, Any] | None = None) -> PendingResult:
-        """As ever, but for a commit: that is stored, or not, and answered, or not."""
-        fate = self._fates.next() if query == b"COMMIT" else "kept"
-        if fate == "kept":
+        """Execute a statement; a commit is stored and answered, or not, as scheduled."""
+        fate = self._fates.next() if query == b"COMMIT" else "answered"
+        if fate == "answered":
             return super().execute(query, arguments)
         if fate == "stored":
             super().execute(query, arguments).result()
@@ -73,7 +73,7 @@ class BreakingSession(Session):
 
 
 def break_commits(ledger: Ledger, database_url: str) -> Fates:
-    """Have the ledger's lane connect to a line that breaks; before it has connected otherwise."""
+    """Let the ledger's lane connect through breaking sessions. Call it before the lane has connected."""
     fates = Fates(database_url)
     assert ledger.lane._session is None
     ledger.lane._connect = fates.connect

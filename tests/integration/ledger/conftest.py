@@ -1,4 +1,4 @@
-"""What the specifications of the write path share."""
+"""Fixtures of the write path's specifications."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tests.integration.ledger.books import Books
 
 @pytest.fixture
 def books(database_url: str) -> Books:
-    """What is stored."""
+    """The stored rows of the test's ledger."""
     return Books(database_url)
 
 
@@ -25,8 +25,9 @@ def other(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iter
 
 
 @pytest.fixture
-def keen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lanes that decide ahead as soon as anything waits, in batches of ten, and try again after two careful ones."""
+def speculating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes that speculate on the next batch as soon as anything is queued, take ten commands a batch, and speculate
+    again two batches after a misspeculation."""
     monkeypatch.setattr(lane, "SPECULATION_THRESHOLD", 1)
     monkeypatch.setattr(lane, "BATCH_LIMIT", 10)
     monkeypatch.setattr(lane, "CAREFUL_BATCHES", 2)

@@ -1,4 +1,4 @@
-"""Ways to put commands to a writer lane: many at once into one batch, or as a crowd of clients."""
+"""Ways to put commands to a writer lane: in one batch, or from concurrent clients."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +17,7 @@ TRACK_CREDITS = 150
 
 
 def start(ledger: Ledger, plan_id: str = STARTER, *, test_clock_id: str | None = None) -> UUID:
-    """A new subscription."""
+    """Start a subscription; return its id."""
     id = uuid4()
     answer = ledger.execute(id, StartSubscription(f"account of {id}", plan_id, test_clock_id), BY)
     assert isinstance(answer, Done), answer
@@ -25,22 +25,22 @@ def start(ledger: Ledger, plan_id: str = STARTER, *, test_clock_id: str | None =
 
 
 def track(generation_id: str) -> ChargeGeneration:
-    """A charge for one track of Lyria 3."""
+    """Make a charge for one track of Lyria 3."""
     return ChargeGeneration(generation_id, "lyria-3")
 
 
 def charge(ledger: Ledger, subscription_id: UUID, generation_id: str) -> Charged:
-    """Charge a track that can be afforded."""
+    """Charge a track that the balance can pay for."""
     answer = ledger.execute(subscription_id, track(generation_id), BY)
     assert isinstance(answer, Charged), answer
     return answer
 
 
-Asked = tuple[UUID, Command] | tuple[UUID, Command, IdempotencyKey]
+Request = tuple[UUID, Command] | tuple[UUID, Command, IdempotencyKey]
 
 
-def together(ledger: Ledger, *asked: Asked) -> list[Answer]:
-    """Put commands so that the lane carries all of them out in one batch; their answers in order."""
+def in_one_batch(ledger: Ledger, *requests: Request) -> list[Answer]:
+    """Put commands so that the lane takes all of them in one batch; return their answers in order."""
     held, go_on = Event(), Event()
 
     def hold(_submission: Submission, _answer: Answer) -> None:
@@ -49,7 +49,7 @@ def together(ledger: Ledger, *asked: Asked) -> list[Answer]:
 
     ledger.lane.submit(Submission(uuid4(), RecordDue(), BY, hold))
     held.wait()
-    futures = [_submit(ledger, *each) for each in asked]
+    futures = [_submit(ledger, *each) for each in requests]
     go_on.set()
     return [future.result() for future in futures]
 
@@ -67,14 +67,14 @@ def _submit(
 T = TypeVar("T")
 
 
-def at_once(calls: Sequence[Callable[[], T]], clients: int = 32) -> list[T]:
-    """Make all the calls, by so many clients at a time."""
+def concurrently(calls: Sequence[Callable[[], T]], clients: int = 32) -> list[T]:
+    """Make all the calls, from so many clients at a time; return their results in order."""
     with ThreadPoolExecutor(clients) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
 class Deliveries:
-    """Counts the answers that a lane delivers, for submissions made by hand."""
+    """Collects the answers that a lane delivers."""
 
     def __init__(self) -> None:
         self._lock = Lock()

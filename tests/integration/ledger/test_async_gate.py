@@ -1,4 +1,4 @@
-"""The way in from an event loop: every answer reaches the one who asked, whoever has gone in between."""
+"""Commands from an event loop: every caller gets its own answer, whichever others were cancelled meanwhile."""
 
 import asyncio
 from random import Random
@@ -20,7 +20,7 @@ LARGE = "max-pro-240000-yearly"
 async def _charge(gate: AsyncGate, id: UUID, generation_id: str) -> None:
     answer = await gate.execute(id, track(generation_id), BY)
     assert isinstance(answer, Charged)
-    assert answer.charge.generation_id == generation_id, "the answer is the asker's own"
+    assert answer.charge.generation_id == generation_id, "the answer is the caller's own"
 
 
 def test_thousands_of_tasks_each_get_their_own_answer(ledger: Ledger) -> None:
@@ -28,13 +28,13 @@ def test_thousands_of_tasks_each_get_their_own_answer(ledger: Ledger) -> None:
 
     async def clients() -> None:
         gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
-        for some in range(4):
-            await asyncio.gather(*[_charge(gate, id, f"track-{some}-{number}") for number in range(300)])
+        for group in range(4):
+            await asyncio.gather(*[_charge(gate, id, f"track-{group}-{number}") for number in range(300)])
 
     asyncio.run(clients())
 
 
-def test_one_after_the_other_never_waits_for_a_lost_wake_up(ledger: Ledger) -> None:
+def test_sequential_commands_never_wait_for_a_lost_wake_up(ledger: Ledger) -> None:
     id = start(ledger, LARGE)
 
     async def client(gate: AsyncGate, name: int) -> None:
@@ -48,7 +48,7 @@ def test_one_after_the_other_never_waits_for_a_lost_wake_up(ledger: Ledger) -> N
     asyncio.run(clients())
 
 
-def test_a_cancelled_command_is_carried_out_and_nobody_else_gets_its_answer(ledger: Ledger, books: Books) -> None:
+def test_a_cancelled_command_is_carried_out_and_no_other_caller_gets_its_answer(ledger: Ledger, books: Books) -> None:
     id = start(ledger, LARGE)
     random = Random(3)
     cancelled = []
@@ -86,24 +86,24 @@ def test_a_version_can_be_expected(ledger: Ledger) -> None:
     assert asyncio.run(upgrade()) == Refused(VersionMismatch(2))
 
 
-def test_a_loop_that_is_closed_does_not_stop_the_lane(ledger: Ledger) -> None:
+def test_a_closed_event_loop_does_not_stop_the_lane(ledger: Ledger) -> None:
     id = start(ledger)
 
-    async def ask_and_go() -> None:
+    async def submit_and_cancel() -> None:
         gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
         task = asyncio.ensure_future(gate.execute(id, track("track-1"), BY))
         await asyncio.sleep(0)
         task.cancel()
 
-    asyncio.run(ask_and_go())
-    asyncio.run(_ask_once(ledger, id))
+    asyncio.run(submit_and_cancel())
+    asyncio.run(_charge_once(ledger, id))
 
 
-async def _ask_once(ledger: Ledger, id: UUID) -> None:
+async def _charge_once(ledger: Ledger, id: UUID) -> None:
     await _charge(AsyncGate(ledger.lane, asyncio.get_running_loop()), id, "track-2")
 
 
-def test_a_closed_lane_says_so(ledger: Ledger) -> None:
+def test_a_closed_lane_raises(ledger: Ledger) -> None:
     ledger.lane.stop()
     with pytest.raises(LaneClosed):
-        asyncio.run(_ask_once(ledger, UUID(int=1)))
+        asyncio.run(_charge_once(ledger, UUID(int=1)))

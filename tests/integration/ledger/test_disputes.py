@@ -1,4 +1,7 @@
-"""Disputes through the write path: two streams in one transaction, and each charge given back once at most."""
+"""Disputes through the write path: two streams in one transaction, and each charge given back once at most.
+
+`tests/unit/ledger/test_disputes.py` has what is decided without a database.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,19 +13,18 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 
-from projections.disputes.view import Dispute, Resolution
+from projections.disputes.view import Dispute
+from services.catalogue import Catalogue
 from services.dispute.commands import OpenDispute, ResolveDispute
-from services.dispute.decide import R14
 from services.dispute.events import Outcome, Reason
-from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed, UnknownCharge, UnknownDispute
+from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed
 from services.ledger.disputes import Disputes
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
 from services.ledger.submission import Charged, Disputed, Done, Refused
 from services.postgres.database import connect
-from services.subscription.commands import CancelSubscription, ChargeGeneration, StartSubscription
+from services.subscription.commands import ChargeGeneration, StartSubscription
 from services.subscription.events import CreditTo
-from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.ledger.breaking import Fate, break_commits
 
@@ -37,7 +39,7 @@ def connection(database_url: str) -> Iterator[Connection[Any]]:
 
 
 class Support:
-    """A subscription with one charge of 150 credits, `track`, and what support does about it."""
+    """A subscription with one charge of 150 credits, `track`, and the disputes that support opens and resolves."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -95,7 +97,7 @@ def test_an_upheld_dispute_and_its_reversal_are_one_transaction(support: Support
     assert reversed_in == (4,)
 
 
-def test_what_was_answered_is_what_is_read(support: Support, connection: Connection[Any]) -> None:
+def test_the_answer_to_a_dispute_is_what_a_read_shows(support: Support, connection: Connection[Any]) -> None:
     disputes = Disputes(SCHEMA)
     opened = support.open("wrong_price")
 
@@ -106,13 +108,15 @@ def test_what_was_answered_is_what_is_read(support: Support, connection: Connect
     assert disputes.find(connection, uuid4()) is None
 
 
-def test_an_unsatisfying_result_is_rejected_as_it_is_opened(support: Support, connection: Connection[Any]) -> None:
-    rejected = support.open("unsatisfied")
-
-    assert (rejected.status, rejected.version) == ("rejected", 2)
-    assert rejected.resolution == Resolution("rejected", R14, rule="R14")
-    assert support.resolve(rejected.dispute_id) == DisputeClosed()
-    assert balance(connection, support.id) == (16_350, 3, 3)
+def test_a_snapshot_at_every_version_is_of_subscriptions_only(
+    database_url: str, catalogue: Catalogue, clock: SettableClock
+) -> None:
+    with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=1) as ledger:
+        support = Support(ledger)
+        assert support.resolve(support.open().dispute_id).status == "upheld"
+    with connect(database_url) as connection:
+        rows = connection.execute("SELECT DISTINCT originator_id FROM tallystick.ledger_snapshots").fetchall()
+    assert rows == [(support.id,)]
 
 
 def test_the_chain_of_a_dispute_is_its_own(support: Support, connection: Connection[Any]) -> None:
@@ -132,7 +136,7 @@ def test_the_chain_of_a_dispute_is_its_own(support: Support, connection: Connect
     assert rows[1][1] not in {"00" * 32, head.hash.hex()}
 
 
-def test_of_many_who_uphold_one_charge_one_succeeds(support: Support, connection: Connection[Any]) -> None:
+def test_of_many_concurrent_resolutions_one_reverses_the_charge(support: Support, connection: Connection[Any]) -> None:
     opened = [support.open() for _ in range(8)]
     with ThreadPoolExecutor(64) as clients:
         answers = list(clients.map(lambda number: support.resolve(opened[number % 8].dispute_id), range(64)))
@@ -170,36 +174,6 @@ def test_disputes_among_charges_leave_every_position_right(support: Support, con
     assert gaps == (0, 0)
 
 
-def test_what_cannot_be_given_back_is_refused_and_leaves_the_dispute_open(
-    support: Support, clock: SettableClock, connection: Connection[Any]
-) -> None:
-    opened = support.open()
-    clock.advance(days=40)
-
-    assert support.resolve(opened.dispute_id, to="original_cycle") == CycleClosed()
-    support.ledger.execute(support.id, CancelSubscription("now"), BY)
-    assert support.resolve(opened.dispute_id) == SubscriptionHasEnded()
-    found = Disputes(SCHEMA).find(connection, opened.dispute_id)
-    assert found is not None
-    assert found.status == "open"
-    assert support.resolve(opened.dispute_id, "rejected").status == "rejected"
-
-
-def test_what_there_is_not_is_refused(support: Support, ledger: Ledger) -> None:
-    assert support.open(generation_id="never") == UnknownCharge("never")
-    assert support.resolve(uuid4()) == UnknownDispute()
-    nobody = ledger.execute(uuid4(), OpenDispute(uuid4(), "track", "other", "Who?"), BY)
-    assert nobody == Refused(UnknownSubscription())
-
-
-def test_a_snapshot_at_every_version_does_not_mind_disputes(
-    database_url: str, catalogue: Any, clock: SettableClock
-) -> None:
-    with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=1) as ledger:
-        support = Support(ledger)
-        assert support.resolve(support.open().dispute_id).status == "upheld"
-
-
 @pytest.mark.parametrize("losses", [losses for count in (1, 2, 3) for losses in product(LOSSES, repeat=count)])
 def test_a_commit_whose_answer_is_lost_happens_once(
     ledger: Ledger, database_url: str, losses: tuple[Fate, ...], connection: Connection[Any]
@@ -207,9 +181,9 @@ def test_a_commit_whose_answer_is_lost_happens_once(
     fates = break_commits(ledger, database_url)
     support = Support(ledger)
 
-    fates.come(*losses)
+    fates.schedule(*losses)
     opened = support.open()
-    fates.come(*losses)
+    fates.schedule(*losses)
     upheld = support.resolve(opened.dispute_id)
 
     assert fates.losses == 2 * len(losses)

@@ -1,4 +1,4 @@
-"""A process that has not seen a subscription for long does not read all that happened since."""
+"""A process whose cached head is far behind reads the stream from the nearest snapshot on."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -18,7 +18,7 @@ BY = Metadata("test", "request-1")
 SNAPSHOT_INTERVAL = 50
 
 
-def test_a_kept_head_that_is_far_behind_starts_from_the_snapshot(
+def test_a_cached_head_that_is_far_behind_gives_way_to_a_snapshot(
     database_url: str, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def clock() -> datetime:
@@ -26,7 +26,7 @@ def test_a_kept_head_that_is_far_behind_starts_from_the_snapshot(
 
     read: list[ChainedEvent] = []
 
-    def counted(stored: ChainedEvent) -> Recorded:
+    def count(stored: ChainedEvent) -> Recorded:
         read.append(stored)
         return read_event(stored)
 
@@ -36,7 +36,7 @@ def test_a_kept_head_that_is_far_behind_starts_from_the_snapshot(
         with Ledger(database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=SNAPSHOT_INTERVAL) as other:
             for number in range(6 * SNAPSHOT_INTERVAL):
                 other.execute(id, ChargeGeneration(f"track-{number}", "lyria-3"), BY)
-        monkeypatch.setattr(lookups, "read_event", counted)
+        monkeypatch.setattr(lookups, "read_event", count)
 
         answer = first.execute(id, ChargeGeneration("after", "lyria-3"), BY)
 

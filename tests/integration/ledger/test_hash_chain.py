@@ -1,4 +1,4 @@
-"""The hash chain over what is really stored, and the table that does not let go of it."""
+"""The hash chain over stored events, and the table that refuses changes to them."""
 
 from collections.abc import Iterator
 from random import Random
@@ -19,7 +19,7 @@ TABLE = "tallystick.ledger_events"
 
 @pytest.fixture
 def damage(database_url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """A superuser's connection on which triggers do not fire, in a transaction that is rolled back."""
+    """A superuser's connection on which no trigger fires, in a transaction that is rolled back."""
     with psycopg.connect(database_url) as connection:
         connection.execute("SET session_replication_role = replica")
         yield connection
@@ -28,7 +28,7 @@ def damage(database_url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]
 
 @pytest.fixture
 def lives(ledger: Ledger, clock: SettableClock) -> Lives:
-    """Subscriptions to which much has happened."""
+    """Subscriptions with a random history."""
     lives = Lives(ledger, clock, seed=5)
     lives.start(4)
     lives.go_on(200)
@@ -36,7 +36,7 @@ def lives(ledger: Ledger, clock: SettableClock) -> Lives:
 
 
 @pytest.mark.usefixtures("lives")
-def test_it_holds_over_a_random_history(books: Books) -> None:
+def test_the_chain_holds_over_a_random_history(books: Books) -> None:
     events = books.events()
     assert len(events) > 150
     assert _holds(events)
@@ -64,10 +64,10 @@ ALTERATIONS: dict[str, tuple[str, object]] = {
 
 
 @pytest.mark.usefixtures("lives")
-def test_any_altered_column_breaks_it(
+def test_an_altered_column_breaks_the_chain(
     books: Books, damage: psycopg.Connection[tuple[object, ...]], subtests: pytest.Subtests
 ) -> None:
-    """Of any event but the last of its stream, whose own hash the next one would carry: a checkpoint holds that one."""
+    """Of every event but the last of its stream, whose hash no later event has: a checkpoint covers that one."""
     random = Random(1)
     followed = [event for stream in streams(books.events()) for event in stream[:-1]]
     for name, (change, value) in ALTERATIONS.items():
@@ -83,7 +83,7 @@ def test_any_altered_column_breaks_it(
 
 
 @pytest.mark.usefixtures("lives")
-def test_a_missing_event_breaks_it(books: Books, damage: psycopg.Connection[tuple[object, ...]]) -> None:
+def test_a_missing_event_breaks_the_chain(books: Books, damage: psycopg.Connection[tuple[object, ...]]) -> None:
     (first, *_) = streams(books.events())
     damage.execute(f"DELETE FROM {TABLE} WHERE notification_id = %s".encode(), [first[2].position])
 
@@ -116,7 +116,7 @@ def test_the_table_refuses_every_change(
     assert books.events() == before
 
 
-def test_the_table_takes_no_event_twice_and_none_without_a_whole_hash(
+def test_the_table_refuses_duplicate_events_and_incomplete_hashes(
     ledger: Ledger, database_url: str, books: Books
 ) -> None:
     id = start(ledger)

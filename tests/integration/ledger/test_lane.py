@@ -1,4 +1,4 @@
-"""The queue and the one thread behind it: what is taken is answered, and nothing grows without bounds."""
+"""The lane's queue and thread: every command that is accepted is answered, and nothing grows without bounds."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +18,19 @@ from services.ledger.submission import Answer, Charged, Failed, Submission
 from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import RecordDue, UpgradePlan
 from tests.integration.ledger.books import Books, session_count, tally
-from tests.integration.ledger.lanes import BY, Deliveries, charge, start, together, track
+from tests.integration.ledger.lanes import BY, Deliveries, charge, in_one_batch, start, track
 
 
-def test_a_lane_that_is_closed_takes_nothing(ledger: Ledger) -> None:
+def test_a_closed_lane_accepts_no_command(ledger: Ledger) -> None:
     ledger.lane.stop()
 
     with pytest.raises(LaneClosed):
         ledger.execute(UUID(int=1), RecordDue(), BY)
 
 
-def test_a_lane_takes_no_more_than_it_can_answer_in_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lane_accepts_no_more_commands_than_it_can_answer_in_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lane, "QUEUE_LIMIT", 10)
     held, go_on, delivered = Event(), Event(), Deliveries()
 
@@ -49,7 +51,9 @@ def test_a_lane_takes_no_more_than_it_can_answer_in_time(ledger: Ledger, monkeyp
     assert len(delivered.answers) == 10
 
 
-def test_stopping_answers_what_waits_and_closes_the_connection(ledger: Ledger, books: Books, database_url: str) -> None:
+def test_stopping_answers_queued_commands_and_closes_the_connection(
+    ledger: Ledger, books: Books, database_url: str
+) -> None:
     id = start(ledger)
     delivered = Deliveries()
     for number in range(100):
@@ -67,7 +71,7 @@ def test_stopping_answers_what_waits_and_closes_the_connection(ledger: Ledger, b
     ledger.lane.stop()  # once more does nothing
 
 
-def test_whatever_is_taken_while_the_lane_stops_is_answered(ledger: Ledger) -> None:
+def test_every_command_accepted_while_the_lane_stops_is_answered(ledger: Ledger) -> None:
     id = start(ledger)
     delivered, stopping = Deliveries(), Event()
 
@@ -96,59 +100,59 @@ def test_a_batch_is_cut_at_its_limits_and_answered_in_order(
     monkeypatch.setattr(lane, "BATCH_LIMIT", 12)
     id = start(ledger)
 
-    answers = together(ledger, *[(id, track(f"track-{number}")) for number in range(24)])
+    answers = in_one_batch(ledger, *[(id, track(f"track-{number}")) for number in range(24)])
 
     assert [each.charge.generation_id for each in answers if isinstance(each, Charged)] == [
         f"track-{number}" for number in range(24)
     ]
-    transactions = books.ask("SELECT count(*) FROM {}.ledger_events GROUP BY xmin ORDER BY min(notification_id)")
+    transactions = books.query("SELECT count(*) FROM {}.ledger_events GROUP BY xmin ORDER BY min(notification_id)")
     assert transactions == [(2,), (5,), (5,), (2,), (5,), (5,), (2,)]
     books.check()
 
 
 def test_a_batch_may_be_larger_than_what_sockets_take_at_once(ledger: Ledger, books: Books) -> None:
-    """Who sends without listening, or listens without having sent all, then waits for ever."""
+    """It would block, if the client sent without receiving, or received only after it had sent all."""
     ids = [start(ledger) for _ in range(8)]
 
-    answers = together(ledger, *[(id, UpgradePlan("max-pro-240000-yearly", "x" * 1_000_000)) for id in ids])
+    answers = in_one_batch(ledger, *[(id, UpgradePlan("max-pro-240000-yearly", "x" * 1_000_000)) for id in ids])
 
     assert tally(answers) == {"Done": 8}
     books.check()
 
 
-def test_streams_that_someone_else_has_locked_do_not_hold_up_the_others(
+def test_a_stream_that_another_session_has_locked_does_not_delay_the_others(
     ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, free = start(ledger), start(ledger)
     queries = ledger.application.recorder.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
     monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.5)
-    with psycopg.connect(database_url) as someone_else:
-        someone_else.execute("SELECT FROM tallystick.balance WHERE subscription_id = %s FOR UPDATE", [held])
+    with psycopg.connect(database_url) as another_session:
+        another_session.execute("SELECT FROM tallystick.balance WHERE subscription_id = %s FOR UPDATE", [held])
 
-        *waited, charged = together(
+        *failures, charged = in_one_batch(
             ledger, *[(held, track(f"track-{number}")) for number in range(50)], (free, track("track-0"))
         )
 
     assert tally([charged]) == {"Charged": 1}
-    for failed in waited:
+    for failed in failures:
         assert isinstance(failed, Failed)
         assert isinstance(failed.error, psycopg.errors.LockNotAvailable)
         assert not failed.may_have_happened
     assert not charge(ledger, held, "track-0").is_replay
 
 
-def test_while_someone_holds_the_head_row_every_command_gets_an_answer(
+def test_every_command_is_answered_while_another_session_has_locked_the_head_row(
     ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch, books: Books
 ) -> None:
-    """As a process does that is paused at its commit, until the server gives up on it after ten seconds."""
+    """As a process does that is paused at its commit, until the server ends its transaction."""
     ids = [start(ledger) for _ in range(40)]
     queries = ledger.application.recorder.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
     monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.1)
-    with psycopg.connect(database_url) as someone_else:
-        someone_else.execute("SELECT FROM tallystick.head FOR UPDATE")
-        answers = together(ledger, *[(id, track("track-1")) for id in ids])
+    with psycopg.connect(database_url) as another_session:
+        another_session.execute("SELECT FROM tallystick.head FOR UPDATE")
+        answers = in_one_batch(ledger, *[(id, track("track-1")) for id in ids])
 
     assert tally(answers) == {"Failed": 40}
     assert not any(answer.may_have_happened for answer in answers if isinstance(answer, Failed))
@@ -156,7 +160,7 @@ def test_while_someone_holds_the_head_row_every_command_gets_an_answer(
     assert not any(charge(ledger, id, "track-1").is_replay for id in ids)
 
 
-def test_a_lane_that_was_paused_in_a_transaction_finds_it_rolled_back_and_begins_anew(
+def test_a_lane_paused_in_a_transaction_that_the_server_rolled_back_runs_it_again(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, books: Books, postgres: EmbeddedPostgres
 ) -> None:
     id = start(ledger)
@@ -165,11 +169,11 @@ def test_a_lane_that_was_paused_in_a_transaction_finds_it_rolled_back_and_begins
     context = ledger.lane._context
     pauses = iter([0.2])
 
-    def pausing() -> datetime:
+    def pause() -> datetime:
         sleep(next(pauses, 0.0))
         return context.clock()
 
-    monkeypatch.setattr(ledger.lane, "_context", replace(context, clock=pausing))
+    monkeypatch.setattr(ledger.lane, "_context", replace(context, clock=pause))
 
     upgraded = ledger.execute(id, UpgradePlan("max-pro-240000-yearly"), BY)  # not a charge: it is decided under locks
 
@@ -178,7 +182,7 @@ def test_a_lane_that_was_paused_in_a_transaction_finds_it_rolled_back_and_begins
     books.check()
 
 
-def test_a_session_that_is_ended_by_the_server_is_replaced(ledger: Ledger, database_url: str, books: Books) -> None:
+def test_a_session_ended_by_the_server_is_replaced(ledger: Ledger, database_url: str, books: Books) -> None:
     id = start(ledger)
     for number in range(5):
         with psycopg.connect(database_url, autocommit=True) as administrator:
@@ -190,7 +194,7 @@ def test_a_session_that_is_ended_by_the_server_is_replaced(ledger: Ledger, datab
     books.check()
 
 
-def test_a_server_that_has_become_read_only_is_left_for_another(ledger: Ledger, database_url: str) -> None:
+def test_a_session_that_has_become_read_only_is_replaced(ledger: Ledger, database_url: str) -> None:
     """As after a fail-over, when the old primary still answers. The URL then leads to the new one."""
     id = start(ledger)
     with psycopg.connect(database_url, autocommit=True) as administrator:
@@ -224,4 +228,4 @@ def test_commits_are_durable_whatever_the_database_is_set_to(ledger: Ledger, dat
 
     start(ledger)
 
-    assert books.ask("SELECT DISTINCT synchronous_commit FROM {}.witness") == [("on",)]
+    assert books.query("SELECT DISTINCT synchronous_commit FROM {}.witness") == [("on",)]

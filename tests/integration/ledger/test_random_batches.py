@@ -1,4 +1,4 @@
-"""Batches at random, at two processes at once, on lines that break: every answer is one that the books bear out.
+"""Random batches at two processes whose connections break: every answer agrees with the stored events.
 
 `TALLYSTICK_SEED` plays the same commands again; the long form plays 3,000 rounds (`TALLYSTICK_ROUNDS`).
 """
@@ -29,14 +29,14 @@ from services.subscription.state import fold
 from tests.conftest import SettableClock
 from tests.faults.seeds import seeded
 from tests.integration.ledger.books import Books
-from tests.integration.ledger.lanes import Asked, at_once, start, together
+from tests.integration.ledger.lanes import Request, concurrently, in_one_batch, start
 
 SHORT, LONG = 40, pytest.param(int(os.environ.get("TALLYSTICK_ROUNDS", "3000")), marks=pytest.mark.long)
 PLANS = ("ai-starter-16500-monthly", "ai-suite-40000-monthly", "max-pro-40000-monthly", "max-pro-240000-monthly")
 
 
-class Crowd:
-    """What is asked at random, and what has been answered for certain."""
+class RandomCommands:
+    """Makes random commands, and remembers the charges that were answered."""
 
     def __init__(self, ids: Sequence[UUID], random: Random) -> None:
         self._ids = ids
@@ -44,12 +44,12 @@ class Crowd:
         self._round = 0
         self.charged: dict[tuple[UUID, str], Charge] = {}
 
-    def ask(self) -> list[Asked]:
-        """Some commands: mostly charges, some of which were made before, or are made by the other process just now."""
+    def next_batch(self) -> list[Request]:
+        """Make some commands: mostly charges, some of which were made before, or are made by the other process too."""
         self._round += 1
         return [self._command(self._random.choice(self._ids)) for _ in range(self._random.randint(1, 35))]
 
-    def _command(self, id: UUID) -> Asked:
+    def _command(self, id: UUID) -> Request:
         random, kind = self._random, self._random.random()
         if kind < 0.01:
             return id, UpgradePlan(random.choice(PLANS))
@@ -65,11 +65,11 @@ class Crowd:
             return id, command, key
         return id, command
 
-    def check(self, asked: Sequence[Asked], answers: Sequence[Answer]) -> None:
-        """Fail where a charge of an earlier round was not answered with what it was, or a charge was made twice."""
-        for (id, command, *_), answer in zip(asked, answers, strict=True):
+    def check(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
+        """Fail where a repeated charge was not answered with the original, or as a conflict with it."""
+        for (id, command, *_), answer in zip(requests, answers, strict=True):
             assert not isinstance(answer, Failed), answer
-            if not isinstance(command, ChargeGeneration) or _is_about_its_key(answer):
+            if not isinstance(command, ChargeGeneration) or _is_about_the_key(answer):
                 continue
             before = self.charged.get((id, command.generation_id))
             if before is not None and before.model == command.model:
@@ -78,7 +78,7 @@ class Crowd:
                 assert answer == Refused(GenerationIdConflict(before))
 
     def note(self, answers: Sequence[Answer]) -> None:
-        """Remember what was charged. Fail where it was charged before."""
+        """Remember the charges that were made. Fails where one was made before."""
         for answer in answers:
             if isinstance(answer, Charged) and not answer.is_replay:
                 key = answer.charge.subscription_id, answer.charge.generation_id
@@ -87,35 +87,35 @@ class Crowd:
 
 
 @pytest.mark.parametrize("rounds", [SHORT, LONG])
-def test_every_answer_is_borne_out_by_the_books(
-    ledger: Ledger, other: Ledger, clock: SettableClock, books: Books, database_url: str, keen: None, rounds: int
+def test_every_answer_agrees_with_the_stored_events(
+    ledger: Ledger, other: Ledger, clock: SettableClock, books: Books, database_url: str, speculating: None, rounds: int
 ) -> None:
     random = seeded("random batches")
-    crowd = Crowd([start(ledger, plan) for plan in PLANS[:1] * 4 + PLANS[1:3]], random)
+    commands = RandomCommands([start(ledger, plan) for plan in PLANS[:1] * 4 + PLANS[1:3]], random)
     with psycopg.connect(database_url, autocommit=True) as administrator:
         for _ in range(rounds):
-            asked = crowd.ask(), crowd.ask()
-            calls = [partial(together, each, *some) for each, some in zip((ledger, other), asked, strict=True)]
+            batches = commands.next_batch(), commands.next_batch()
+            calls = [partial(in_one_batch, each, *batch) for each, batch in zip((ledger, other), batches, strict=True)]
             if random.random() < 0.1:
-                calls.append(partial(_break_lines, administrator, after_ms=random.randint(0, 20)))
-            answers = at_once(calls, clients=3)
-            for some, answered in zip(asked, answers, strict=False):
-                crowd.check(some, answered)
-            for answered in answers:
-                crowd.note(answered)
+                calls.append(partial(_end_sessions, administrator, after_ms=random.randint(0, 20)))
+            answers = concurrently(calls, clients=3)
+            for batch, batch_answers in zip(batches, answers, strict=False):
+                commands.check(batch, batch_answers)
+            for batch_answers in answers:
+                commands.note(batch_answers)
             clock.advance(days=random.choice((0, 0, 0.1, 3)), seconds=1)
 
-    assert books.charged() == crowd.charged
+    assert books.charged() == commands.charged
     _check_refusals(books)
     books.check()
 
 
-def _is_about_its_key(answer: Answer) -> bool:
+def _is_about_the_key(answer: Answer) -> bool:
     return isinstance(answer, Refused) and isinstance(answer.refusal, IdempotencyKeyReused)
 
 
-def _break_lines(administrator: psycopg.Connection[tuple[object, ...]], *, after_ms: int) -> list[Answer]:
-    """End every session but this one after a moment."""
+def _end_sessions(administrator: psycopg.Connection[tuple[object, ...]], *, after_ms: int) -> list[Answer]:
+    """End every session but this one, after a delay."""
     administrator.execute(
         "SELECT pg_sleep(%s), pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -125,8 +125,8 @@ def _break_lines(administrator: psycopg.Connection[tuple[object, ...]], *, after
 
 
 def _check_refusals(books: Books) -> None:
-    """Fail unless each charge that was refused for want of credits wanted more than there was at its version."""
-    refused = books.ask(
+    """Fail unless each charge refused for want of credits cost more than the balance at its version."""
+    refused = books.query(
         "SELECT subscription_id, version, balance_credits, required_credits FROM {}.refusals WHERE code = %s",
         InsufficientCredits.code,
     )

@@ -17,7 +17,7 @@ from services.subscription.commands import (
 )
 from tests.conftest import SettableClock
 from tests.integration.ledger.books import Books, tally
-from tests.integration.ledger.lanes import BY, at_once, charge, start, track
+from tests.integration.ledger.lanes import BY, charge, concurrently, start, track
 
 PLANS = ("ai-starter-7500-monthly", "ai-starter-16500-monthly", "ai-suite-40000-yearly", "max-pro-240000-monthly")
 
@@ -48,11 +48,11 @@ def test_after_anything_that_many_clients_ask_of_two_processes(
             partial(random.choice((ledger, other)).execute, random.choice(ids), any_command(random, number), BY)
             for number in range(150)
         ]
-        answers = at_once(asked)
+        answers = concurrently(asked)
         assert "Failed" not in tally(answers)
         clock.advance(days=random.choice((0, 3, 17)))
     books.check()
-    statuses = {status for (status,) in books.ask("SELECT DISTINCT status FROM {}.balance")}
+    statuses = {status for (status,) in books.query("SELECT DISTINCT status FROM {}.balance")}
     assert statuses == {"active", "cancelling", "ended"}, "the history has something of everything"
 
 
@@ -63,7 +63,7 @@ def test_a_charge_that_was_given_back_is_marked_with_the_version_of_its_reversal
 
     ledger.execute(id, _reversal(charge(ledger, id, "track-1")), BY)
 
-    assert books.ask("SELECT generation_id, version, reversed_in_version FROM {}.charges ORDER BY 1") == [
+    assert books.query("SELECT generation_id, version, reversed_in_version FROM {}.charges ORDER BY 1") == [
         ("track-1", 3, 5),
         ("track-2", 4, None),
     ]
@@ -87,4 +87,4 @@ def test_a_balance_read_after_an_answer_includes_it(ledger: Ledger, books: Books
     id = start(ledger)
     for number in range(20):
         position = charge(ledger, id, f"track-{number}").charge.position
-        assert books.ask("SELECT used_credits, position FROM {}.balance") == [(150 * (number + 1), position)]
+        assert books.query("SELECT used_credits, position FROM {}.balance") == [(150 * (number + 1), position)]

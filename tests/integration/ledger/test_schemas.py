@@ -14,7 +14,7 @@ from services.migrations.migrate import migrate, missing_revisions
 from services.subscription.commands import StartSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.ledger.books import Books, tally
-from tests.integration.ledger.lanes import BY, STARTER, at_once, charge, track
+from tests.integration.ledger.lanes import BY, STARTER, charge, concurrently, track
 
 SECOND = "second"
 
@@ -30,11 +30,11 @@ def test_two_ledgers_in_one_database_do_not_touch_each_other(
         for each in both:
             for id in ids:
                 each.execute(id, StartSubscription("account-1", STARTER), BY)
-        asked = [
+        calls = [
             partial(both[number % 2].execute, ids[number // 2 % 4], track(f"track-{number // 8}"), BY)
             for number in range(8 * 40)
         ]
-        answers = at_once(asked)
+        answers = concurrently(calls)
 
     assert tally(answers) == {"Charged": 320}
     assert not any(answer.is_replay for answer in answers if isinstance(answer, Charged))
@@ -46,21 +46,19 @@ def test_two_ledgers_in_one_database_do_not_touch_each_other(
     assert second_books.count("ledger_snapshots") > 0
 
 
-def test_what_one_ledger_holds_the_other_does_not_wait_for(
-    ledger: Ledger, database_url: str, catalogue: Catalogue
-) -> None:
+def test_a_ledger_does_not_wait_for_locks_of_another(ledger: Ledger, database_url: str, catalogue: Catalogue) -> None:
     migrate(database_url, SECOND)
     with (
-        psycopg.connect(database_url) as someone,
+        psycopg.connect(database_url) as another_session,
         Ledger(database_url, SECOND, catalogue) as second,
     ):
-        someone.execute("LOCK TABLE tallystick.ledger_events, tallystick.head, tallystick.balance")
+        another_session.execute("LOCK TABLE tallystick.ledger_events, tallystick.head, tallystick.balance")
         id = UUID(int=1)
         second.execute(id, StartSubscription("account-1", STARTER), BY)
         assert not charge(second, id, "track-1").is_replay
 
 
-def test_of_many_migrators_at_once_one_does_the_work(database_url: str) -> None:
+def test_of_many_concurrent_migrators_one_migrates(database_url: str) -> None:
     with ThreadPoolExecutor(6) as migrators:
         applied = list(migrators.map(lambda _: migrate(database_url, "fresh"), range(6)))
 
@@ -68,20 +66,20 @@ def test_of_many_migrators_at_once_one_does_the_work(database_url: str) -> None:
     assert missing_revisions(database_url, "fresh") == []
 
 
-def test_many_processes_start_at_once_on_a_fresh_ledger(database_url: str, catalogue: Catalogue) -> None:
-    """They create nothing: creating functions in parallel makes the stock library's starts fail."""
+def test_many_processes_start_concurrently_on_a_fresh_ledger(database_url: str, catalogue: Catalogue) -> None:
+    """They create nothing: parallel creation of functions makes the starts of the stock library fail."""
 
-    def begin(number: int) -> object:
+    def open_and_start(number: int) -> object:
         with Ledger(database_url, SCHEMA, catalogue) as ledger:
             return ledger.execute(UUID(int=number), StartSubscription("account-1", STARTER), BY)
 
     with ThreadPoolExecutor(12) as processes:
-        answers = list(processes.map(begin, range(1, 13)))
+        answers = list(processes.map(open_and_start, range(1, 13)))
 
     assert tally(answers) == {"Done": 12}
     books = Books(database_url)
     books.check()
-    assert books.ask("SELECT count(*) FROM pg_proc WHERE proname LIKE 'es_insert%%'") == [(0,)]
+    assert books.query("SELECT count(*) FROM pg_proc WHERE proname LIKE 'es_insert%%'") == [(0,)]
 
 
 @pytest.mark.parametrize("schema", ["a b", 'a"b', "Upper", "a;b", "", "x" * 64])

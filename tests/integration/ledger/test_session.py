@@ -1,4 +1,4 @@
-"""The lane's session with the server: statements go out together, answers come in order, errors where they belong."""
+"""The lane's session: statements are sent together, results come in order, errors where they belong."""
 
 from collections.abc import Callable, Iterator
 from time import sleep
@@ -21,8 +21,8 @@ def session(database_url: str) -> Iterator[Session]:
         yield Session(connection)
 
 
-def say(session: Session, *statements: bytes | Callable[[], object]) -> None:
-    """Say statements together, with something else done between them."""
+def execute(session: Session, *statements: bytes | Callable[[], object]) -> None:
+    """Execute statements in one pipeline, with callables called between them."""
     with session.pipeline():
         for each in statements:
             if isinstance(each, bytes):
@@ -31,17 +31,17 @@ def say(session: Session, *statements: bytes | Callable[[], object]) -> None:
                 each()
 
 
-def test_answers_come_in_the_order_of_the_statements(session: Session) -> None:
+def test_results_come_in_the_order_of_the_statements(session: Session) -> None:
     with session.pipeline():
         session.execute(b"BEGIN")
-        answers = [session.execute(b"SELECT unnest(%(n)b::bigint[])", {"n": Bigints([n, n + 1])}) for n in range(50)]
-        begun = session.execute(b"COMMIT")
+        results = [session.execute(b"SELECT unnest(%(n)b::bigint[])", {"n": Bigints([n, n + 1])}) for n in range(50)]
+        commit = session.execute(b"COMMIT")
 
-    assert [each.rows() for each in answers] == [[(n,), (n + 1,)] for n in range(50)]
-    assert begun.status() == "COMMIT"
+    assert [each.rows() for each in results] == [[(n,), (n + 1,)] for n in range(50)]
+    assert commit.status() == "COMMIT"
 
 
-def test_an_answer_can_be_asked_for_before_all_is_said(session: Session) -> None:
+def test_a_result_can_be_read_before_all_statements_are_queued(session: Session) -> None:
     with session.pipeline():
         first = session.execute(b"SELECT 1")
         second = session.execute(b"SELECT %(n)s::bigint + 1", {"n": first.rows()[0][0]})
@@ -49,16 +49,16 @@ def test_an_answer_can_be_asked_for_before_all_is_said(session: Session) -> None
     assert second.rows() == [(2,)]
 
 
-def test_an_argument_may_stand_in_several_places_and_be_null(session: Session) -> None:
+def test_a_parameter_may_be_used_several_times_and_be_null(session: Session) -> None:
     with session.pipeline():
         answer = session.execute(b"SELECT %(a)s::text, %(b)s::bigint[], %(a)s::text", {"a": None, "b": [1, None]})
 
     assert answer.rows() == [(None, [1, None], None)]
 
 
-def test_the_first_error_is_raised_and_the_rest_is_not_done(session: Session) -> None:
+def test_the_first_error_is_raised_and_the_statements_after_it_are_not_run(session: Session) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
-        say(
+        execute(
             session,
             b"BEGIN",
             b"CREATE TEMPORARY TABLE made (what text)",
@@ -76,19 +76,19 @@ def test_a_statement_that_could_not_be_prepared_is_prepared_again(session: Sessi
     reading = b"SELECT what FROM made"
     for _ in range(2):
         with pytest.raises(psycopg.errors.UndefinedTable):
-            say(session, reading)
+            execute(session, reading)
         session.connection.rollback()
-    session.connection.execute("CREATE TEMPORARY TABLE made AS SELECT 'kept' AS what")
+    session.connection.execute("CREATE TEMPORARY TABLE made AS SELECT 'a row' AS what")
     session.connection.commit()
 
     with session.pipeline():
         answer = session.execute(reading)
-    assert answer.rows() == [("kept",)]
+    assert answer.rows() == [("a row",)]
 
 
-def test_a_statement_is_prepared_once_though_the_batch_that_said_it_first_failed(session: Session) -> None:
+def test_a_statement_queued_behind_an_error_is_prepared_by_the_next_pipeline(session: Session) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
-        say(session, b"SELECT 1 / 0", b"SELECT 'never reached'")
+        execute(session, b"SELECT 1 / 0", b"SELECT 'never reached'")
     session.connection.rollback()
 
     with session.pipeline():
@@ -98,7 +98,7 @@ def test_a_statement_is_prepared_once_though_the_batch_that_said_it_first_failed
 
 def test_a_defect_between_statements_leaves_the_connection_usable(session: Session) -> None:
     with pytest.raises(ValueError, match="no number"):
-        say(session, b"SELECT 1", lambda: int("no number"))
+        execute(session, b"SELECT 1", lambda: int("no number"))
     session.connection.rollback()
 
     with session.pipeline():
@@ -113,12 +113,12 @@ def test_a_connection_that_ends_is_an_operational_error(session: Session, databa
             other.execute("SELECT pg_terminate_backend(%s)", [session.connection.info.backend_pid])
 
     with pytest.raises(psycopg.OperationalError):
-        say(session, end, b"SELECT 2")
+        execute(session, end, b"SELECT 2")
 
     assert session.connection.closed
 
 
-def test_that_the_server_has_ended_it_is_known_before_anything_is_said(session: Session, database_url: str) -> None:
+def test_a_session_ended_by_the_server_is_noticed_before_it_is_used(session: Session, database_url: str) -> None:
     assert not session.is_closed_by_server
 
     with psycopg.connect(database_url, autocommit=True) as other:
@@ -127,43 +127,43 @@ def test_that_the_server_has_ended_it_is_known_before_anything_is_said(session: 
     assert session.is_closed_by_server
 
 
-def test_what_was_sent_off_is_done_while_nobody_asks(session: Session, database_url: str) -> None:
+def test_flushed_statements_are_run_while_nobody_reads_their_results(session: Session, database_url: str) -> None:
     with session.pipeline():
         session.execute(b"BEGIN")
         session.execute(b"CREATE TABLE made (what text)")
-        said = session.execute(b"COMMIT")
+        commit = session.execute(b"COMMIT")
         session.flush()
         with psycopg.connect(database_url, autocommit=True) as other:
             while other.execute("SELECT to_regclass('made')").fetchone() == (None,):
                 sleep(0.005)
 
-    assert said.status() == "COMMIT"
+    assert commit.status() == "COMMIT"
 
 
-def test_a_session_that_was_cut_short_is_closed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Left in the middle of its answers, it would take a rollback's for theirs, or wait for ever."""
+def test_an_interrupted_session_is_closed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left in the middle of its results, it would take a rollback's result for one of them, or wait for ever."""
 
-    def cut() -> Iterator[Wait]:
+    def interrupt() -> Iterator[Wait]:
         yield Wait.R
         raise RuntimeError
 
-    monkeypatch.setattr(session, "_receive", cut)
+    monkeypatch.setattr(session, "_receive", interrupt)
     with pytest.raises(RuntimeError):
-        say(session, b"SELECT 1")
+        execute(session, b"SELECT 1")
 
     assert session.connection.closed
 
 
-def test_who_waits_for_more_answers_than_there_are_is_told(session: Session) -> None:
+def test_waiting_for_more_results_than_there_are_is_an_error(session: Session) -> None:
     session.connection.pgconn.enter_pipeline_mode()
     with pytest.raises(psycopg.OperationalError, match="answered less"):
         session.connection.wait(session._receive())
 
 
-def test_much_is_sent_and_received_at_once(session: Session) -> None:
-    """Who sends without listening, or listens without having sent all, then waits for ever."""
+def test_sending_and_receiving_more_than_sockets_take_does_not_block(session: Session) -> None:
+    """It would, if the client sent without receiving, or received only after it had sent all."""
     much = Blobs([bytes(LARGER_THAN_A_SOCKET_TAKES)])
     with session.pipeline():
-        answers = [session.execute(b"SELECT unnest(%(much)b::bytea[])", {"much": much}) for _ in range(3)]
+        results = [session.execute(b"SELECT unnest(%(much)b::bytea[])", {"much": much}) for _ in range(3)]
 
-    assert [len(each.rows()[0][0]) for each in answers] == [LARGER_THAN_A_SOCKET_TAKES] * 3
+    assert [len(each.rows()[0][0]) for each in results] == [LARGER_THAN_A_SOCKET_TAKES] * 3

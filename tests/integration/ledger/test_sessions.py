@@ -1,6 +1,6 @@
-"""What the write path says to the server: no table locks, no notifications, nothing that outlives a transaction.
+"""The statements of the write path: no table locks, no notifications, no session state that outlives a transaction.
 
-So that appends of several processes do not queue for a table, and a pooler in transaction mode may stand between.
+So appends of several processes do not queue for a table, and a pooler in transaction mode may stand between.
 """
 
 import re
@@ -18,16 +18,14 @@ from services.postgres.database import connect
 from services.postgres.session import Session
 from services.subscription.commands import RecordDue, StartSubscription, UpgradePlan
 from tests.integration.ledger.books import Books, tally
-from tests.integration.ledger.lanes import BY, STARTER, charge, start, together, track
+from tests.integration.ledger.lanes import BY, STARTER, charge, in_one_batch, start, track
 
-_PARSED = re.compile(r'\tParse\t \S+ "(?P<statement>.*?)" \d+ ?[\d ]*$', re.MULTILINE | re.DOTALL)
-
-_LASTING = re.compile(r"\b(LOCK\s+TABLE|NOTIFY|LISTEN|PREPARE|DECLARE|TEMP|advisory)\b", re.IGNORECASE)
+_PARSE_MESSAGE = re.compile(r'\tParse\t \S+ "(?P<statement>.*?)" \d+ ?[\d ]*$', re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
-def said(ledger: Ledger, database_url: str, tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
-    """The statements that the ledger's lane has sent so far."""
+def statements(ledger: Ledger, database_url: str, tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
+    """A function that stops the lane and returns the statements that it has sent."""
     with (tmp_path / "trace").open("w+b") as trace:
 
         def traced() -> Session:
@@ -37,38 +35,41 @@ def said(ledger: Ledger, database_url: str, tmp_path: Path) -> Iterator[Callable
 
         def read() -> list[str]:
             ledger.lane.stop()
-            return [match["statement"] for match in _PARSED.finditer((tmp_path / "trace").read_text(errors="replace"))]
+            return [
+                match["statement"]
+                for match in _PARSE_MESSAGE.finditer((tmp_path / "trace").read_text(errors="replace"))
+            ]
 
         ledger.lane._connect = traced
         yield read
 
 
 def work(ledger: Ledger) -> None:
-    """Something of everything, often enough for statements to be prepared."""
+    """Put commands of every kind, often enough for every statement to be used again."""
     key = IdempotencyKey("key", b"request", lambda _: b"answer")
     for _ in range(8):
         id = start(ledger)
-        together(ledger, (id, track("track-1")), (id, UpgradePlan("max-pro-240000-yearly"), key), (id, RecordDue()))
+        in_one_batch(ledger, (id, track("track-1")), (id, UpgradePlan("max-pro-240000-yearly"), key), (id, RecordDue()))
         for number in range(3):
             charge(ledger, id, f"track-{number}")
         ledger.execute(id, StartSubscription("someone else", STARTER), BY)
 
 
-def test_it_says_nothing_but_what_its_sql_files_say(ledger: Ledger, said: Callable[[], list[str]]) -> None:
+def test_it_sends_only_the_verbs_of_its_sql_files(ledger: Ledger, statements: Callable[[], list[str]]) -> None:
     work(ledger)
 
-    verbs = {statement.split()[0].upper() for statement in said()}
+    verbs = {statement.split()[0].upper() for statement in statements()}
     assert verbs == {"BEGIN", "SELECT", "WITH", "INSERT", "UPDATE", "COMMIT"}
 
 
-def test_it_sets_nothing_beyond_the_transaction_and_locks_no_table(
-    ledger: Ledger, said: Callable[[], list[str]]
+def test_it_changes_settings_for_the_transaction_only_and_locks_no_table(
+    ledger: Ledger, statements: Callable[[], list[str]]
 ) -> None:
     work(ledger)
 
-    statements = said()
-    assert len(statements) >= 10
-    for statement in statements:
+    sent = statements()
+    assert len(sent) >= 10
+    for statement in sent:
         assert not re.search(
             r"\b(LOCK\s+TABLE|NOTIFY|LISTEN|PREPARE|DECLARE|TEMP|advisory)\b", statement, re.IGNORECASE
         )
@@ -76,7 +77,7 @@ def test_it_sets_nothing_beyond_the_transaction_and_locks_no_table(
         assert settings == len(re.findall(r", true\s*\)", statement)), "for this transaction only"
 
 
-def test_its_session_is_as_it_was_between_transactions(ledger: Ledger) -> None:
+def test_its_session_has_no_state_between_transactions(ledger: Ledger) -> None:
     work(ledger)
 
     assert ledger.lane._session is not None
@@ -90,22 +91,22 @@ def test_its_session_is_as_it_was_between_transactions(ledger: Ledger) -> None:
 
 
 def test_an_append_locks_rows_and_no_table(ledger: Ledger, database_url: str) -> None:
-    """Seen while it waits for the head row, which someone else holds."""
+    """Its locks are observed while it waits for the head row, which another session holds."""
     id = start(ledger)
-    with psycopg.connect(database_url) as someone_else:
-        someone_else.execute("SELECT FROM tallystick.head FOR UPDATE")
+    with psycopg.connect(database_url) as another_session:
+        another_session.execute("SELECT FROM tallystick.head FOR UPDATE")
         waiting = Thread(target=charge, args=(ledger, id, "track-1"))
         waiting.start()
-        modes = _locks_of_the_waiting(database_url)
-        someone_else.rollback()
+        modes = _table_locks_of_waiting_session(database_url)
+        another_session.rollback()
         waiting.join()
 
     assert modes == {"RowShareLock", "RowExclusiveLock"}
     assert charge(ledger, id, "track-1").is_replay
 
 
-def _locks_of_the_waiting(database_url: str) -> set[str]:
-    """The kinds of table locks of the session that waits for a row."""
+def _table_locks_of_waiting_session(database_url: str) -> set[str]:
+    """Return the modes of the table locks that the session holds which waits for a row."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         while True:
             rows = connection.execute(
@@ -119,12 +120,14 @@ def _locks_of_the_waiting(database_url: str) -> set[str]:
             sleep(0.005)
 
 
-def test_reads_and_other_ledgers_rows_are_not_kept_waiting(ledger: Ledger, database_url: str, books: Books) -> None:
-    """A transaction that has the head row stops appends, and nothing else."""
+def test_a_locked_head_row_delays_neither_reads_nor_replays_nor_refusals(
+    ledger: Ledger, database_url: str, books: Books
+) -> None:
+    """It delays appends, and nothing else."""
     id = start(ledger)
     first = charge(ledger, id, "track-1")
-    with psycopg.connect(database_url) as someone_else:
-        someone_else.execute("SELECT FROM tallystick.head FOR UPDATE")
+    with psycopg.connect(database_url) as another_session:
+        another_session.execute("SELECT FROM tallystick.head FOR UPDATE")
 
         assert len(books.events()) == 3
         assert charge(ledger, id, "track-1").charge == first.charge

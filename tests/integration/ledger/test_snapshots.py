@@ -1,4 +1,4 @@
-"""Loading is folding: snapshots and kept heads only save time, and are never needed."""
+"""Snapshots only save time: with them or without, a state is the fold of its events."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from services.subscription.events import PlanTerms
 from services.subscription.state import ScheduledChange, Subscription, fold
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.ledger.books import Books
-from tests.integration.ledger.lanes import BY, charge, start, together, track
+from tests.integration.ledger.lanes import BY, charge, in_one_batch, start, track
 
 INTERVAL = 3
 
@@ -39,8 +39,8 @@ def ledger(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Ite
         yield opened
 
 
-def live(ledger: Ledger, id: UUID, clock: SettableClock, steps: int) -> None:
-    """Let many things happen to a subscription."""
+def put_many(ledger: Ledger, id: UUID, clock: SettableClock, steps: int) -> None:
+    """Put many commands of every kind to a subscription, over some months."""
     random = Random(11)
     commands: list[Command] = [
         UpgradePlan("max-pro-240000-monthly"),
@@ -55,7 +55,7 @@ def live(ledger: Ledger, id: UUID, clock: SettableClock, steps: int) -> None:
 
 
 def close(ledger: Ledger) -> None:
-    """Close a ledger, with what its snapshot writer still has to store."""
+    """Close a ledger once its snapshot writer has stored what is queued."""
     ledger.__exit__()
 
 
@@ -63,11 +63,11 @@ def test_at_every_version_a_state_is_the_fold_of_its_events(
     ledger: Ledger, other: Ledger, clock: SettableClock, books: Books
 ) -> None:
     id = start(ledger)
-    live(ledger, id, clock, 60)
+    put_many(ledger, id, clock, 60)
     close(ledger)
     stream = books.stream(id)
-    taken = books.ask("SELECT originator_version FROM {}.ledger_snapshots ORDER BY originator_version")
-    assert len(taken) > len(stream) / INTERVAL / 2, "there are snapshots to load from"
+    stored = books.query("SELECT originator_version FROM {}.ledger_snapshots ORDER BY originator_version")
+    assert len(stored) > len(stream) / INTERVAL / 2, "there are snapshots to load from"
 
     for version in range(1, len(stream) + 1):
         head = other.application.head(id, version)
@@ -80,10 +80,10 @@ def test_at_every_version_a_state_is_the_fold_of_its_events(
 def test_a_snapshot_is_the_head_at_its_version(ledger: Ledger, clock: SettableClock, books: Books) -> None:
     ids = [start(ledger) for _ in range(3)]
     for id in ids:
-        live(ledger, id, clock, 30)
+        put_many(ledger, id, clock, 30)
     close(ledger)
 
-    rows = books.ask("SELECT originator_id, originator_version, topic, state FROM {}.ledger_snapshots")
+    rows = books.query("SELECT originator_id, originator_version, topic, state FROM {}.ledger_snapshots")
     mapper = ledger.application.mapper
     for id, version, topic, state in rows:
         assert topic == SNAPSHOT_TOPIC
@@ -101,11 +101,11 @@ def _decode(mapper: EventMapper, id: UUID, version: int, state: bytes) -> Stream
     [
         "DELETE FROM tallystick.ledger_snapshots",
         "UPDATE tallystick.ledger_snapshots SET state = 'not a head'",
-        "UPDATE tallystick.ledger_snapshots SET topic = 'a form of long ago', state = '{}'",
+        "UPDATE tallystick.ledger_snapshots SET topic = 'an earlier form', state = '{}'",
     ],
-    ids=["gone", "damaged", "of another form"],
+    ids=["missing", "damaged", "of another form"],
 )
-def test_a_stream_can_do_without_its_snapshots(
+def test_a_stream_is_read_without_its_snapshots(
     ledger: Ledger, other: Ledger, clock: SettableClock, books: Books, database_url: str, harm: str
 ) -> None:
     id = start(ledger, "max-pro-240000-yearly")
@@ -119,7 +119,7 @@ def test_a_stream_can_do_without_its_snapshots(
     books.check()
 
 
-def test_both_of_two_processes_may_take_the_same_snapshot(ledger: Ledger, books: Books) -> None:
+def test_two_processes_may_store_the_same_snapshot(ledger: Ledger, books: Books) -> None:
     id = start(ledger)
     head = ledger.application.head(id)
     assert head is not None
@@ -130,14 +130,14 @@ def test_both_of_two_processes_may_take_the_same_snapshot(ledger: Ledger, books:
     assert books.count("ledger_snapshots") == 1
 
 
-def test_snapshots_that_cannot_be_stored_hold_nothing_up(
+def test_snapshots_that_cannot_be_stored_delay_nothing(
     ledger: Ledger, database_url: str, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "WAITING_LIMIT", 2)
     id = start(ledger)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("ALTER TABLE tallystick.ledger_snapshots RENAME TO hidden")
-        together(ledger, *[(id, track(f"track-{number}")) for number in range(20)])
+        in_one_batch(ledger, *[(id, track(f"track-{number}")) for number in range(20)])
         for number in range(20, 40):
             charge(ledger, id, f"track-{number}")
         connection.execute("ALTER TABLE tallystick.hidden RENAME TO ledger_snapshots")
@@ -145,13 +145,15 @@ def test_snapshots_that_cannot_be_stored_hold_nothing_up(
         charge(ledger, id, f"track-{number}")
     close(ledger)
 
-    assert books.count("ledger_snapshots") > 0, "the writer has lived on"
+    assert books.count("ledger_snapshots") > 0, "the writer has survived"
     books.check()
 
 
-def test_no_more_snapshots_wait_than_the_limit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_batches_of_snapshots_are_queued_than_the_limit(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(snapshots, "WAITING_LIMIT", 3)
-    writer = snapshots.SnapshotWriter(ledger.application)  # not started: nothing takes them out
+    writer = snapshots.SnapshotWriter(ledger.application)  # not started, so that the queue only grows
     head = StreamHead(UUID(int=1), _a_state(), bytes(32), datetime(2026, 1, 1, tzinfo=UTC))
     for _ in range(10):
         writer.put([head])

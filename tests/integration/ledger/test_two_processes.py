@@ -1,4 +1,4 @@
-"""Two processes on one ledger. All they share is the database, so two ledger objects stand for them."""
+"""Two processes on one ledger: two ledger objects, since all that processes share is the database."""
 
 import re
 from functools import partial
@@ -13,28 +13,28 @@ from services.ledger.submission import Answer, Charged, Done, IdempotencyKey, Re
 from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import RecordDue, StartSubscription, UpgradePlan
 from tests.integration.ledger.books import Books, tally
-from tests.integration.ledger.lanes import BY, STARTER, at_once, charge, start, together, track
+from tests.integration.ledger.lanes import BY, STARTER, charge, concurrently, in_one_batch, start, track
 
 
 @pytest.fixture
 def both(ledger: Ledger, other: Ledger) -> tuple[Ledger, Ledger]:
-    """The two, in turns."""
+    """Both ledgers, to be used in turns."""
     return ledger, other
 
 
-def test_together_they_spend_exactly_what_is_there(both: tuple[Ledger, Ledger], books: Books) -> None:
+def test_both_processes_together_spend_exactly_the_balance(both: tuple[Ledger, Ledger], books: Books) -> None:
     id = start(both[0])
-    asked = [partial(both[number % 2].execute, id, track(f"track-{number}"), BY) for number in range(140)]
+    calls = [partial(both[number % 2].execute, id, track(f"track-{number}"), BY) for number in range(140)]
 
-    assert tally(at_once(asked)) == {"Charged": 110, "insufficient_credits": 30}
+    assert tally(concurrently(calls)) == {"Charged": 110, "insufficient_credits": 30}
     books.check()
 
 
-def test_the_same_charge_at_both_happens_once(both: tuple[Ledger, Ledger], books: Books) -> None:
+def test_the_same_charge_at_both_processes_is_made_once(both: tuple[Ledger, Ledger], books: Books) -> None:
     id = start(both[0])
-    asked = [partial(both[number % 2].execute, id, track(f"track-{number // 10}"), BY) for number in range(100)]
+    calls = [partial(both[number % 2].execute, id, track(f"track-{number // 10}"), BY) for number in range(100)]
 
-    charged = [answer for answer in at_once(asked) if isinstance(answer, Charged)]
+    charged = [answer for answer in concurrently(calls) if isinstance(answer, Charged)]
 
     assert len(charged) == 100
     assert sum(not answer.is_replay for answer in charged) == 10
@@ -42,7 +42,7 @@ def test_the_same_charge_at_both_happens_once(both: tuple[Ledger, Ledger], books
     books.check()
 
 
-def test_what_one_keeps_of_a_stream_is_caught_up_with_what_the_other_did(
+def test_a_cached_head_is_caught_up_with_the_events_of_the_other_process(
     both: tuple[Ledger, Ledger], books: Books
 ) -> None:
     id = start(both[0])
@@ -58,18 +58,19 @@ def test_what_one_keeps_of_a_stream_is_caught_up_with_what_the_other_did(
     books.check()
 
 
-def test_a_subscription_that_both_start_at_once_starts_once(both: tuple[Ledger, Ledger], books: Books) -> None:
+def test_a_subscription_that_both_processes_start_is_started_once(both: tuple[Ledger, Ledger], books: Books) -> None:
     for _ in range(10):
         id = uuid4()
-        started = at_once([partial(each.execute, id, StartSubscription("account-1", STARTER), BY) for each in both * 4])
+        command = StartSubscription("account-1", STARTER)
+        started = concurrently([partial(each.execute, id, command, BY) for each in both * 4])
 
         counts = sorted(answer.event_count for answer in started if isinstance(answer, Done))
         assert counts == [0] * 7 + [2]
     books.check()
 
 
-def test_a_key_that_both_get_at_once_is_answered_once(both: tuple[Ledger, Ledger], books: Books) -> None:
-    """As a client does that asks for a new subscription, gets no answer, and asks again, elsewhere."""
+def test_a_key_that_both_processes_receive_is_recorded_once(both: tuple[Ledger, Ledger], books: Books) -> None:
+    """As when a client starts a subscription, gets no answer, and retries at the other process."""
 
     def render(answer: Answer) -> bytes:
         assert isinstance(answer, Done)
@@ -78,26 +79,26 @@ def test_a_key_that_both_get_at_once_is_answered_once(both: tuple[Ledger, Ledger
     for number in range(10):
         key = IdempotencyKey(f"key-{number}", b"the same request", render)
         command = StartSubscription(f"account-{number}", STARTER)
-        asked = [partial(each.execute, uuid4(), command, BY, idempotency=key) for each in both * 3]
+        calls = [partial(each.execute, uuid4(), command, BY, idempotency=key) for each in both * 3]
 
-        answers = at_once(asked)
+        answers = concurrently(calls)
 
         (done,) = [answer for answer in answers if isinstance(answer, Done)]
         assert answers.count(Repeated(render(done))) == 5
-    assert len(books.ask("SELECT FROM {}.balance")) == 10
+    assert len(books.query("SELECT FROM {}.balance")) == 10
     books.check()
 
 
 SLOW_KEYS = """
-CREATE FUNCTION tallystick.dawdle() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION tallystick.delay() RETURNS trigger LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_sleep(0.0001); RETURN NEW; END';
-CREATE TRIGGER dawdle BEFORE INSERT ON tallystick.idempotent_answers
-    FOR EACH ROW EXECUTE FUNCTION tallystick.dawdle();
+CREATE TRIGGER delay BEFORE INSERT ON tallystick.idempotent_answers
+    FOR EACH ROW EXECUTE FUNCTION tallystick.delay();
 """
 
 
-def _stuck(postgres: EmbeddedPostgres) -> int:
-    """How many transactions waited in vain, by the server's log."""
+def _lock_failures(postgres: EmbeddedPostgres) -> int:
+    """Count the deadlocks and lock timeouts in the server's log."""
     return len(re.findall("deadlock detected|due to lock timeout", postgres.log_file.read_text()))
 
 
@@ -106,17 +107,17 @@ def test_batches_with_the_same_keys_in_another_order_never_deadlock(
 ) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(SLOW_KEYS)
-    stuck_before = _stuck(postgres)
+    failures_before = _lock_failures(postgres)
     random = Random(7)
     ids = [start(each, "max-pro-240000-yearly") for each in both]
 
     def batch(place: int, number: int) -> list[Answer]:
-        keys = [IdempotencyKey(f"{number}-{key}", b"of either", lambda _: b"kept") for key in range(50)]
+        keys = [IdempotencyKey(f"{number}-{key}", b"request", lambda _: b"answered") for key in range(50)]
         random.shuffle(keys)
-        return together(both[place], *[(ids[place], RecordDue(), key) for key in keys])
+        return in_one_batch(both[place], *[(ids[place], RecordDue(), key) for key in keys])
 
-    answers = at_once([partial(batch, place, number) for number in range(5) for place in (0, 1)], clients=2)
+    answers = concurrently([partial(batch, place, number) for number in range(5) for place in (0, 1)], clients=2)
 
-    assert tally([each for some in answers for each in some]) == {"Done": 250, "Repeated": 250}
-    assert _stuck(postgres) == stuck_before
+    assert tally([answer for of_batch in answers for answer in of_batch]) == {"Done": 250, "Repeated": 250}
+    assert _lock_failures(postgres) == failures_before
     books.check()

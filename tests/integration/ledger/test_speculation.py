@@ -1,4 +1,7 @@
-"""Charges that are decided before the server was asked: in one exchange with it, and never on what is not so."""
+"""Charges decided speculatively: in one round trip, and never on an assumption that does not hold.
+
+`tests/unit/ledger/test_speculation.py` has what is decided without a database.
+"""
 
 from collections.abc import Callable, Mapping
 from itertools import product
@@ -20,15 +23,15 @@ from services.subscription.refusals import InsufficientCredits
 from tests.conftest import SettableClock
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.breaking import Fate, break_commits
-from tests.integration.ledger.lanes import BY, charge, start, together, track
+from tests.integration.ledger.lanes import BY, charge, in_one_batch, start, track
 
 AFFORDABLE = 110
 LARGEST = "max-pro-240000-yearly"
 
 
 @pytest.fixture
-def exchanges(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How often a lane has sent something and waited for its answers since this was last asked."""
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """A function that returns how often lanes have waited for results since it was last called."""
     waited: list[None] = []
     sync = Session.sync
 
@@ -36,106 +39,108 @@ def exchanges(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         waited.extend([None] * bool(session._pending))
         sync(session)
 
-    def since() -> int:
+    def count() -> int:
         number = len(waited)
         waited.clear()
         return number
 
     monkeypatch.setattr(Session, "sync", counted)
-    return since
+    return count
 
 
 def tracks(id: UUID, number: int, of: str = "track") -> list[tuple[UUID, ChargeGeneration]]:
     return [(id, track(f"{of}-{each}")) for each in range(number)]
 
 
-def test_a_charge_takes_one_exchange_with_the_server(ledger: Ledger, exchanges: Callable[[], int]) -> None:
+def test_a_charge_takes_one_round_trip(ledger: Ledger, round_trips: Callable[[], int]) -> None:
     id = start(ledger)
-    exchanges()
+    round_trips()
 
     charge(ledger, id, "track-1")
 
-    assert exchanges() == 1
+    assert round_trips() == 1
 
 
-def test_a_refusal_does_as_well(ledger: Ledger, books: Books, exchanges: Callable[[], int]) -> None:
+def test_a_refusal_takes_one_round_trip(ledger: Ledger, books: Books, round_trips: Callable[[], int]) -> None:
     id = start(ledger)
-    together(ledger, *tracks(id, AFFORDABLE))
-    exchanges()
+    in_one_batch(ledger, *tracks(id, AFFORDABLE))
+    round_trips()
 
     refused = ledger.execute(id, track("one too many"), BY)
 
-    assert exchanges() == 1
+    assert round_trips() == 1
     assert tally([refused]) == {"insufficient_credits": 1}
     assert books.count("refusals") == 1
 
 
-def test_a_stream_that_is_not_known_is_looked_up(
-    ledger: Ledger, other: Ledger, books: Books, exchanges: Callable[[], int]
+def test_a_stream_that_is_not_cached_is_looked_up(
+    ledger: Ledger, other: Ledger, books: Books, round_trips: Callable[[], int]
 ) -> None:
     id = start(other)
-    exchanges()
+    round_trips()
 
     charge(ledger, id, "track-1")
 
-    assert exchanges() > 1
+    assert round_trips() > 1
     books.check()
 
 
-def test_after_an_assumption_was_wrong_a_lane_looks_up_for_a_while(
-    ledger: Ledger, other: Ledger, exchanges: Callable[[], int], keen: None
+def test_after_a_misspeculation_a_lane_looks_up_for_a_while(
+    ledger: Ledger, other: Ledger, round_trips: Callable[[], int], speculating: None
 ) -> None:
     id = start(ledger)
     charge(other, id, "elsewhere")
-    taken = []
+    counts = []
     for number in range(5):
-        exchanges()
+        round_trips()
         charge(ledger, id, f"track-{number}")
-        taken.append(exchanges())
+        counts.append(round_trips())
 
-    assert taken[0] > 2, "assumed, and then looked up"
-    assert taken[1:] == [2, 2, 1, 1]
+    assert counts[0] > 2, "speculated, and then looked up"
+    assert counts[1:] == [2, 2, 1, 1]
 
 
-def test_it_does_so_for_longer_each_time_that_it_is_wrong_again(
-    ledger: Ledger, other: Ledger, exchanges: Callable[[], int], keen: None
+def test_a_lane_looks_up_for_longer_each_time_that_it_misspeculates_again(
+    ledger: Ledger, other: Ledger, round_trips: Callable[[], int], speculating: None
 ) -> None:
     id = start(ledger)
-    taken = []
+    counts = []
     for number in range(9):
         charge(other, id, f"elsewhere-{number}")
-        exchanges()
+        round_trips()
         charge(ledger, id, f"track-{number}")
-        taken.append(exchanges())
+        counts.append(round_trips())
 
-    assert taken == [4, 3, 3, 4, 3, 3, 3, 3, 4]
+    assert counts == [4, 3, 3, 4, 3, 3, 3, 3, 4]
 
 
 def test_credits_that_another_process_has_spent_are_not_spent_again(
     ledger: Ledger, other: Ledger, books: Books
 ) -> None:
     id = start(ledger)
-    together(other, *tracks(id, AFFORDABLE, "elsewhere"))
+    in_one_batch(other, *tracks(id, AFFORDABLE, "elsewhere"))
 
-    assert tally(together(ledger, *tracks(id, 5))) == {"insufficient_credits": 5}
+    assert tally(in_one_batch(ledger, *tracks(id, 5))) == {"insufficient_credits": 5}
     books.check()
 
 
-def test_credits_that_another_process_has_granted_are_there(ledger: Ledger, other: Ledger, books: Books) -> None:
+def test_credits_that_another_process_has_granted_can_be_spent(ledger: Ledger, other: Ledger, books: Books) -> None:
     id = start(ledger)
-    together(ledger, *tracks(id, AFFORDABLE))
+    in_one_batch(ledger, *tracks(id, AFFORDABLE))
     other.execute(id, UpgradePlan(LARGEST), BY)
 
-    assert tally(together(ledger, *tracks(id, 5, "more"))) == {"Charged": 5}
+    assert tally(in_one_batch(ledger, *tracks(id, 5, "more"))) == {"Charged": 5}
     books.check()
 
 
-def test_a_generation_that_was_charged_is_answered_with_its_charge(ledger: Ledger, other: Ledger, books: Books) -> None:
-    """Here or elsewhere, affordable still or not, alone or among others."""
+def test_a_generation_charged_here_or_elsewhere_is_answered_with_its_charge(
+    ledger: Ledger, other: Ledger, books: Books
+) -> None:
+    """Whether it could still be paid for or not, alone or among others."""
     id = start(ledger)
     here, elsewhere = charge(ledger, id, "here"), charge(other, id, "elsewhere")
 
-    answers = together(ledger, *tracks(id, AFFORDABLE), (id, track("here")), (id, track("elsewhere")))
+    answers = in_one_batch(ledger, *tracks(id, AFFORDABLE), (id, track("here")), (id, track("elsewhere")))
     alone = charge(ledger, id, "here"), charge(ledger, id, "elsewhere")
 
     assert tally(answers[:-2]) == {"Charged": AFFORDABLE - 2, "insufficient_credits": 2}
@@ -182,10 +187,10 @@ def test_an_expected_version_is_held_against_what_is_stored(ledger: Ledger, othe
     books.check()
 
 
-def test_batches_that_are_decided_ahead_see_the_ones_before(ledger: Ledger, books: Books, keen: None) -> None:
+def test_a_batch_decided_early_sees_the_ones_before_it(ledger: Ledger, books: Books, speculating: None) -> None:
     id = start(ledger)
 
-    answers = together(ledger, *tracks(id, 115), *tracks(id, 5))
+    answers = in_one_batch(ledger, *tracks(id, 115), *tracks(id, 5))
 
     assert [answer.charge.balance_after for answer in answers[:AFFORDABLE] if isinstance(answer, Charged)] == [
         16_500 - 150 * number for number in range(1, AFFORDABLE + 1)
@@ -196,9 +201,9 @@ def test_batches_that_are_decided_ahead_see_the_ones_before(ledger: Ledger, book
 
 
 def test_a_batch_is_decided_while_the_one_before_it_is_committed(
-    ledger: Ledger, keen: None, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, speculating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And it is not sent before that commit is certain."""
+    """It is not sent before that commit is certain."""
     id = start(ledger)
     steps: list[str] = []
 
@@ -217,22 +222,22 @@ def test_a_batch_is_decided_while_the_one_before_it_is_committed(
     note("send", Transaction, "send")
     note("answer", Transaction, "answers")
 
-    assert tally(together(ledger, *tracks(id, 30))) == {"Charged": 30}
+    assert tally(in_one_batch(ledger, *tracks(id, 30))) == {"Charged": 30}
     assert steps == ["decide", "send", "decide", "answer", "send", "decide", "answer", "send", "answer"]
 
 
-FATES: tuple[Fate, ...] = ("kept", "stored", "not stored")
+FATES: tuple[Fate, ...] = ("answered", "stored", "not stored")
 
 
 @pytest.mark.parametrize("fates", [*product(FATES, repeat=3)], ids=", ".join)
-def test_what_is_decided_on_a_commit_that_is_lost_is_decided_anew(
-    ledger: Ledger, database_url: str, books: Books, keen: None, fates: tuple[Fate, ...]
+def test_a_batch_decided_on_a_commit_that_is_lost_is_decided_anew(
+    ledger: Ledger, database_url: str, books: Books, speculating: None, fates: tuple[Fate, ...]
 ) -> None:
     breaking = break_commits(ledger, database_url)
     ids = [start(ledger), start(ledger, LARGEST)]
-    breaking.come("kept", *fates)
+    breaking.schedule("answered", *fates)
 
-    answers = together(ledger, *[(ids[number % 2], track(f"track-{number // 2}")) for number in range(50)])
+    answers = in_one_batch(ledger, *[(ids[number % 2], track(f"track-{number // 2}")) for number in range(50)])
 
     assert tally(answers) == {"Charged": 50}
     assert not any(answer.is_replay for answer in answers if isinstance(answer, Charged))
@@ -244,22 +249,22 @@ def test_what_is_decided_on_a_commit_that_is_lost_is_decided_anew(
     books.check()
 
 
-@pytest.mark.parametrize("lose", ["once it is stored", "while it is stored"])
-def test_what_was_decided_when_a_commit_is_lost_is_decided_anew(
+@pytest.mark.parametrize("loss", ["once it is stored", "while it is stored"])
+def test_a_batch_decided_before_a_commit_is_lost_is_decided_anew(
     ledger: Ledger,
     database_url: str,
     books: Books,
     clock: SettableClock,
-    keen: None,
+    speculating: None,
     monkeypatch: pytest.MonkeyPatch,
-    lose: str,
+    loss: str,
 ) -> None:
-    """What is committed in the end was recorded later, so its hash is another than the one it was decided on."""
+    """The lost batch is committed later, with another instant and hash than the ones that it was decided on."""
     id = start(ledger)
     speculate = lane.WriterLane._speculate_on_next
     losses = 0
 
-    def lost(of: lane.WriterLane, heads: Mapping[UUID, StreamHead]) -> None:
+    def lose(of: lane.WriterLane, heads: Mapping[UUID, StreamHead]) -> None:
         nonlocal losses
         speculate(of, heads)
         if of._next_transaction is None or losses == 3:
@@ -268,14 +273,14 @@ def test_what_was_decided_when_a_commit_is_lost_is_decided_anew(
         clock.advance(seconds=1)
         assert of._session is not None
         connection = of._session.connection
-        if lose == "while it is stored":
+        if loss == "while it is stored":
             _terminate(database_url, connection.info.backend_pid)
             return
-        _wait_until_it_is_done(database_url, connection.info.backend_pid)
+        _wait_for_commit(database_url, connection.info.backend_pid)
         connection.close()
 
-    monkeypatch.setattr(lane.WriterLane, "_speculate_on_next", lost)
-    answers = together(ledger, *tracks(id, 60))
+    monkeypatch.setattr(lane.WriterLane, "_speculate_on_next", lose)
+    answers = in_one_batch(ledger, *tracks(id, 60))
 
     assert losses == 3
     assert [answer.charge.version for answer in answers if isinstance(answer, Charged)] == list(range(3, 63))
@@ -288,23 +293,23 @@ def _terminate(database_url: str, pid: int) -> None:
         administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
-def _wait_until_it_is_done(database_url: str, pid: int) -> None:
+def _wait_for_commit(database_url: str, pid: int) -> None:
     with psycopg.connect(database_url, autocommit=True) as administrator:
-        asked = "SELECT state, query FROM pg_stat_activity WHERE pid = %s"
-        while administrator.execute(asked, [pid]).fetchone() != ("idle", "COMMIT"):
+        query = "SELECT state, query FROM pg_stat_activity WHERE pid = %s"
+        while administrator.execute(query, [pid]).fetchone() != ("idle", "COMMIT"):
             sleep(0.005)
 
 
-def test_what_is_decided_on_a_wrong_assumption_is_decided_anew(
-    ledger: Ledger, other: Ledger, books: Books, keen: None, monkeypatch: pytest.MonkeyPatch
+def test_a_batch_decided_on_a_misspeculation_is_decided_anew(
+    ledger: Ledger, other: Ledger, books: Books, speculating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even where another process fills just the gap that a replay left, so that the version fits by chance."""
+    """Even where another process fills the gap that a replay left, so that the version fits by chance."""
     id = start(ledger)
     charge(ledger, id, "track-3")
     commit = lane.WriterLane._commit
     filled = 0
 
-    def then_filled(of: lane.WriterLane, session: Session, transaction: Transaction) -> Any:
+    def fill(of: lane.WriterLane, session: Session, transaction: Transaction) -> Any:
         nonlocal filled
         result = commit(of, session, transaction)
         if (
@@ -316,8 +321,8 @@ def test_what_is_decided_on_a_wrong_assumption_is_decided_anew(
             charge(other, id, "between")
         return result
 
-    monkeypatch.setattr(lane.WriterLane, "_commit", then_filled)
-    answers = together(ledger, *tracks(id, 20))
+    monkeypatch.setattr(lane.WriterLane, "_commit", fill)
+    answers = in_one_batch(ledger, *tracks(id, 20))
 
     assert filled == 1
     assert tally(answers) == {"Charged": 20}
@@ -325,8 +330,8 @@ def test_what_is_decided_on_a_wrong_assumption_is_decided_anew(
     books.check()
 
 
-def test_what_is_decided_on_a_batch_that_fails_is_decided_anew(
-    ledger: Ledger, books: Books, database_url: str, keen: None
+def test_a_batch_decided_on_one_that_fails_is_decided_anew(
+    ledger: Ledger, books: Books, database_url: str, speculating: None
 ) -> None:
     """One generation cannot be stored; those around it are, in their order."""
     with psycopg.connect(database_url, autocommit=True) as administrator:
@@ -334,7 +339,7 @@ def test_what_is_decided_on_a_batch_that_fails_is_decided_anew(
     id = start(ledger)
     charge(ledger, id, "first")
 
-    answers = together(ledger, *tracks(id, 40))
+    answers = in_one_batch(ledger, *tracks(id, 40))
 
     assert tally(answers) == {"Charged": 39, "Failed": 1}
     assert [answer.charge.version for answer in answers if isinstance(answer, Charged)] == list(range(4, 43))
