@@ -1,10 +1,12 @@
 """What loads, and for what does not, the line and the reason."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.catalogue import Catalogue, CatalogueError, load_catalogue
+from services.catalogue import Catalogue, CatalogueError, UpgradePolicy, load_catalogue
 from services.catalogue.packaged import packaged
 
 # The smallest catalogue, with its line numbers. The tests below replace a part of it.
@@ -32,6 +34,7 @@ CARD = SMALLEST[SMALLEST.index("[[rate_cards]]") :]
 MODEL = SMALLEST[SMALLEST.index("[[rate_cards.models]]") :]
 RULE = 'rule = "per_track"\ncredits = 150\n'
 
+POLICIES = ", ".join(get_args(UpgradePolicy))
 ASSET_TYPES = "voiceover, image, video, music"
 IDENTIFIER = "1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
 VERSION = "a string of 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit"
@@ -101,7 +104,7 @@ def test_an_offset_becomes_utc() -> None:
         (
             "[[plans]]",
             'upgrade_policy = "none"\n[[plans]]',
-            '1: upgrade_policy must be one of deduct_used, add_leftover, fresh, not "none"',
+            f'1: upgrade_policy must be one of {POLICIES}, not "none"',
         ),
         # Plans.
         ("tier = 1", "teir = 1", f'4: unknown key "teir", expected one of: {PLAN_KEYS}'),

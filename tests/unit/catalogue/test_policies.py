@@ -1,5 +1,6 @@
 """What an upgrade leaves and what of the balance before it lapses, policy by policy."""
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -51,3 +52,10 @@ def test_every_policy_decides_and_never_leaves_less_than_nothing(policy: Upgrade
 
     assert after.balance_credits >= 0
     assert 0 <= after.lapsed_credits <= OVERDRAWN_BY_A_SMALLER_PLAN.balance_credits
+
+
+@pytest.mark.parametrize("policy", get_args(UpgradePolicy))
+def test_every_policy_is_explained_with_the_credit_rules(policy: UpgradePolicy) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "reference" / "credit-rules.md"
+
+    assert f"\n| `{policy}` | " in page.read_text(encoding="utf-8")
