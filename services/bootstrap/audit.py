@@ -7,8 +7,8 @@ from projections.rebuilding.rebuild import Rebuild, Rebuilt
 from services.bootstrap.database import connect_migrated, migrated_url_of
 from services.bootstrap.signing import key_file_of, receipts_of
 from services.config import Settings
-from services.integrity.verify.command import Verification, Verified
 from services.integrity.verify.order import Trust
+from services.integrity.verify.verification import Verification, VerificationResult
 from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
 from services.process.progress import ReportProgress
@@ -17,7 +17,7 @@ from services.transfer.importing import Import
 from services.transfer.lines import End
 
 
-def verify_ledger(settings: Settings, report: ReportProgress, broken_key_ids: Iterable[str] = ()) -> Verified:
+def verify_ledger(settings: Settings, report: ReportProgress, broken_key_ids: Iterable[str] = ()) -> VerificationResult:
     """Check the whole ledger. Raises NoDatabase, NotMigrated, NoSigningKey, ProcessFailed.
 
     `broken_key_ids` are keys that may follow a lost one without its signature.

@@ -9,7 +9,7 @@ from services.bootstrap.audit import verify_ledger
 from services.bootstrap.signing import key_file_of
 from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_settings
 from services.cli.progress import progress
-from services.integrity.verify.command import Verified
+from services.integrity.verify.verification import VerificationResult
 
 FINDINGS_SHOWN = 20
 
@@ -31,7 +31,7 @@ def verify(
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _print_result(verified: Verified, seconds: float, *, has_key: bool) -> None:
+def _print_result(verified: VerificationResult, seconds: float, *, has_key: bool) -> None:
     rate = verified.events / seconds
     out.print(
         f"Checked {verified.events:,} events of {verified.streams:,} streams in {seconds:.1f} s ({rate:,.0f} events/s)."

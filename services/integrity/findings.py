@@ -8,14 +8,12 @@ from uuid import UUID
 from msgspec import Struct
 
 FINDINGS_LIMIT = 100
-END_OF_LEDGER = 2**63 - 1
-"""The place of what belongs to no event."""
 BEHIND_EVENTS = 2**62
 """Added to the position of rows that are made of events, so that the event that is wrong is named before its rows."""
 
 
 class Finding(Struct, frozen=True, order=True):
-    """Something that does not hold. `position` is its place, an event's that in the ledger; the lowest comes first."""
+    """Something that does not hold, at an event's position, or at MAX_POSITION where it belongs to no event."""
 
     position: int
     subject: str

@@ -28,5 +28,4 @@ history.py         events and refusals as stored
 disputes.py        disputes as they are
 as_of.py           a subscription as it was
 what_if.py         a history replayed with a change
-stored_columns.py  rows as bytes and numbers, for checks
 """

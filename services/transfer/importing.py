@@ -17,8 +17,8 @@ from projections.declaration import LedgerEvent
 from projections.rebuilding.targets import targets_of
 from projections.registry import INLINE, INLINE_ROWS, PROJECTIONS
 from projections.writers import EventRowsWriter
-from services.integrity.verify.command import Verification
 from services.integrity.verify.order import Trust
+from services.integrity.verify.verification import Verification
 from services.ledger.hashing import event_hash
 from services.ledger.mapper import decode_event
 from services.postgres.sql import load_queries

@@ -1,4 +1,4 @@
-"""The past, on a real PostgreSQL: what a read at an instant showed is what it shows for ever."""
+"""As-of on a real PostgreSQL: it shows for ever what a read at that instant showed."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from projections.ledger_events import MAX_POSITION
 from projections.renewal.queries import RenewalQueries
 from services.catalogue import Catalogue, Settings
 from services.ledger.as_of import AsOf, NotYetStarted, StillToCome, UnknownVersion
@@ -38,23 +39,23 @@ def past(ledger: Ledger, clock: SettableClock) -> AsOf:
 
 
 class Life:
-    """A subscription that is used at instants of the test's choosing, with what each read showed at the time."""
+    """A subscription that the test uses at chosen instants, with the state that a read showed at each."""
 
     def __init__(self, ledger: Ledger, clock: SettableClock, connection: Connection[tuple[object, ...]]) -> None:
         self.id = uuid4()
-        self.seen: dict[datetime, Subscription] = {}
+        self.states: dict[datetime, Subscription] = {}
         self._ledger, self._clock, self._connection = ledger, clock, connection
         self._reads = RenewalQueries(SCHEMA)
-        self.does(StartSubscription("account-1", "ai-suite-40000-yearly"))
+        self.execute(StartSubscription("account-1", "ai-suite-40000-yearly"))
 
-    def does(self, command: Command) -> None:
+    def execute(self, command: Command) -> None:
         assert isinstance(self._ledger.execute(self.id, command, BY), Charged | Done)
-        self.reads()
+        self.read()
 
-    def reads(self) -> None:
-        found = self._reads.find(self._connection, self.id)
-        assert found is not None
-        self.seen[self._clock.now] = as_of(found.state, self._clock.now)
+    def read(self) -> None:
+        row = self._reads.find(self._connection, self.id)
+        assert row is not None
+        self.states[self._clock.now] = as_of(row.state, self._clock.now)
 
 
 @pytest.fixture
@@ -70,25 +71,25 @@ def test_every_instant_shows_what_a_read_showed_then(
         clock.advance(microseconds=random.choice([0, 1, 2, 1_000_000, 10**6 * 86_400 * random.randint(1, 50)]))
         match random.randint(1, 10):
             case 1 | 2:
-                life.reads()
+                life.read()
             case 3:
-                life.does(RecordDue())
+                life.execute(RecordDue())
             case _:
-                life.does(ChargeGeneration(f"track-{number}", "lyria-3"))
-    life.does(UpgradePlan("max-pro-240000-monthly"))
+                life.execute(ChargeGeneration(f"track-{number}", "lyria-3"))
+    life.execute(UpgradePlan("max-pro-240000-monthly"))
 
-    for at, seen in life.seen.items():
-        found = past.at_instant(connection, life.id, at)
-        assert found is not None
-        assert (found.state, found.at) == (seen, at)
+    for at, state in life.states.items():
+        then = past.at_instant(connection, life.id, at)
+        assert then is not None
+        assert (then.state, then.at) == (state, at)
 
 
 def test_a_microsecond_makes_the_difference(
     life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
 ) -> None:
     clock.advance(seconds=1)
-    life.does(ChargeGeneration("track-1", "lyria-3"))
-    life.does(ChargeGeneration("track-2", "lyria-3"))
+    life.execute(ChargeGeneration("track-1", "lyria-3"))
+    life.execute(ChargeGeneration("track-2", "lyria-3"))
 
     before = past.at_instant(connection, life.id, clock.now - MICROSECOND)
     then = past.at_instant(connection, life.id, clock.now)
@@ -102,10 +103,10 @@ def test_a_microsecond_makes_the_difference(
 def test_a_reset_shows_from_its_instant_on_although_it_was_recorded_later(
     life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
 ) -> None:
-    life.does(ChargeGeneration("track-1", "lyria-3"))
-    reset_at = life.seen[clock.now].cycle.ends_at
+    life.execute(ChargeGeneration("track-1", "lyria-3"))
+    reset_at = life.states[clock.now].cycle.ends_at
     clock.advance(days=45)
-    life.does(RecordDue())
+    life.execute(RecordDue())
 
     before = past.at_instant(connection, life.id, reset_at - MICROSECOND)
     then = past.at_instant(connection, life.id, reset_at)
@@ -122,14 +123,14 @@ def test_every_version_is_the_fold_of_the_events_up_to_it(
 ) -> None:
     for number in range(30):
         clock.advance(days=3)
-        life.does(ChargeGeneration(f"voice-{number}", "lyria-3", Settings(count=2)))
+        life.execute(ChargeGeneration(f"voice-{number}", "lyria-3", Settings(count=2)))
     recorded = [each for each in ledger.application.events.get(life.id) if isinstance(each, Recorded)]
 
     for version, last in enumerate(recorded, start=1):
-        found = past.at_version(connection, life.id, version)
-        assert found is not None
-        assert found.state == fold(each.event for each in recorded[:version])
-        assert (found.at, found.last_event) == (last.stored.recorded_at, last.stored)
+        then = past.at_version(connection, life.id, version)
+        assert then is not None
+        assert then.state == fold(each.event for each in recorded[:version])
+        assert (then.at, then.last_event) == (last.stored.recorded_at, last.stored)
 
 
 def test_snapshots_change_nothing(
@@ -139,13 +140,13 @@ def test_snapshots_change_nothing(
         life = Life(ledger, clock, connection)
         for number in range(23):
             clock.advance(seconds=1)
-            life.does(ChargeGeneration(f"track-{number}", "lyria-3"))
+            life.execute(ChargeGeneration(f"track-{number}", "lyria-3"))
     with Ledger(database_url, SCHEMA, catalogue, clock=clock) as ledger:
         past = AsOf(ledger.application, SCHEMA, clock)
-        shown = {at: past.at_instant(connection, life.id, at) for at in life.seen}
+        states = {at: past.at_instant(connection, life.id, at) for at in life.states}
 
     assert connection.execute("SELECT count(*) FROM tallystick.ledger_snapshots").fetchone() == (5,)
-    assert {at: found.state for at, found in shown.items() if found} == life.seen
+    assert {at: then.state for at, then in states.items() if then} == life.states
 
 
 def test_before_the_first_event_there_was_nothing(
@@ -172,16 +173,16 @@ def test_an_event_of_a_machine_whose_clock_is_ahead_can_be_shown_at_its_instant(
     recorded_at = clock.now
     clock.advance(seconds=-1)
 
-    found = past.at_instant(connection, life.id, recorded_at)
+    then = past.at_instant(connection, life.id, recorded_at)
 
-    assert found is not None
-    assert found.state == life.seen[recorded_at]
+    assert then is not None
+    assert then.state == life.states[recorded_at]
     with pytest.raises(StillToCome):
         past.at_instant(connection, life.id, recorded_at + MICROSECOND)
 
 
-@pytest.mark.parametrize("version", [0, -1, 3, 2**63 - 1])
-def test_a_version_that_there_is_not_names_the_newest(
+@pytest.mark.parametrize("version", [0, -1, 3, MAX_POSITION])
+def test_an_unknown_version_names_the_newest(
     life: Life, past: AsOf, connection: Connection[tuple[object, ...]], version: int
 ) -> None:
     with pytest.raises(UnknownVersion) as unknown:
@@ -190,7 +191,7 @@ def test_a_version_that_there_is_not_names_the_newest(
     assert unknown.value.newest == 2
 
 
-def test_of_a_stream_that_there_is_not_nothing_is_known(
+def test_an_unknown_subscription_has_no_past(
     past: AsOf, clock: SettableClock, connection: Connection[tuple[object, ...]]
 ) -> None:
     assert past.at_instant(connection, uuid4(), clock.now) is None
@@ -205,8 +206,8 @@ def test_an_instant_is_found_in_as_many_steps_as_the_number_of_events_has_bits(
     query = load_queries("services.ledger", "as_of.sql", schema=SCHEMA)["newest_version_at"]
 
     for version in {1, 2, events // 3 + 1, events - 1, events} - {0}:
-        found = connection.execute(query, {"id": stream_id, "at": clock.now + version * MICROSECOND}).fetchone()
-        assert found == (min(version, events),)
+        row = connection.execute(query, {"id": stream_id, "at": clock.now + version * MICROSECOND}).fetchone()
+        assert row == (min(version, events),)
     plan = _plan_of(connection, query, {"id": stream_id, "at": clock.now + events // 2 * MICROSECOND})
 
     assert "Seq Scan on ledger_events" not in plan
@@ -215,7 +216,7 @@ def test_an_instant_is_found_in_as_many_steps_as_the_number_of_events_has_bits(
 
 
 def _long_stream(connection: Connection[tuple[object, ...]], events: int, start: datetime) -> UUID:
-    """A stream of so many events, the first a microsecond after `start` and each a microsecond after the one before."""
+    """Insert a stream of events, the first a microsecond after `start` and each a microsecond after the one before."""
     stream_id = uuid4()
     connection.execute(
         "INSERT INTO tallystick.ledger_events"

@@ -1,7 +1,7 @@
-"""Random histories, recorded on a real PostgreSQL: the past is what it was, and would be so again.
+"""Random histories on a real PostgreSQL: as-of gives the past as it was, and a replay without a change the same.
 
-Each history is asked for at every version and around every boundary, and compared with an independent fold of the
-stored JSON and with the independent model. `TALLYSTICK_SEED` plays the same histories again; the long form plays 1,000
+Each history is read at every version and around every boundary, and compared with an independent fold of the stored
+JSON and with the independent model. `TALLYSTICK_SEED` plays the same histories again; the long form plays 1,000
 (`TALLYSTICK_HISTORIES`).
 """
 
@@ -31,7 +31,7 @@ from services.subscription.what_if import Changes
 from tests.acceptance.server import running_server
 from tests.conftest import SCHEMA, SettableClock
 from tests.faults.seeds import seeded
-from tests.integration.plain_fold import Fact, told_by
+from tests.integration.plain_fold import Fact, fold_events
 from tests.integration.time.fleet import BY
 from tests.unit.subscription.catalogues import odd_catalogue
 from tests.unit.subscription.model_life import Balance
@@ -52,7 +52,7 @@ class Recorder:
     _disputes: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
 
     def record(self, random: Random) -> "Life":
-        """Play a history at random and put all its commands to the ledger, each at its instant."""
+        """Play a history at random and execute all its commands on the ledger, each at its instant."""
         beginning, steps = random_history(random)
         simulation = Simulation(beginning)
         for step in steps:
@@ -61,11 +61,11 @@ class Recorder:
         id = UUID(int=random.getrandbits(128), version=4)
         for at, command in simulation.asked:
             self.clock.now = at
-            self._put(ledger, id, command, random)
+            self._execute(ledger, id, command, random)
         return Life(id, simulation, ledger)
 
-    def _put(self, ledger: Ledger, id: UUID, command: Command, random: Random) -> None:
-        """Put a command; a charge is given back as it is in life, by a dispute that is upheld."""
+    def _execute(self, ledger: Ledger, id: UUID, command: Command, random: Random) -> None:
+        """Execute a command; a charge is reversed as in production, by a dispute that is upheld."""
         if not isinstance(command, ReverseCharge):
             assert isinstance(ledger.execute(id, command, BY), Charged | Done | Refused)
             return
@@ -80,21 +80,21 @@ class Recorder:
 
 @dataclass
 class Life:
-    """A recorded history, and what the model knows of it."""
+    """A recorded history, with the simulation that made it."""
 
     id: UUID
     simulation: Simulation
     ledger: Ledger
 
     def instants(self) -> list[datetime]:
-        """Every instant at which something was recorded or fell due, those beside it, and that of every question."""
+        """Every instant of a command, an event or a boundary, and the instants right before and after each."""
         began_at, now = self.simulation.instants[0], self.simulation.at
-        told = {*self.simulation.instants, *(at for at, _ in self.simulation.history.recorded)}
+        instants = {*self.simulation.instants, *(at for at, _ in self.simulation.history.recorded)}
         at = began_at
         while (ends_at := self.simulation.model.balance(at).cycle.ends_at) <= now and ends_at > at:
-            told.add(ends_at)
+            instants.add(ends_at)
             at = ends_at
-        beside = {at + offset * MICROSECOND for at in told for offset in (-1, 0, 1)}
+        beside = {at + offset * MICROSECOND for at in instants for offset in (-1, 0, 1)}
         return sorted(at for at in beside if began_at <= at <= now)
 
 
@@ -114,39 +114,39 @@ def recorder(database_url: str, clock: SettableClock) -> Iterator[Recorder]:
 
 @pytest.mark.parametrize("histories", [SHORT, LONG])
 def test_the_past_is_what_an_independent_fold_makes_of_it(recorder: Recorder, histories: int) -> None:
-    random, asked = seeded("the past of random histories"), Counter[str]()
+    random, counts = seeded("the past of random histories"), Counter[str]()
     for number in range(histories):
         life = recorder.record(Random(random.getrandbits(64)))
         where = f"history {number}, subscription {life.id}"
         past = AsOf(life.ledger.application, SCHEMA, recorder.clock)
         for at in life.instants():
-            found = past.at_instant(recorder.connection, life.id, at)
-            assert found is not None, where
-            assert shown(found.state) == life.simulation.model.balance(at), f"{where}, at {at}"
-            asked["instants"] += 1
-        for version, told in enumerate(stored(recorder.connection, life.id), start=1):
-            found = past.at_version(recorder.connection, life.id, version)
-            assert found is not None, where
-            assert (found.last_event.originator_version, _told(shown(found.state))) == (version, told), where
-            asked["versions"] += 1
-        _now_is_what_is_live(recorder, life)
-        asked["histories"] += 1
-    print(dict(asked))
-    assert asked["instants"] > 10 * histories
+            state = past.at_instant(recorder.connection, life.id, at)
+            assert state is not None, where
+            assert shown(state.state) == life.simulation.model.balance(at), f"{where}, at {at}"
+            counts["instants"] += 1
+        for version, fact in enumerate(stored_facts(recorder.connection, life.id), start=1):
+            state = past.at_version(recorder.connection, life.id, version)
+            assert state is not None, where
+            assert (state.last_event.originator_version, _fact(shown(state.state))) == (version, fact), where
+            counts["versions"] += 1
+        _check_now(recorder, life)
+        counts["histories"] += 1
+    print(dict(counts))
+    assert counts["instants"] > 10 * histories
 
 
-def stored(connection: Connection[Any], id: UUID) -> Iterator[Fact]:
-    """What is told after each event of a stream."""
+def stored_facts(connection: Connection[Any], id: UUID) -> Iterator[Fact]:
+    """Yield the state after each stored event of a stream."""
     query = b"SELECT topic, state FROM tallystick.ledger_events WHERE originator_id = %s ORDER BY originator_version"
-    return told_by(connection.execute(query, [id]).fetchall())
+    return fold_events(connection.execute(query, [id]).fetchall())
 
 
-def _told(balance: Balance) -> Fact:
+def _fact(balance: Balance) -> Fact:
     return Fact(**{name: getattr(balance, name) for name in Fact._fields})
 
 
-def _now_is_what_is_live(recorder: Recorder, life: Life) -> None:
-    """As of now the past is the present, before and after what is due is recorded."""
+def _check_now(recorder: Recorder, life: Life) -> None:
+    """Check that as-of now agrees with the live reads, before and after due boundaries are recorded."""
     path, now = f"/v1/subscriptions/{life.id}", {"at": life.simulation.at.isoformat()}
     for _ in range(2):
         live, past, subscription = (
@@ -159,35 +159,38 @@ def _now_is_what_is_live(recorder: Recorder, life: Life) -> None:
 
 @pytest.mark.parametrize("histories", [SHORT, LONG])
 def test_without_a_change_a_replay_is_what_happened(recorder: Recorder, histories: int) -> None:
-    random, asked = seeded("replays of random histories"), Counter[str]()
+    random, counts = seeded("replays of random histories"), Counter[str]()
     for number in range(histories):
         life = recorder.record(Random(random.getrandbits(64)))
         past = AsOf(life.ledger.application, SCHEMA, recorder.clock)
         what_if = WhatIf(life.ledger.application.recorder, past, SCHEMA, life.simulation.history.catalogue)
         for until in {life.simulation.at, random.choice(life.simulation.instants)}:
             where = f"history {number}, subscription {life.id}, until {until}"
-            found = what_if.replay(recorder.connection, life.id, Changes(), until)
-            then = past.at_instant(recorder.connection, life.id, until)
-            assert found is not None, where
-            assert then is not None, where
-            assert found.differences == [], where
-            assert found.replayed == found.actual == then.view().balance, where
-            asked["replays"] += 1
-        asked["charges without which"] += _without_one(recorder, life, what_if, random)
-    print(dict(asked))
-    assert asked["charges without which"] > histories // 4
+            result = what_if.replay(recorder.connection, life.id, Changes(), until)
+            state = past.at_instant(recorder.connection, life.id, until)
+            assert result is not None, where
+            assert state is not None, where
+            assert result.differences == [], where
+            assert result.replayed == result.actual == state.view().balance, where
+            counts["replays"] += 1
+        counts["charges without which"] += _check_without_a_charge(recorder, life, what_if, random)
+    print(dict(counts))
+    assert counts["charges without which"] > histories // 4
 
 
-def _without_one(recorder: Recorder, life: Life, what_if: WhatIf, random: Random) -> int:
-    """Without one of the charges, the stored history is replayed as the same history is in memory."""
+def _check_without_a_charge(recorder: Recorder, life: Life, what_if: WhatIf, random: Random) -> int:
+    """Check that without one of its charges the stored history replays as the same history in memory.
+
+    Returns how many charges were left out, 0 or 1.
+    """
     charges = sorted(life.simulation.history.charges)
     if not charges:
         return 0
     changes = Changes(without_generations=frozenset([random.choice(charges)]))
-    found = what_if.replay(recorder.connection, life.id, changes, life.simulation.at)
+    result = what_if.replay(recorder.connection, life.id, changes, life.simulation.at)
     expected = replay(life.simulation.history, changes, life.simulation.at)
-    assert found is not None
-    assert [(each.version, each.type, each.generation_id or None) for each in found.differences] == [
+    assert result is not None
+    assert [(each.version, each.type, each.generation_id or None) for each in result.differences] == [
         (each.version, each.type, each.generation_id) for each in expected.differences
     ]
     return 1

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UNMAPPED = frozenset(
     """projections projections/balance projections/charges projections/disputes projections/rebuilding
     projections/renewal projections/usage services services/catalogue services/dispute services/evidence services/http
-    services/http/documentation services/http/routes services/http/server services/integrity/verify
+    services/http/documentation services/http/routes services/http/server
     services/ledger services/renewals services/subscription""".split()
 )
 Rule = Callable[[Module], list[str]]

@@ -1,1 +1,10 @@
-"""The verification of a ledger: hash chains, checkpoints, read models and rules."""
+"""The check of a whole ledger: hash chains, checkpoints, rules and read models.
+
+verification.py    runs all parts in one snapshot, in one process or several
+order.py           the ledger in its order: positions, checkpoints, the head row
+streams.py         each stream: its chain, its fold, its rules, its rows
+rows.py            rows that are made from a state, and snapshots
+event_rows.py      rows that are made from single events
+stored_columns.py  rows read as bytes and numbers, whatever their values
+verify.sql         the queries of all of these
+"""

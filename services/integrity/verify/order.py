@@ -10,8 +10,8 @@ from psycopg import Connection
 from services.integrity.checkpoints import TAG_BYTES, Checkpoint
 from services.integrity.findings import Findings, event_name
 from services.integrity.merkle import GrowingTree
+from services.integrity.verify.stored_columns import instant_of, scan, try_hash
 from services.ledger.hashing import NO_HASH
-from services.ledger.stored_columns import instant, scan, try_hash
 from services.postgres.sql import Queries
 
 REPORT_EVENTS = 10_000
@@ -140,7 +140,7 @@ class CheckpointCheck:
             return None
         number, begin, end, made_at, *hashes, tags = row
         try:
-            checkpoint = Checkpoint(number, begin, end, instant(made_at), *hashes)
+            checkpoint = Checkpoint(number, begin, end, instant_of(made_at), *hashes)
         except OverflowError:
             self._findings.add(begin, f"checkpoint {number}", "its instant is one that no calendar has")
             checkpoint = Checkpoint(number, begin, end, datetime.min.replace(tzinfo=UTC), *hashes)

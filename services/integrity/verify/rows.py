@@ -1,6 +1,6 @@
-"""The check of the read models, row by row, beside the streams that they come from.
+"""Checks the read models row by row, beside the streams that they come from.
 
-Streams and rows both go by in the order of stream ids, so a check keeps the rows of one stream at a time.
+Streams and rows are both read in the order of stream ids, so a check holds the rows of one stream at a time.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,23 +13,24 @@ from msgspec.structs import astuple
 from psycopg import sql
 
 from projections.declaration import SUBSCRIPTION_EVENTS, Column, LedgerEvent, Projection, StateRows
+from projections.ledger_events import MAX_POSITION
 from projections.renewal.project import RENEWAL, state_of
-from services.integrity.findings import BEHIND_EVENTS, END_OF_LEDGER, Findings
+from services.integrity.findings import BEHIND_EVENTS, Findings
+from services.integrity.verify.stored_columns import date_bytes, instant_bytes
 from services.ledger.mapper import encode_head
 from services.ledger.records import StreamHead
-from services.ledger.stored_columns import sent_date, sent_instant
 
-SHOWN_CHARACTERS = 200
-_SENT: Mapping[str, Callable[[Any], bytes | None]] = {
+EXCERPT_CHARACTERS = 200
+_TO_BYTES: Mapping[str, Callable[[Any], bytes]] = {
     "uuid": lambda id: bytes(id.bytes),
-    "timestamptz": sent_instant,
-    "date": sent_date,
+    "timestamptz": instant_bytes,
+    "date": date_bytes,
 }
-"""By type, a value as `scan` reads it, where that is not the value itself."""
+"""The types that a scan reads as bytes, each with the function that encodes a value."""
 
 
 class Stream(Struct):
-    """The stream that is going by, as far as it has."""
+    """A stream up to the event that was read last."""
 
     id: bytes
     version: int = 0
@@ -37,11 +38,11 @@ class Stream(Struct):
     recorded_at: bytes = b""
     hash: bytes = b""
     state: Any = None
-    """The folded state: a subscription's, a dispute's, or None."""
+    """The folded state of a subscription or of a dispute; None before the first event."""
     changed_version: int = 0
-    """The last version that moved more than counters."""
+    """The last version that changed more than counters."""
     is_broken: bool = False
-    """Whether an event could not be folded, so that nothing can be said of the rows."""
+    """Whether an event could not be folded, so that the rows cannot be checked."""
     is_subscription: bool = False
 
 
@@ -49,24 +50,24 @@ class RowsCheck(Protocol):
     """Checks the rows of one table."""
 
     @property
-    def wants(self) -> Collection[type]:
-        """The types of the events that it takes."""
+    def event_types(self) -> Collection[type]:
+        """The types of the events that `take` is called with."""
 
     def begin(self, stream: Stream) -> None:
-        """A stream begins."""
+        """Begin a stream, none of whose events was read yet."""
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
-        """An event was folded into the stream; `row` is where it comes from."""
+        """Take an event that was folded into the stream; `row` is its stored row."""
 
     def end(self, stream: Stream) -> None:
-        """The stream ends."""
+        """End a stream, all of whose events were read."""
 
     def finish(self) -> None:
-        """No stream is left."""
+        """Finish, after the last stream."""
 
 
 class Rows:
-    """The rows of a table in the order of their streams; each begins with its stream's id, as bytes."""
+    """Reads the rows of a table in the order of their streams; each begins with its stream's id, as bytes."""
 
     def __init__(self, table: str, rows: Iterator[Any], findings: Findings) -> None:
         self.table = table
@@ -75,32 +76,32 @@ class Rows:
         self.next: Any = next(rows, None)
 
     def advance(self) -> Any:
-        """The next row, which is behind then."""
+        """Return the next row and go on to the one after it."""
         row, self.next = self.next, next(self._rows, None)
         return row
 
     def of(self, stream_id: bytes) -> list[Any]:
-        """The rows of a stream. Those of earlier ones that are left have no events, which is said."""
+        """Return the rows of a stream. Rows of earlier streams that are left are findings."""
         self.skip_to(stream_id)
-        found = []
+        rows = []
         while self.next is not None and self.next[0] == stream_id:
-            found.append(self.advance())
-        return found
+            rows.append(self.advance())
+        return rows
 
     def skip_to(self, stream_id: bytes | None) -> None:
-        """Say of every row before a stream, or of every row, that no event is behind it."""
+        """Add a finding for every row before a stream, or for every row (None): no event is behind it."""
         while self.next is not None and (stream_id is None or self.next[0] < stream_id):
-            self.say_surplus(self.advance())
+            self.add_surplus(self.advance())
 
-    def say_surplus(self, row: Any) -> None:
-        """Say of a row that no event is behind it."""
+    def add_surplus(self, row: Any) -> None:
+        """Add a finding for a row that no event is behind."""
         key = " ".join([str(value) for value in row[1:] if isinstance(value, int | str)][:2])
-        self._findings.add(END_OF_LEDGER, f"{self.table} row of {UUID(bytes=row[0])} ({key})", "no event is behind it")
+        self._findings.add(MAX_POSITION, f"{self.table} row of {UUID(bytes=row[0])} ({key})", "no event is behind it")
 
     def compare(
         self, stream: Stream, columns: Sequence[str], row: Sequence[Any] | None, expected: Sequence[Any]
     ) -> None:
-        """Say where a row differs from what it should be; both without the stream's id."""
+        """Add a finding for each column in which a row differs from the expected one, both without the stream's id."""
         subject = f"{self.table} row of {UUID(bytes=stream.id)}, at its event {stream.position}"
         place = BEHIND_EVENTS + stream.position
         if row is None:
@@ -108,13 +109,13 @@ class Rows:
             return
         for column, value, right in zip(columns, row, expected, strict=True):
             if value != right:
-                self._findings.add(place, subject, f"{column} is {_shown(value)}, not {_shown(right)}")
+                self._findings.add(place, subject, f"{column} is {_excerpt(value)}, not {_excerpt(right)}")
 
 
 class StateRowsCheck:
-    """One row a subscription, made from its state at its last event."""
+    """Checks that each subscription has one row, made from its state at its last event."""
 
-    wants: Collection[type] = ()
+    event_types: Collection[type] = ()
 
     def __init__(self, projection: StateRows, rows: Rows) -> None:
         self._projection = projection
@@ -123,105 +124,107 @@ class StateRowsCheck:
         self._row: Any = None
 
     def begin(self, stream: Stream) -> None:
-        """Read the row."""
+        """Read the row of the stream."""
         rows = self._rows.of(stream.id)
         self._row = rows[0] if rows else None
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
-        """Nothing yet."""
+        """Do nothing: only the last state counts."""
 
     def end(self, stream: Stream) -> None:
-        """Compare."""
+        """Compare the row with the one that the state makes."""
         if stream.is_broken:
             return
         if not stream.is_subscription:
             if self._row:
-                self._rows.say_surplus(self._row)
+                self._rows.add_surplus(self._row)
             return
-        expected = sent(self._projection.columns[1:], astuple(self.expected(stream)))
+        expected = as_scanned(self._projection.columns[1:], astuple(self.expected(stream)))
         self._rows.compare(stream, self._names, self._row[1:] if self._row else None, expected)
 
     def expected(self, stream: Stream) -> Struct:
-        """The row as it should be."""
+        """The row that the stream's state makes."""
         return self._projection.project(stream.state, stream.position)
 
     def finish(self) -> None:
-        """Whatever is left belongs to no stream."""
+        """Add a finding for each row that is left, since it has no stream."""
         self._rows.skip_to(None)
 
 
 class RenewalCheck(StateRowsCheck):
-    """One row a subscription: the state at its last change, or some charges after it."""
+    """Checks that each subscription has one row, made from its state at its last change or some charges after it."""
 
-    wants = SUBSCRIPTION_EVENTS
+    event_types = SUBSCRIPTION_EVENTS
 
     def __init__(self, rows: Rows) -> None:
         super().__init__(RENEWAL, rows)
         self._version = 0
-        self._written: Struct | None = None
+        self._row_then: Struct | None = None
+        """The row that the state at the stored row's version makes."""
 
     def begin(self, stream: Stream) -> None:
-        """Learn at which version the row was written."""
+        """Read the row of the stream, and from it the version at which it was written."""
         super().begin(stream)
-        self._written, self._version = None, 0
+        self._row_then, self._version = None, 0
         try:
             self._version = state_of(self._row[-1]).version if self._row else 0
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._version = -1
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
-        """Project the row as it must have been written."""
+        """Make the row of the version at which the stored one was written."""
         if stream.version == self._version:
-            self._written = super().expected(stream)
+            self._row_then = super().expected(stream)
 
     def expected(self, stream: Stream) -> Struct:
-        """The row as it was written, unless it should have been written anew since."""
-        if self._written is None or self._version < stream.changed_version:
+        """The row of that version, unless a later event should have changed it."""
+        if self._row_then is None or self._version < stream.changed_version:
             return super().expected(stream)
-        return self._written
+        return self._row_then
 
 
 class SnapshotsCheck:
-    """Snapshots: each the head of its stream at its version, since the service decides on what they say."""
+    """Checks that each snapshot is the head of its stream at its version, since the service decides on it."""
 
-    wants = SUBSCRIPTION_EVENTS
+    event_types = SUBSCRIPTION_EVENTS
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
     def begin(self, stream: Stream) -> None:
-        """Whatever comes before this stream belongs to none."""
+        """Add a finding for each snapshot of an earlier stream that is left."""
         self._rows.skip_to(stream.id)
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
         """Compare the snapshot of this version, if there is one."""
-        kept = self._rows.next
-        if kept is None or kept[1] != stream.version or kept[0] != stream.id:
+        snapshot = self._rows.next
+        if snapshot is None or snapshot[1] != stream.version or snapshot[0] != stream.id:
             return
         self._rows.advance()
         head = StreamHead(event.stream_id, stream.state, stream.hash, event.recorded_at)
-        self._rows.compare(stream, ("originator_version", "state"), kept[1:], (stream.version, encode_head(head)))
+        expected = stream.version, encode_head(head)
+        self._rows.compare(stream, ("originator_version", "state"), snapshot[1:], expected)
 
     def end(self, stream: Stream) -> None:
-        """Snapshots that are left are of versions that the stream has not."""
+        """Add a finding for each snapshot that is left, since the stream does not have its version."""
         for row in self._rows.of(stream.id):
             if not stream.is_broken:
-                self._rows.say_surplus(row)
+                self._rows.add_surplus(row)
 
     def finish(self) -> None:
-        """Whatever is left belongs to no stream."""
+        """Add a finding for each row that is left, since it has no stream."""
         self._rows.skip_to(None)
 
 
 def scan_of(projection: Projection, schema: str, *order: str) -> bytes:
-    """The statement that reads the rows of a range of streams, each as bytes and numbers, in the order of streams."""
+    """The statement that reads the rows of a range of streams as bytes and numbers, in the order of streams."""
     columns = projection.all_columns
-    sent = sql.SQL(", ").join(
-        sql.SQL(f"{column.type}_send({{}})" if column.type in _SENT else "{}").format(sql.Identifier(column.name))
+    selected = sql.SQL(", ").join(
+        sql.SQL(f"{column.type}_send({{}})" if column.type in _TO_BYTES else "{}").format(sql.Identifier(column.name))
         for column in columns
     )
     statement = sql.SQL("SELECT {} FROM {} WHERE {} BETWEEN %(first)s AND %(last)s ORDER BY {}").format(
-        sent,
+        selected,
         sql.Identifier(schema, projection.table),
         sql.Identifier(projection.stream),
         sql.SQL(", ").join(map(sql.Identifier, (projection.stream, *order))),
@@ -229,15 +232,15 @@ def scan_of(projection: Projection, schema: str, *order: str) -> bytes:
     return statement.as_bytes(None)
 
 
-def sent(columns: Sequence[Column], values: Sequence[Any]) -> list[Any]:
-    """The values of columns as `scan_of` reads them."""
+def as_scanned(columns: Sequence[Column], values: Sequence[Any]) -> list[Any]:
+    """The values of columns in the form in which `scan_of` reads them."""
     return [
-        value if value is None or column.type not in _SENT else _SENT[column.type](value)
+        value if value is None or column.type not in _TO_BYTES else _TO_BYTES[column.type](value)
         for column, value in zip(columns, values, strict=True)
     ]
 
 
-def _shown(value: object) -> str:
-    """A value in few characters; bytes that are text as text."""
+def _excerpt(value: object) -> str:
+    """The beginning of a value; bytes that are text as text."""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+    return text if len(text) <= EXCERPT_CHARACTERS else f"{text[:EXCERPT_CHARACTERS]}..."

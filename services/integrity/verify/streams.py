@@ -1,4 +1,4 @@
-"""The check stream by stream: chains, versions and sums, folded as live state is, and the read models beside them."""
+"""Checks stream by stream: chains, versions and sums, folded as live state is, and the read models beside them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -25,9 +25,9 @@ from services.integrity.verify.rows import (
     Stream,
     scan_of,
 )
+from services.integrity.verify.stored_columns import instant_of, is_instant, scan, try_hash
 from services.ledger.hashing import NO_HASH
 from services.ledger.mapper import SNAPSHOT_TOPIC, UnreadableEvent, decode_event
-from services.ledger.stored_columns import instant, is_instant, scan, try_hash
 from services.postgres.sql import Queries
 from services.subscription import state as subscription
 
@@ -46,13 +46,13 @@ ALL_STREAMS = Range(UUID(int=0), UUID(int=2**128 - 1))
 
 
 def ranges(count: int) -> list[Range]:
-    """All stream ids in so many ranges of one size."""
+    """All stream ids, divided into `count` ranges of one size."""
     bounds = [(place << 128) // count for place in range(count + 1)]
     return [Range(UUID(int=first), UUID(int=after - 1)) for first, after in pairwise(bounds)]
 
 
 class StreamsCheck:
-    """One pass over the streams of a range, each from its first event on."""
+    """Reads the streams of a range once, each from its first event on."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class StreamsCheck:
         self._findings = findings
         self._report = report
         self.streams = 0
-        self._takers: dict[type, list[RowsCheck]] = {}
-        """By type of event, the checks that want it."""
+        self._checks_by_type: dict[type, list[RowsCheck]] = {}
+        """By type of event, the checks of rows that depend on it."""
 
     def run(self) -> int:
-        """Check; how many events there were."""
+        """Check all streams and return the number of their events. Raises psycopg.Error."""
         checks = self._rows_checks()
         for kind in SUBSCRIPTION_EVENTS | _DISPUTE_EVENTS:
-            self._takers[kind] = [check for check in checks if kind in check.wants]
+            self._checks_by_type[kind] = [check for check in checks if kind in check.event_types]
         stream: Stream | None = None
         events = 0
         for row in scan(self._connection, self._queries["scan_by_stream"], "by_stream", self._range):
@@ -121,7 +121,7 @@ class StreamsCheck:
         return Rows(table, rows, self._findings)
 
     def _take(self, stream: Stream, row: Sequence[Any]) -> None:
-        """The next event of a stream: its place and chain, then what it says."""
+        """Check the next event of a stream: its place and chain, then its content."""
         position, _, version, recorded_at, _, topic, state = row
         self._check_place(stream, row)
         stream.version, stream.position, stream.recorded_at = version, position, recorded_at
@@ -139,8 +139,8 @@ class StreamsCheck:
             stream.is_broken = True
             self._findings.add(position, event_name(row), reason)
             return
-        placed = LedgerEvent(position, stream.id, version, instant(recorded_at), event)
-        for check in self._takers[type(event)]:
+        placed = LedgerEvent(position, stream.id, version, instant_of(recorded_at), event)
+        for check in self._checks_by_type[type(event)]:
             check.take(stream, placed, row)
 
     def _check_place(self, stream: Stream, row: Sequence[Any]) -> None:
@@ -159,7 +159,7 @@ class StreamsCheck:
             self._findings.add(position, event_name(row), "was recorded at an instant that no calendar has")
 
     def _fold(self, stream: Stream, event: Any) -> str | None:
-        """Fold the event, and check what it says; why not, where it does not fit."""
+        """Fold the event into its stream and check what it says. Returns what does not hold, in words, or None."""
         kind, before = type(event), stream.state
         is_subscription = kind in SUBSCRIPTION_EVENTS
         if stream.version > 1 and is_subscription != stream.is_subscription:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def tallystick(database_url: str, folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """What a command printed and how it ended; `folder` is its data directory."""
+    """Run a command and return its output and its exit status; `folder` is its data directory."""
     environment = {
         **os.environ,
         "TALLYSTICK_DATABASE_URL": database_url,

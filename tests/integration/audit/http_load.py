@@ -1,4 +1,4 @@
-"""Customers and readers over HTTP who note whatever is not as it must be, while something else goes on."""
+"""Loads the API with charges and reads, and checks each response, while something else goes on."""
 
 import random
 import threading
@@ -15,101 +15,102 @@ CREDITS = 3
 
 
 class Load:
-    """Threads that do one thing over and over, how long each took, and what was wrong."""
+    """Threads that repeat one request, with the durations and the errors."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._stop = threading.Event()
         self._marked_at = 0
-        self.took_seconds: list[float] = []
-        self.wrong: list[str] = []
+        self.durations_seconds: list[float] = []
+        self.errors: list[str] = []
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """Do it as long as this context lasts."""
-        working = [threading.Thread(target=self._work, args=(number,)) for number in range(self._threads)]
-        for each in working:
+    def running(self) -> Iterator[None]:
+        """Repeat the request as long as this context lasts."""
+        threads = [threading.Thread(target=self._work, args=(number,)) for number in range(self._threads)]
+        for each in threads:
             each.start()
         try:
             yield
         finally:
             self._stop.set()
-            for each in working:
+            for each in threads:
                 each.join()
 
     def wait_for(self, more: int) -> None:
-        """Wait until so many more were done, or something was wrong."""
-        enough = len(self.took_seconds) + more
-        while len(self.took_seconds) < enough and not self.wrong:
+        """Wait until so many more requests were made, or there was an error."""
+        enough = len(self.durations_seconds) + more
+        while len(self.durations_seconds) < enough and not self.errors:
             time.sleep(0.01)
 
     def mark(self) -> None:
-        """Count from here."""
-        self._marked_at = len(self.took_seconds)
+        """Count requests from here on."""
+        self._marked_at = len(self.durations_seconds)
 
     def since_mark(self, seconds: float) -> str:
-        """How many since the mark, how fast, and the longest that anyone waited."""
-        took = sorted(self.took_seconds[self._marked_at :])
-        middle, slow, slowest = (took[min(len(took) - 1, int(part * len(took)))] * 1000 for part in (0.5, 0.99, 1))
-        rate = len(took) / seconds
+        """The number of requests since the mark, their rate, and their latencies, in words."""
+        durations = sorted(self.durations_seconds[self._marked_at :])
+        count = len(durations)
+        middle, slow, slowest = (durations[min(count - 1, int(part * count))] * 1000 for part in (0.5, 0.99, 1))
+        rate = count / seconds
         return (
-            f"{len(took):,} {type(self).__name__.lower()} ({rate:,.0f}/s),"
+            f"{count:,} {type(self).__name__.lower()} ({rate:,.0f}/s),"
             f" p50 {middle:.1f} ms, p99 {slow:.1f} ms, worst {slowest:.0f} ms"
         )
 
     def once(self, number: int) -> None:
-        """Do it once, in a thread of this number. Raises AssertionError for what is wrong."""
+        """Make the request once, in the thread of this number. Raises AssertionError."""
         raise NotImplementedError
 
     def _work(self, number: int) -> None:
-        while not self._stop.is_set() and not self.wrong:
+        while not self._stop.is_set() and not self.errors:
             began_at = time.perf_counter()
             try:
                 self.once(number)
-            except Exception as error:  # noqa: BLE001 # whatever it is, it is told where all threads are looked after
-                self.wrong.append(repr(error))
-            self.took_seconds.append(time.perf_counter() - began_at)
+            except Exception as error:  # noqa: BLE001 # the test that started the threads asserts that there is none
+                self.errors.append(repr(error))
+            self.durations_seconds.append(time.perf_counter() - began_at)
 
 
 class Charging(Load):
-    """Customers who charge, each a subscription of its own."""
+    """Threads that charge, each a subscription of its own."""
 
     def __init__(self, http: httpx.Client, customers: int) -> None:
         super().__init__(customers)
         self._http = http
         self.ids = [uuid4() for _ in range(customers)]
-        self.answered = [0] * customers
-        """How many charges of each were answered."""
+        self.charge_counts = [0] * customers
+        """The number of acknowledged charges of each subscription."""
         for id in self.ids:
             body = {"subscription_id": str(id), "account_id": "load", "plan_id": PLAN}
             assert http.post("/v1/subscriptions", json=body).status_code == 201
 
     @property
     def charged(self) -> int:
-        """How many charges were answered."""
-        return sum(self.answered)
+        """The number of acknowledged charges."""
+        return sum(self.charge_counts)
 
     def once(self, number: int) -> None:
-        generation_id = f"load-{number}-{self.answered[number]}"
+        generation_id = f"load-{number}-{self.charge_counts[number]}"
         body = {"generation_id": generation_id, "model": "example-voice-1", "settings": {"characters": 100}}
-        answer = self._http.post(f"/v1/subscriptions/{self.ids[number]}/charges", json=body)
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["balance_after"] == 240_000 - CREDITS * (self.answered[number] + 1)
-        self.answered[number] += 1
+        response = self._http.post(f"/v1/subscriptions/{self.ids[number]}/charges", json=body)
+        assert response.status_code == 201, response.text
+        assert response.json()["balance_after"] == 240_000 - CREDITS * (self.charge_counts[number] + 1)
+        self.charge_counts[number] += 1
 
 
 class Reading(Load):
-    """Readers of those who charge, who must see every charge that was answered, and of others, who stay as they are."""
+    """Threads that read subscriptions: those that are charged must show every acknowledged charge, others no change."""
 
     def __init__(self, http: httpx.Client, others: Sequence[UUID], readers: int) -> None:
         super().__init__(readers)
         self._http = http
         self._others = others
-        self._known = {id: self._all_of(id) for id in others}
+        self._before = {id: self._all_of(id) for id in others}
         self._readers: list[Callable[[], None]] = [self._read_another]
 
     def of_charging(self, charging: Charging) -> None:
-        """Read these as well."""
+        """Read the subscriptions that are charged as well."""
         self._readers += [lambda: self._read_balance(charging), lambda: self._read_charges(charging)]
 
     def once(self, number: int) -> None:
@@ -117,27 +118,27 @@ class Reading(Load):
 
     def _read_balance(self, charging: Charging) -> None:
         number = random.randrange(len(charging.ids))
-        answered = charging.answered[number]
+        count = charging.charge_counts[number]
         balance = self._get(f"/v1/subscriptions/{charging.ids[number]}/balance")
-        assert balance["used_credits"] >= CREDITS * answered, (balance, answered)
+        assert balance["used_credits"] >= CREDITS * count, (balance, count)
         assert balance["balance_credits"] == 240_000 - balance["used_credits"]
 
     def _read_charges(self, charging: Charging) -> None:
         number = random.randrange(len(charging.ids))
-        if answered := charging.answered[number]:
+        if count := charging.charge_counts[number]:
             path = f"/v1/subscriptions/{charging.ids[number]}/charges"
             newest = self._get(path, limit=1)["data"][0]
-            assert int(newest["generation_id"].rpartition("-")[2]) >= answered - 1, (newest, answered)
-            which = random.randrange(answered)
+            assert int(newest["generation_id"].rpartition("-")[2]) >= count - 1, (newest, count)
+            which = random.randrange(count)
             assert self._get(f"{path}/load-{number}-{which}")["credits"] == CREDITS
 
     def _read_another(self) -> None:
         id = random.choice(self._others)
-        found, known = self._all_of(id), self._known[id]
-        if found[0]["cycle"]["number"] == known[0]["cycle"]["number"]:
-            assert found == known
+        now, before = self._all_of(id), self._before[id]
+        if now[0]["cycle"]["number"] == before[0]["cycle"]["number"]:
+            assert now == before
         else:  # its cycle has just ended
-            self._known[id] = found
+            self._before[id] = now
 
     def _all_of(self, id: UUID) -> list[Any]:
         path = f"/v1/subscriptions/{id}"
@@ -146,6 +147,6 @@ class Reading(Load):
         return [balance, self._get(path), self._get(f"{path}/renewal"), self._get(f"{path}/charges", limit=5)]
 
     def _get(self, path: str, **query: Any) -> Any:
-        answer = self._http.get(path, params=query)
-        assert answer.status_code == 200, (path, answer.status_code, answer.text)
-        return answer.json()
+        response = self._http.get(path, params=query)
+        assert response.status_code == 200, (path, response.status_code, response.text)
+        return response.json()

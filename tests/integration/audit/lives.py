@@ -1,4 +1,4 @@
-"""Believable ledgers for the tests of projections, checks and exports: every type of event, from one seed."""
+"""Makes believable ledgers for the tests of projections, checks and exports: every type of event, from one seed."""
 
 import random
 from collections.abc import Callable
@@ -36,38 +36,38 @@ class Lives:
 
     @property
     def subscription_ids(self) -> list[UUID]:
-        """Every subscription, in the order of their start."""
+        """The ids of all subscriptions, in the order of their start."""
         return list(self._charges)
 
     def start(self, count: int) -> None:
-        """Start so many subscriptions."""
+        """Start `count` subscriptions."""
         for _ in range(count):
             id = UUID(int=self._random.getrandbits(128), version=4)
             self._charges[id] = []
-            self._put(id, StartSubscription(f"account-{len(self._charges)}", self._random.choice(PLANS)))
+            self._execute(id, StartSubscription(f"account-{len(self._charges)}", self._random.choice(PLANS)))
 
     def go_on(self, steps: int) -> None:
-        """Let so many things happen, some of which are refused."""
+        """Execute `steps` random commands, some of which are refused."""
         kinds: list[tuple[int, Callable[[UUID], object]]] = [
             (60, self._charge),
             (4, self._dispute),
-            (4, lambda id: self._put(id, UpgradePlan(self._random.choice(PLANS)))),
-            (3, lambda id: self._put(id, ScheduleDowngrade(self._random.choice(PLANS)))),
-            (2, lambda id: self._put(id, CancelSubscription("term_end"))),
-            (1, lambda id: self._put(id, CancelSubscription("now"))),
-            (3, lambda id: self._put(id, ResumeSubscription())),
+            (4, lambda id: self._execute(id, UpgradePlan(self._random.choice(PLANS)))),
+            (3, lambda id: self._execute(id, ScheduleDowngrade(self._random.choice(PLANS)))),
+            (2, lambda id: self._execute(id, CancelSubscription("term_end"))),
+            (1, lambda id: self._execute(id, CancelSubscription("now"))),
+            (3, lambda id: self._execute(id, ResumeSubscription())),
             (3, self._let_time_pass),
         ]
-        weights, happenings = zip(*kinds, strict=True)
+        weights, actions = zip(*kinds, strict=True)
         for _ in range(steps):
             self._clock.advance(microseconds=self._random.randrange(1, 10_000_000))
             id = self._random.choice(self.subscription_ids)
-            self._random.choices(happenings, weights)[0](id)
+            self._random.choices(actions, weights)[0](id)
 
     def _charge(self, id: UUID) -> None:
         self._generations += 1
         model = self._random.choice(("lyria-3", "lyria-3-pro"))
-        answer = self._put(id, ChargeGeneration(f"generation-{self._generations}", model))
+        answer = self._execute(id, ChargeGeneration(f"generation-{self._generations}", model))
         if isinstance(answer, Charged):
             self._charges[id].append(answer)
 
@@ -76,16 +76,16 @@ class Lives:
         if self._charges[id]:
             charge = self._charges[id].pop(self._random.randrange(len(self._charges[id]))).charge
             dispute_id = UUID(int=self._random.getrandbits(128), version=4)
-            self._put(id, OpenDispute(dispute_id, charge.generation_id, "duplicate", "it was charged twice"))
+            self._execute(id, OpenDispute(dispute_id, charge.generation_id, "duplicate", "it was charged twice"))
             outcome: Outcome | None = self._random.choice(("upheld", "upheld", "rejected", None))
             if outcome is not None:
-                self._put(id, ResolveDispute(dispute_id, charge.generation_id, outcome, "as we found it"))
+                self._execute(id, ResolveDispute(dispute_id, charge.generation_id, outcome, "as we found it"))
 
     def _let_time_pass(self, id: UUID) -> None:
         self._clock.advance(days=self._random.randrange(1, 40))
-        self._put(id, RecordDue())
+        self._execute(id, RecordDue())
 
-    def _put(self, id: UUID, command: AnyCommand) -> object:
+    def _execute(self, id: UUID, command: AnyCommand) -> object:
         answer = self._ledger.execute(id, command, BY)
         assert not isinstance(answer, Failed), answer
         return answer

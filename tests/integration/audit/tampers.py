@@ -1,6 +1,6 @@
-"""Ways to tamper with a ledger as whoever owns the database can, with its triggers switched off.
+"""Tampers with a ledger as the owner of its database can, with triggers switched off.
 
-Each is one change, drawn at random; `Tampers.draw` makes it in the caller's transaction and says what it was.
+`Tampers.draw` makes one change at random in the caller's transaction and describes it.
 """
 
 import random
@@ -13,7 +13,7 @@ from psycopg import Connection, sql
 
 
 class Column(NamedTuple):
-    """A column that can be changed, and what kind of value it has."""
+    """A column that can be changed, and the kind of its values."""
 
     table: str
     name: str
@@ -122,7 +122,7 @@ class Tampers:
         return self._change(self._random.choice(CHECKPOINTS))
 
     def _change(self, column: Column) -> str:
-        """One byte, one character or one step of a number or an instant."""
+        """Change one byte, one character, or a number or an instant by one step."""
         row, value = self._row(column.table, column.name)
         self._note(column.table, row)
         changed = self._changed(column.kind, value)
@@ -158,7 +158,7 @@ class Tampers:
         return f"{table}: deleted {row}"
 
     def _insert(self) -> str:
-        """A copy of a row under another key; a copied event at the end of its stream and of the ledger."""
+        """Insert a copy of a row under another key, or of an event at the end of its stream and of the ledger."""
         table = self._random.choice([*KEYS])
         if table == "ledger_events":
             return self._append_copy()
@@ -183,7 +183,7 @@ class Tampers:
         return f"ledger_events: a copy of {row} appended{', and the head moved' if is_head_moved else ''}"
 
     def _reorder(self) -> str:
-        """Two events change places: in the ledger, in their stream, or with all that they say."""
+        """Exchange two events: their positions, their versions, or their contents."""
         names = self._random.choice(("notification_id", "originator_version", "state", "topic, state, recorded_at"))
         one, _ = self._row("ledger_events")
         other, _ = self._row("ledger_events")
@@ -208,9 +208,9 @@ class Tampers:
         query = sql.SQL("SELECT ctid::text FROM tallystick.ledger_events WHERE {} = %s").format(
             sql.Identifier(picked[0])
         )
-        found = self._connection.execute(query, [value]).fetchone()
-        assert found is not None
-        return str(found[0])
+        row = self._connection.execute(query, [value]).fetchone()
+        assert row is not None
+        return str(row[0])
 
     def _set(self, names: Sequence[str], values: Sequence[Any], row: str) -> None:
         settings = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in names)
@@ -218,28 +218,28 @@ class Tampers:
         assert self._connection.execute(statement, [*values, row]).rowcount == 1
 
     def _truncate(self) -> str:
-        """The newest events go, and whoever does it mends the head row, or that and the balances' versions."""
+        """Delete the newest events and mend the head row, or that and the versions of balances, or neither."""
         (last,) = self._connection.execute("SELECT max(notification_id) FROM tallystick.ledger_events").fetchone() or (
             0,
         )
-        kept = last - self._random.randrange(1, 20)
-        self.positions = frozenset({kept + 1})
+        new_last = last - self._random.randrange(1, 20)
+        self.positions = frozenset({new_last + 1})
         mended = self._random.choice(("nothing", "the head", "the head and the balances"))
-        self._connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id > %s", [kept])
+        self._connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id > %s", [new_last])
         if mended != "nothing":
-            self._connection.execute("UPDATE tallystick.head SET last_id = %s", [kept])
+            self._connection.execute("UPDATE tallystick.head SET last_id = %s", [new_last])
         if mended == "the head and the balances":
             self._connection.execute(
                 "UPDATE tallystick.balance AS b SET (version, position) = (SELECT max(originator_version),"
                 " max(notification_id) FROM tallystick.ledger_events WHERE originator_id = b.subscription_id)"
                 " WHERE position > %s AND EXISTS (SELECT FROM tallystick.ledger_events"
                 " WHERE originator_id = b.subscription_id)",
-                [kept],
+                [new_last],
             )
-        return f"ledger_events: cut behind {kept}, {mended} mended"
+        return f"ledger_events: cut behind {new_last}, {mended} mended"
 
     def _row(self, table: str, column: str | None = None) -> tuple[str, Any]:
-        """The place of a row at random, and the value of a column of it that is not null."""
+        """The ctid of a random row, and the value of a column of it that is not null."""
         name = sql.Identifier(column) if column else sql.SQL("true")
         query = sql.SQL("SELECT ctid::text, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY ctid").format(
             name=name, table=sql.Identifier("tallystick", table)
@@ -251,11 +251,11 @@ class Tampers:
         return row, value
 
     def _note(self, table: str, *rows: str) -> None:
-        """Remember which events are being touched."""
+        """Note the positions of the events that are about to be changed."""
         if table == "ledger_events":
             query = "SELECT notification_id FROM tallystick.ledger_events WHERE ctid = ANY(%s::tid[])"
-            found = self._connection.execute(query, [list(rows)]).fetchall()
-            self.positions = frozenset(position for (position,) in found)
+            positions = self._connection.execute(query, [list(rows)]).fetchall()
+            self.positions = frozenset(position for (position,) in positions)
 
     def _run(self, statement: str, table: str, arguments: Sequence[Any], column: str = "ctid") -> None:
         query = sql.SQL(statement).format(table=sql.Identifier("tallystick", table), column=sql.Identifier(column))

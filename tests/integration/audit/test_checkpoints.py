@@ -73,11 +73,11 @@ def test_every_event_is_covered_once_chained_and_signed(
     clock.advance(seconds=1.5)
     second = sealer.seal(connection)
 
-    made = stored(connection)
-    assert made == first + second
+    checkpoints = stored(connection)
+    assert checkpoints == first + second
     assert sealer.seal(connection) == [], "nothing is new"
     leaves = hashes(connection)
-    one, two = made
+    one, two = checkpoints
     assert (one.number, one.from_position, two.number) == (1, 1, 2)
     assert two.from_position == one.to_position + 1
     assert two.to_position == len(leaves)
@@ -93,24 +93,24 @@ def test_every_event_is_covered_once_chained_and_signed(
     assert stat.S_IMODE(key_file.path.stat().st_mode) == 0o600
 
 
-def test_what_is_signed_is_canonical_json(lives: Lives, sealer: Sealer, connection: Connection[Any]) -> None:
-    (made,) = sealer.seal(connection)
+def test_the_signature_is_over_canonical_json(lives: Lives, sealer: Sealer, connection: Connection[Any]) -> None:
+    (checkpoint,) = sealer.seal(connection)
 
-    text = json.dumps(made.body, sort_keys=True, separators=(",", ":")).encode()
+    text = json.dumps(checkpoint.body, sort_keys=True, separators=(",", ":")).encode()
 
     assert lives.subscription_ids
-    assert made.body["made_at"] == "2026-01-15T12:00:00.000000Z"
-    assert made.body["key_id"] == sha256(made.public_key).hexdigest()
-    assert made.hash == sha256(text).digest()
-    assert is_signed(text, made.signature, made.public_key)
+    assert checkpoint.body["made_at"] == "2026-01-15T12:00:00.000000Z"
+    assert checkpoint.body["key_id"] == sha256(checkpoint.public_key).hexdigest()
+    assert checkpoint.hash == sha256(text).digest()
+    assert is_signed(text, checkpoint.signature, checkpoint.public_key)
 
 
 @pytest.mark.parametrize("field", Checkpoint.__struct_fields__)
 def test_no_field_can_be_changed_without_breaking_the_signature(
     lives: Lives, sealer: Sealer, connection: Connection[Any], clock: SettableClock, field: str
 ) -> None:
-    (made,) = sealer.seal(connection)
-    value = getattr(made, field)
+    (checkpoint,) = sealer.seal(connection)
+    value = getattr(checkpoint, field)
     clock.advance(microseconds=1)
     match value:
         case int():
@@ -122,8 +122,8 @@ def test_no_field_can_be_changed_without_breaking_the_signature(
         case _:
             changed = clock()
 
-    assert made.is_signed
-    assert not replace(made, **{field: changed}).is_signed
+    assert checkpoint.is_signed
+    assert not replace(checkpoint, **{field: changed}).is_signed
     assert lives.subscription_ids
 
 
@@ -133,11 +133,11 @@ def test_many_events_give_several_checkpoints(
     monkeypatch.setattr(checkpoints_module, "EVENTS_LIMIT", 10)
     lives.go_on(60)
 
-    made = sealer.seal(connection)
+    checkpoints = sealer.seal(connection)
 
     leaves = hashes(connection)
-    assert [each.event_count for each in made[:-1]] == [10] * (len(made) - 1)
-    assert made[-1].to_position == len(leaves)
+    assert [each.event_count for each in checkpoints[:-1]] == [10] * (len(checkpoints) - 1)
+    assert checkpoints[-1].to_position == len(leaves)
     for position, leaf in enumerate(leaves, start=1):
         covering = Checkpoints(SCHEMA).covering(connection, position)
         assert covering is not None
@@ -147,7 +147,7 @@ def test_many_events_give_several_checkpoints(
     assert Checkpoints(SCHEMA).covering(connection, len(leaves) + 1) is None
 
 
-def test_makers_at_once_make_one_chain(
+def test_concurrent_sealers_make_one_chain(
     lives: Lives, sealer: Sealer, database_url: str, connection: Connection[Any]
 ) -> None:
     def seal_often(_number: int) -> None:
@@ -155,23 +155,23 @@ def test_makers_at_once_make_one_chain(
             for _ in range(10):
                 sealer.seal(own)
 
-    with ThreadPoolExecutor(4) as makers:
-        running = [makers.submit(seal_often, number) for number in range(4)]
+    with ThreadPoolExecutor(4) as sealers:
+        running = [sealers.submit(seal_often, number) for number in range(4)]
         lives.go_on(60)
         for each in running:
             each.result()
     sealer.seal(connection)
 
-    made = stored(connection)
-    assert [each.number for each in made] == list(range(1, len(made) + 1))
-    assert [each.previous_hash for each in made] == [NO_HASH, *(each.hash for each in made[:-1])]
-    ends = [0, *(each.to_position for each in made)]
-    assert [each.from_position for each in made] == [end + 1 for end in ends[:-1]]
+    checkpoints = stored(connection)
+    assert [each.number for each in checkpoints] == list(range(1, len(checkpoints) + 1))
+    assert [each.previous_hash for each in checkpoints] == [NO_HASH, *(each.hash for each in checkpoints[:-1])]
+    ends = [0, *(each.to_position for each in checkpoints)]
+    assert [each.from_position for each in checkpoints] == [end + 1 for end in ends[:-1]]
     assert ends[-1] == len(hashes(connection))
 
 
 @pytest.mark.parametrize("change", ["UPDATE {} SET root = root", "DELETE FROM {}", "TRUNCATE {}"])
-def test_checkpoints_are_kept(lives: Lives, sealer: Sealer, connection: Connection[Any], change: str) -> None:
+def test_checkpoints_cannot_be_changed(lives: Lives, sealer: Sealer, connection: Connection[Any], change: str) -> None:
     sealer.seal(connection)
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="is refused"):
         connection.execute(change.format("tallystick.checkpoints"))
@@ -199,14 +199,14 @@ def test_a_new_key_takes_over_and_the_old_one_vouches_for_it(
     old = key_file.read()
     lives.go_on(10)
 
-    covered, handed_over, taken_over = sealer.rotate(connection)
+    covering, last_of_old, first_of_new = sealer.rotate(connection)
 
     new = key_file.read()
     assert old is not None
     assert new is not None
-    assert old.public_key == covered.public_key == handed_over.public_key
-    assert new.public_key == taken_over.public_key == handed_over.next_public_key
-    assert handed_over.next_key_id == new.key_id != old.key_id
+    assert old.public_key == covering.public_key == last_of_old.public_key
+    assert new.public_key == first_of_new.public_key == last_of_old.next_public_key
+    assert last_of_old.next_key_id == new.key_id != old.key_id
     assert all(each.is_signed for each in stored(connection)), "old evidence still verifies"
     lives.go_on(10)
     (after,) = sealer.seal(connection)
@@ -232,7 +232,7 @@ def test_a_hand_over_that_was_cut_short_is_finished(
     assert after.public_key == key.public_key == stored(connection)[-2].public_key
 
 
-def test_another_key_may_not_sign_unless_the_lost_one_is_given_up(
+def test_another_key_may_not_sign_unless_it_replaces_a_lost_one(
     lives: Lives, sealer: Sealer, key_file: KeyFile, connection: Connection[Any]
 ) -> None:
     (first,) = sealer.seal(connection)
@@ -241,14 +241,14 @@ def test_another_key_may_not_sign_unless_the_lost_one_is_given_up(
 
     with pytest.raises(OtherKey, match=first.key_id):
         sealer.seal(connection)
-    replaced = sealer.replace_lost_key(connection)
+    checkpoints = sealer.replace_lost_key(connection)
 
-    assert replaced[0].public_key != first.public_key
-    assert replaced[0].previous_hash == first.hash
+    assert checkpoints[0].public_key != first.public_key
+    assert checkpoints[0].previous_hash == first.hash
     assert sealer.seal(connection) == []
 
 
-def test_a_key_made_by_openssl_is_taken_and_other_files_are_not(tmp_path: Path) -> None:
+def test_a_key_made_by_openssl_is_accepted_and_other_files_are_not(tmp_path: Path) -> None:
     path = tmp_path / "signing.key"
     encoded = "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g"
     path.write_text(f"-----BEGIN PRIVATE KEY-----\n{encoded}\n-----END PRIVATE KEY-----\n")
@@ -264,7 +264,7 @@ def test_a_key_made_by_openssl_is_taken_and_other_files_are_not(tmp_path: Path) 
         key.write(path)
 
 
-def test_an_older_state_of_the_ledger_is_not_signed_over(
+def test_an_older_state_of_the_ledger_is_not_signed(
     lives: Lives, sealer: Sealer, receipts: Receipts, connection: Connection[Any]
 ) -> None:
     sealer.seal(connection)
@@ -283,10 +283,10 @@ def test_an_older_state_of_the_ledger_is_not_signed_over(
 def test_the_command_prints_what_to_keep(
     lives: Lives, database_url: str, connection: Connection[Any], tmp_path: Path
 ) -> None:
-    made = tallystick(database_url, tmp_path, "checkpoint")
+    printed = tallystick(database_url, tmp_path, "checkpoint")
     (checkpoint,) = stored(connection)
-    assert made.returncode == 0, made.stderr
-    assert made.stdout == (
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout == (
         f"Checkpoint 1 over events 1 to {checkpoint.to_position}: {checkpoint.hash.hex()}, key {checkpoint.key_id}\n"
     )
     assert tallystick(database_url, tmp_path, "checkpoint").stdout == "Nothing new since the last checkpoint.\n"

@@ -1,7 +1,7 @@
-"""A large ledger, by its commands: rebuilt while customers charge and read over HTTP, and taken elsewhere as it is.
+"""A large ledger: rebuilt while customers charge and read over HTTP, and exported into another database.
 
 The short form is small. `pytest -m long -s tests/integration/audit/test_large_ledger.py` takes a million events, or
-`TALLYSTICK_EVENTS` of them, from `TALLYSTICK_SEED`, and prints what it measured.
+`TALLYSTICK_EVENTS` of them, from `TALLYSTICK_SEED`, and prints its figures.
 """
 
 import os
@@ -40,9 +40,9 @@ SHORT, LONG = 5_000, pytest.param(int(os.environ.get("TALLYSTICK_EVENTS", "10000
 
 @dataclass(frozen=True)
 class Run:
-    """A command that ended: what it printed, how long it took and the most memory it held."""
+    """A command that ended: its output, its duration and its peak memory."""
 
-    printed: str
+    output: str
     seconds: float
     peak_bytes: int
 
@@ -64,25 +64,25 @@ class Large:
             "COLUMNS": "200",
         }
         began_at = time.perf_counter()
-        with tempfile.TemporaryFile("w+") as printed:
+        with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "services.cli", *arguments],
                 env=environment,
                 cwd=self.folder,
-                stdout=printed,
+                stdout=output,
                 stderr=subprocess.STDOUT,
             )
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-            printed.seek(0)
-            run = Run(printed.read(), time.perf_counter() - began_at, used.ru_maxrss * 1024)
-        assert process.returncode == 0, run.printed
+            output.seek(0)
+            run = Run(output.read(), time.perf_counter() - began_at, used.ru_maxrss * 1024)
+        assert process.returncode == 0, run.output
         return run
 
 
 @pytest.fixture(scope="module")
 def large(request: pytest.FixtureRequest) -> Iterator[Large]:
-    """A made-up ledger of so many events, all of them covered by checkpoints, its projections caught up."""
+    """A made-up ledger of the requested size, all of its events covered by checkpoints."""
     events: int = request.param
     seed = seeded("large ledger").getrandbits(32)
     with (
@@ -92,14 +92,14 @@ def large(request: pytest.FixtureRequest) -> Iterator[Large]:
         migrate(server.url, SCHEMA)
         large = Large(server, Path(folder), events)
         size = ("--events", str(events), "--subscriptions", str(events // EVENTS_A_SUBSCRIPTION))
-        made = large.tallystick("demo", *size, "--seed", str(seed))
+        demo = large.tallystick("demo", *size, "--seed", str(seed))
         large.tallystick("checkpoint")
-        print(f"\n{made.printed.strip().splitlines()[-1]}")
+        print(f"\n{demo.output.strip().splitlines()[-1]}")
         yield large
 
 
 def digests(database_url: str, tables: tuple[str, ...]) -> dict[str, Any]:
-    """How many rows a table has, and a sum over all that they say: the same for the same rows."""
+    """The number of rows of each table and a sum of their hashes, in any order of the rows."""
     query = "SELECT count(*), sum(hashtextextended(t::text, 7)::numeric) FROM {} AS t"
     with connect(database_url) as connection:
         return {
@@ -124,56 +124,56 @@ def test_a_rebuild_under_load_loses_nothing_and_nobody_sees_the_swap(
         assert page(port, "/livez")
         charging, reading = Charging(http, CHARGING), Reading(http, some_subscriptions(large.server.url), READING)
         reading.of_charging(charging)
-        with charging.going_on(), reading.going_on():
+        with charging.running(), reading.running():
             charging.wait_for(50 * CHARGING)
             reading.wait_for(20 * READING)
             charging.mark()
             reading.mark()
             began_at = time.perf_counter()
-            stages, said = rebuild(large)
+            stages, output = rebuild(large)
             seconds = time.perf_counter() - began_at
             during = f"{charging.since_mark(seconds)}; {reading.since_mark(seconds)}"
             charging.wait_for(50 * CHARGING)
             reading.wait_for(20 * READING)
 
-    print(f"\n{said}\n{stages}\nmeanwhile: {during}")
-    assert "No row of the tables in use differed" in said
-    assert reading.wrong == []
-    assert charging.wrong == []
+    print(f"\n{output}\n{stages}\nmeanwhile: {during}")
+    assert "No row of the tables in use differed" in output
+    assert reading.errors == []
+    assert charging.errors == []
     with connect(large.server.url) as connection:
         stored = connection.execute("SELECT count(*) FROM tallystick.charges WHERE generation_id LIKE 'load-%'")
         assert stored.fetchone() == (charging.charged,)
     with running(large.server.url, large.folder, "projector", "--no-http"):
         wait_until_caught_up(large.server.url)
     before = digests(large.server.url, REBUILT)
-    _, said = rebuild(large)
-    assert "No row of the tables in use differed" in said
+    _, output = rebuild(large)
+    assert "No row of the tables in use differed" in output
     assert digests(large.server.url, REBUILT) == before
     assert before["charges"][0] > large.events // 2
 
 
 def rebuild(large: Large) -> tuple[str, str]:
-    """Rebuild everything: when each stage began, in seconds, and what was said in the end."""
+    """Rebuild everything. Returns when each stage began, in seconds, and the output."""
     began_at = time.perf_counter()
     with running(large.server.url, large.folder, "rebuild", "--all") as process:
         assert process.stderr is not None
         assert process.stdout is not None
-        begun = (line.removesuffix(" ...\n") for line in process.stderr if line.endswith(" ...\n"))
-        stages = [f"{time.perf_counter() - began_at:.2f} {stage}" for stage in begun]
-        said = process.stdout.read()
-        assert process.wait() == 0, said
-    return f"{', '.join(stages)}, {time.perf_counter() - began_at:.2f} the end", said
+        stage_names = (line.removesuffix(" ...\n") for line in process.stderr if line.endswith(" ...\n"))
+        stages = [f"{time.perf_counter() - began_at:.2f} {stage}" for stage in stage_names]
+        output = process.stdout.read()
+        assert process.wait() == 0, output
+    return f"{', '.join(stages)}, {time.perf_counter() - began_at:.2f} the end", output
 
 
 def some_subscriptions(database_url: str) -> list[UUID]:
-    """Some at random that were there before, of those with charges."""
+    """Up to 50 subscriptions with charges, at random."""
     with connect(database_url) as connection:
         ids = [id for (id,) in connection.execute("SELECT DISTINCT subscription_id FROM tallystick.charges ORDER BY 1")]
     return random.Random(1).sample(ids, min(50, len(ids)))
 
 
 def wait_until_caught_up(database_url: str) -> None:
-    """Wait until every projection has taken every event."""
+    """Wait until every projection has come to the last event."""
     query = """
         SELECT bool_and(position >= (SELECT max(notification_id) FROM tallystick.ledger_events))
         FROM tallystick.projection_positions
@@ -205,7 +205,7 @@ def test_an_export_is_the_same_ledger_elsewhere(large: Large) -> None:
         print(f"{name}: {run.seconds:.1f} s, {events / run.seconds:,.0f} events/s, {run.peak_bytes / MEGABYTE:.0f} MB")
     assert events >= large.events
     assert there == here
-    assert all("Everything holds." in run.printed for run in verified)
+    assert all("Everything holds." in run.output for run in verified)
     assert here["checkpoints"][0] > 0
     assert exported.peak_bytes < 150 * MEGABYTE, "a page at a time, however many there are"
     assert imported.peak_bytes < 400 * MEGABYTE, "the states of all streams, and a page of events"

@@ -10,17 +10,17 @@ from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import Lives
 
 
-def test_it_says_what_it_did_and_what_had_been_wrong(
+def test_it_prints_what_it_rebuilt_and_what_had_been_wrong(
     ledger: Ledger, clock: SettableClock, database_url: str, tmp_path: Path
 ) -> None:
     lives = Lives(ledger, clock)
     lives.start(3)
     lives.go_on(40)
 
-    done = tallystick(database_url, tmp_path, "rebuild", "--all")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Rebuilt balance, renewal, charges, usage, disputes from ")
-    assert done.stderr.startswith("Reading events ..."), "plain lines, since this is no terminal"
+    rebuilt = tallystick(database_url, tmp_path, "rebuild", "--all")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert rebuilt.stdout.startswith("Rebuilt balance, renewal, charges, usage, disputes from ")
+    assert rebuilt.stderr.startswith("Reading events ..."), "plain lines, since this is no terminal"
 
     with psycopg.connect(database_url) as connection:
         connection.execute("DELETE FROM tallystick.balance WHERE subscription_id = %s", [lives.subscription_ids[0]])

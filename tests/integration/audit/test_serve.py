@@ -71,5 +71,4 @@ def test_it_seals_projects_and_verifies_under_a_role_without_power(tmp_path: Pat
         rebuilt = command(folder, "rebuild", "--all")
         assert "No row of the tables in use differed" in rebuilt.stdout, rebuilt.stdout + rebuilt.stderr
         assert post(port, secret, f"/v1/subscriptions/{id}/charges", charges[0])["credits"] == 150
-        told = command(folder, "history", id)
-        assert told.stdout.count("GenerationCharged") == 5
+        assert command(folder, "history", id).stdout.count("GenerationCharged") == 5

@@ -1,4 +1,4 @@
-"""The service's own role in PostgreSQL: it does all that a service does, and cannot touch what was recorded."""
+"""The service's own role in PostgreSQL does all that a service needs, and cannot change what was recorded."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +11,8 @@ from projections.engine import Engine
 from projections.rebuilding.rebuild import Rebuild
 from services.catalogue import Catalogue
 from services.integrity.sealing import KeyFile, Receipts, Sealer
-from services.integrity.verify.command import Verification
 from services.integrity.verify.order import Trust
+from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.migrations.migrate import SERVICE_ROLE, migrate, missing_revisions

@@ -1,4 +1,4 @@
-"""An export holds a ledger to the byte, and an import gives the same ledger back, or none."""
+"""An export has a ledger to the byte, and an import makes the same ledger of it, or none."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from psycopg import Connection, sql
 
 from services.catalogue import Catalogue
 from services.integrity.sealing import KeyFile, Receipts, Sealer
-from services.integrity.verify.command import Verification
 from services.integrity.verify.order import Trust
+from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
@@ -95,9 +95,9 @@ def rows(connection: Connection[Any]) -> dict[str, list[Any]]:
 def test_what_was_exported_comes_back_to_the_byte_and_lives_on(
     exported: Path, database_url: str, empty_url: str, catalogue: Catalogue, clock: SettableClock, tmp_path: Path
 ) -> None:
-    done = tallystick(empty_url, tmp_path, "import", str(exported))
+    imported = tallystick(empty_url, tmp_path, "import", str(exported))
 
-    assert done.returncode == 0, done.stderr
+    assert imported.returncode == 0, imported.stderr
     with connect(database_url) as one, connect(empty_url, autocommit=True) as other:
         before = rows(one)
         assert rows(other) == before
@@ -116,8 +116,9 @@ def test_an_export_by_command_is_the_same(exported: Path, database_url: str, tmp
     written = tallystick(database_url, tmp_path, "export", "again.ndjson")
     assert written.returncode == 0, written.stderr
     for lines in (piped, (tmp_path / "again.ndjson").read_text().splitlines()):
-        kept = exported.read_text().splitlines()
-        assert lines[1:-1] == kept[1:-1], "all but the instant in the header, and the digest over it"
+        assert lines[1:-1] == exported.read_text().splitlines()[1:-1], (
+            "all but the instant in the header, and the digest over it"
+        )
     assert not (tmp_path / "again.ndjson.unfinished").exists()
 
 
@@ -206,7 +207,7 @@ def test_a_damaged_export_leaves_nothing(exported: Path, empty_url: str, tmp_pat
     with connect(empty_url, autocommit=True) as connection:
         with pytest.raises((NotAnExport, DoesNotHold)):
             import_(connection, damaged)
-        assert {table: found for table, found in rows(connection).items() if found} == {"head": [(True, 0)]}
+        assert {table: left for table, left in rows(connection).items() if left} == {"head": [(True, 0)]}
 
 
 def test_an_export_that_was_forged_with_its_hashes_does_not_pass_the_check(

@@ -1,4 +1,4 @@
-"""`verify` passes what is sound, and names the first thing that is not, whoever changed it."""
+"""`verify` passes a sound ledger and names the first thing that does not hold, whoever changed it."""
 
 import os
 import random
@@ -15,8 +15,8 @@ from psycopg import Connection, sql
 from projections.engine import Engine
 from services.catalogue import Catalogue
 from services.integrity.sealing import KeyFile, Receipts, Sealer
-from services.integrity.verify.command import Verification, Verified
 from services.integrity.verify.order import Trust
+from services.integrity.verify.verification import Verification, VerificationResult
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.postgres.database import connect
@@ -29,8 +29,8 @@ from tests.integration.audit.tampers import Tampers
 SHORT_CAMPAIGN = 200
 
 
-class Kept:
-    """A sound ledger, all of it under three checkpoints, and what is kept of it outside the database."""
+class SealedLedger:
+    """A sound ledger under three checkpoints, with its key and receipts outside the database."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.database_url = database_url
@@ -44,36 +44,38 @@ class Kept:
 
     @contextmanager
     def tampering(self) -> Iterator[Connection[Any]]:
-        """A transaction without triggers, which leaves nothing behind."""
+        """Open a transaction without triggers, which is rolled back at the end."""
         with connect(self.database_url) as connection:
             connection.execute("SET LOCAL session_replication_role = replica")
             yield connection
             connection.rollback()
 
-    def check(self, connection: Connection[Any]) -> Verified:
+    def check(self, connection: Connection[Any]) -> VerificationResult:
         return Verification(SCHEMA, self.trust()).check(connection)
 
 
 @pytest.fixture(scope="module")
-def kept(postgres: EmbeddedPostgres, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+def sealed(
+    postgres: EmbeddedPostgres, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SealedLedger]:
     name = f"verified_{os.getpid()}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(create.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    kept = Kept(postgres.url.replace("@/tallystick?", f"@/{name}?"), tmp_path_factory.mktemp("kept"))
-    fill(kept, catalogue)
-    yield kept
+    sealed = SealedLedger(postgres.url.replace("@/tallystick?", f"@/{name}?"), tmp_path_factory.mktemp("sealed"))
+    fill(sealed, catalogue)
+    yield sealed
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def fill(kept: Kept, catalogue: Catalogue) -> None:
+def fill(sealed: SealedLedger, catalogue: Catalogue) -> None:
     clock = SettableClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-    sealer = Sealer(SCHEMA, kept.key_file, kept.receipts, clock)
-    projector = Engine(lambda: connect(kept.database_url), SCHEMA, decode_event)
+    sealer = Sealer(SCHEMA, sealed.key_file, sealed.receipts, clock)
+    projector = Engine(lambda: connect(sealed.database_url), SCHEMA, decode_event)
     with (
-        Ledger(kept.database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=10) as ledger,
-        connect(kept.database_url, autocommit=True) as connection,
+        Ledger(sealed.database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=10) as ledger,
+        connect(sealed.database_url, autocommit=True) as connection,
     ):
         lives = Lives(ledger, clock, seed=7)
         lives.start(6)
@@ -83,13 +85,13 @@ def fill(kept: Kept, catalogue: Catalogue) -> None:
         assert projector.catch_up(connection, patience_seconds=60)
 
 
-def first_of(verified: Verified) -> str:
+def first_of(verified: VerificationResult) -> str:
     return str(verified.findings[0])
 
 
-def test_a_sound_ledger_holds(kept: Kept) -> None:
-    with kept.tampering() as connection:
-        verified = kept.check(connection)
+def test_a_sound_ledger_holds(sealed: SealedLedger) -> None:
+    with sealed.tampering() as connection:
+        verified = sealed.check(connection)
         topics = {topic for (topic,) in connection.execute("SELECT DISTINCT topic FROM tallystick.ledger_events")}
         counted = connection.execute(
             "SELECT count(*), (SELECT count(*) FROM tallystick.ledger_snapshots) > 3,"
@@ -104,35 +106,35 @@ def test_a_sound_ledger_holds(kept: Kept) -> None:
     assert {"GenerationCharged", "CycleReset", "PlanUpgraded", "ChargeReversed", "DisputeResolved"} <= topics
 
 
-def test_several_processes_come_to_the_same(kept: Kept) -> None:
+def test_several_processes_come_to_the_same(sealed: SealedLedger) -> None:
     reports: list[tuple[int, int]] = []
-    in_one = Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=1)
-    in_three = Verification(SCHEMA, kept.trust(), lambda _stage, *counts: reports.append(counts)).run(
-        kept.database_url, processes=3
+    in_one = Verification(SCHEMA, sealed.trust()).run(sealed.database_url, processes=1)
+    in_three = Verification(SCHEMA, sealed.trust(), lambda _stage, *counts: reports.append(counts)).run(
+        sealed.database_url, processes=3
     )
     assert in_three == in_one
     assert reports[-1] == (2 * in_one.events, 2 * in_one.events)
 
 
-def test_every_tamper_of_a_campaign_is_found(kept: Kept) -> None:
+def test_every_tamper_of_a_campaign_is_found(sealed: SealedLedger) -> None:
     """TALLYSTICK_TAMPERS and TALLYSTICK_SEED repeat a longer or a certain one."""
-    run_campaign(kept, SHORT_CAMPAIGN)
+    run_campaign(sealed, SHORT_CAMPAIGN)
 
 
 @pytest.mark.long
-def test_every_tamper_of_a_long_campaign_is_found(kept: Kept) -> None:
-    run_campaign(kept, int(os.environ.get("TALLYSTICK_TAMPERS", "10000")))
+def test_every_tamper_of_a_long_campaign_is_found(sealed: SealedLedger) -> None:
+    run_campaign(sealed, int(os.environ.get("TALLYSTICK_TAMPERS", "10000")))
 
 
-def run_campaign(kept: Kept, count: int) -> None:
+def run_campaign(sealed: SealedLedger, count: int) -> None:
     seed = int(os.environ.get("TALLYSTICK_SEED", random.SystemRandom().randrange(10**9)))
     print(f"{count} tampers from seed {seed}")
     missed = []
     for number in range(count):
-        with kept.tampering() as connection:
+        with sealed.tampering() as connection:
             tampers = Tampers(connection, seed + number)
             tamper = f"seed {seed + number}: {tampers.draw()}"
-            verified = kept.check(connection)
+            verified = sealed.check(connection)
             if verified.holds:
                 missed.append(tamper)
             elif tampers.positions and verified.findings[0].position not in tampers.positions:
@@ -141,8 +143,8 @@ def run_campaign(kept: Kept, count: int) -> None:
 
 
 @pytest.mark.parametrize("column", ["state", "topic", "recorded_at", "previous_hash"])
-def test_the_event_that_was_changed_is_named_wherever_it_is(kept: Kept, column: str) -> None:
-    """Even the last of its stream, to which no other is chained: the checkpoint knows it."""
+def test_the_event_that_was_changed_is_named_wherever_it_is(sealed: SealedLedger, column: str) -> None:
+    """Even the last of its stream, to which no other is chained: the checkpoint covers it."""
     changes = {
         "state": "set_byte(state, length(state) - 5, 65)",
         "topic": "topic || 'x'",
@@ -150,70 +152,69 @@ def test_the_event_that_was_changed_is_named_wherever_it_is(kept: Kept, column: 
         "previous_hash": "set_byte(previous_hash, 7, get_byte(previous_hash, 7) # 1)",
     }
     change = sql.SQL("UPDATE tallystick.ledger_events SET {} = {} WHERE notification_id = %s")
-    with connect(kept.database_url) as reading:
+    with connect(sealed.database_url) as reading:
         last = reading.execute(
             "SELECT max(notification_id) FROM tallystick.ledger_events GROUP BY originator_id ORDER BY 1"
         ).fetchall()
     for position in {1, 2, 50, *(position for (position,) in last)}:
-        with kept.tampering() as connection:
+        with sealed.tampering() as connection:
             statement = change.format(sql.Identifier(column), sql.SQL(changes[column]))
             connection.execute(statement, [position])
-            assert first_of(kept.check(connection)).startswith(f"event {position} (")
+            assert first_of(sealed.check(connection)).startswith(f"event {position} (")
 
 
 @pytest.mark.parametrize("position", [1, 2, 77, 150])
-def test_an_event_that_was_deleted_is_named(kept: Kept, position: int) -> None:
-    with kept.tampering() as connection:
+def test_an_event_that_was_deleted_is_named(sealed: SealedLedger, position: int) -> None:
+    with sealed.tampering() as connection:
         connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id = %s", [position])
-        assert first_of(kept.check(connection)) == f"event {position}: not there, though later ones are"
+        assert first_of(sealed.check(connection)) == f"event {position}: not there, though later ones are"
 
 
-def test_a_tail_that_was_cut_off_is_named_though_head_and_balances_were_mended(kept: Kept) -> None:
-    with kept.tampering() as connection:
+def test_a_tail_that_was_cut_off_is_named_though_head_and_balances_were_mended(sealed: SealedLedger) -> None:
+    with sealed.tampering() as connection:
         (last,) = connection.execute("SELECT last_id FROM tallystick.head").fetchone() or (0,)
         connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id = %s", [last])
         connection.execute("UPDATE tallystick.head SET last_id = %s", [last - 1])
-        assert f"event {last}: not there, though checkpoint 3 covers it" in map(str, kept.check(connection).findings)
+        assert f"event {last}: not there, though checkpoint 3 covers it" in map(str, sealed.check(connection).findings)
 
 
-def test_checkpoints_that_were_taken_away_with_their_events_are_missed(kept: Kept) -> None:
-    """The whole ledger put back as it was at an earlier checkpoint: only the receipt tells."""
-    with kept.tampering() as connection:
+def test_checkpoints_that_were_taken_away_with_their_events_are_missed(sealed: SealedLedger) -> None:
+    """The whole ledger put back as it was at an earlier checkpoint: only the receipt shows it."""
+    with sealed.tampering() as connection:
         connection.execute("DELETE FROM tallystick.checkpoints WHERE number = 3")
-        found = kept.check(connection)
-        assert "checkpoint 3: not there, though it was made here: the newest is 2" in map(str, found.findings)
-        unknowing = Verification(SCHEMA, Trust()).check(connection)
-        assert unknowing.holds
+        verified = sealed.check(connection)
+        assert "checkpoint 3: not there, though it was made here: the newest is 2" in map(str, verified.findings)
+        assert Verification(SCHEMA, Trust()).check(connection).holds, "without the receipt"
 
 
-def test_a_ledger_that_was_signed_anew_by_another_key_is_found(kept: Kept, tmp_path: Path) -> None:
+def test_a_ledger_that_was_signed_anew_by_another_key_is_found(sealed: SealedLedger, tmp_path: Path) -> None:
     """Who owns the database can rewrite all of it, checkpoints included, but not sign them with the key kept here."""
-    with kept.tampering() as connection:
+    with sealed.tampering() as connection:
         connection.execute("TRUNCATE tallystick.checkpoints")
         other = Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), lambda: datetime(2026, 1, 16, tzinfo=UTC))
         other.seal(connection)
-        reasons = [finding.reason for finding in kept.check(connection).findings]
+        reasons = [finding.reason for finding in sealed.check(connection).findings]
         assert any("but the key kept here is" in reason for reason in reasons)
         assert "is another one than was made here" not in reasons
         assert Verification(SCHEMA, Trust()).check(connection).holds
 
 
-def test_a_key_that_nobody_vouched_for_is_found_unless_it_is_trusted(kept: Kept, tmp_path: Path) -> None:
-    with kept.tampering() as connection:
+def test_a_key_that_no_checkpoint_names_is_found_unless_it_is_trusted(sealed: SealedLedger, tmp_path: Path) -> None:
+    with sealed.tampering() as connection:
         other = Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), lambda: datetime(2026, 1, 16, tzinfo=UTC))
-        (made,) = other.replace_lost_key(connection)
-        found = Verification(SCHEMA, Trust(made.key_id)).check(connection)
-        assert first_of(found) == (
-            f"checkpoint 4: signed by key {made.key_id}, for which the checkpoint before it does not vouch"
+        (checkpoint,) = other.replace_lost_key(connection)
+        verified = Verification(SCHEMA, Trust(checkpoint.key_id)).check(connection)
+        assert first_of(verified) == (
+            f"checkpoint 4: signed by key {checkpoint.key_id}, for which the checkpoint before it does not vouch"
         )
-        trusting = Trust(made.key_id, broken_key_ids=frozenset((made.key_id,)))
+        trusting = Trust(checkpoint.key_id, broken_key_ids=frozenset((checkpoint.key_id,)))
         assert Verification(SCHEMA, trusting).check(connection).holds
 
 
-def test_a_rotated_key_holds(kept: Kept, tmp_path: Path, clock: SettableClock) -> None:
+def test_a_rotated_key_holds(sealed: SealedLedger, tmp_path: Path, clock: SettableClock) -> None:
     key_file = KeyFile(tmp_path / "key")
-    (tmp_path / "key").write_bytes(kept.key_file.path.read_bytes())
-    with kept.tampering() as connection:
+    (tmp_path / "key").write_bytes(sealed.key_file.path.read_bytes())
+    with sealed.tampering() as connection:
         Sealer(SCHEMA, key_file, Receipts(tmp_path), clock).rotate(connection)
         key = key_file.read()
         assert key is not None
@@ -239,24 +240,24 @@ def test_a_rotated_key_holds(kept: Kept, tmp_path: Path, clock: SettableClock) -
         ("UPDATE tallystick.projection_positions SET position = 10^9", "says that it has taken event 1000000000"),
     ],
 )
-def test_rows_that_do_not_follow_from_the_events_are_named(kept: Kept, change: str, reason: str) -> None:
-    with kept.tampering() as connection:
+def test_rows_that_do_not_follow_from_the_events_are_named(sealed: SealedLedger, change: str, reason: str) -> None:
+    with sealed.tampering() as connection:
         try:
             with connection.transaction():
                 connection.execute(change)
         except psycopg.errors.CheckViolation:
             return
-        verified = kept.check(connection)
+        verified = sealed.check(connection)
         assert any(reason in finding.reason for finding in verified.findings), verified.findings[:3]
 
 
-def test_a_price_that_does_not_come_to_its_credits_is_named(kept: Kept) -> None:
-    with connect(kept.database_url) as reading:
+def test_a_price_that_does_not_come_to_its_credits_is_named(sealed: SealedLedger) -> None:
+    with connect(sealed.database_url) as reading:
         (position,) = reading.execute(
             "SELECT min(notification_id) FROM tallystick.ledger_events WHERE topic = 'GenerationCharged'"
         ).fetchone() or (0,)
     for credits_per_unit, reason in (("149", "but it comes to"), ("1E+9999", "no catalogue can have given")):
-        with kept.tampering() as connection:
+        with sealed.tampering() as connection:
             connection.execute("TRUNCATE tallystick.checkpoints")
             connection.execute(
                 "UPDATE tallystick.ledger_events SET state = convert_to(regexp_replace(convert_from(state, 'UTF8'),"
@@ -284,39 +285,39 @@ def test_a_price_that_does_not_come_to_its_credits_is_named(kept: Kept) -> None:
         "topic = 'DisputeOpened'",
     ],
 )
-def test_values_that_no_event_can_have_do_not_stop_the_check(kept: Kept, change: str) -> None:
-    with kept.tampering() as connection:
+def test_values_that_no_event_can_have_do_not_stop_the_check(sealed: SealedLedger, change: str) -> None:
+    with sealed.tampering() as connection:
         connection.execute("ALTER TABLE tallystick.ledger_events DROP CONSTRAINT ledger_events_check")
         connection.execute(f"UPDATE tallystick.ledger_events SET {change} WHERE notification_id = 60")
-        assert not kept.check(connection).holds
+        assert not sealed.check(connection).holds
 
 
-def test_the_command_ends_with_0_or_1_and_says_why(kept: Kept) -> None:
-    sound = tallystick(kept.database_url, kept.folder, "verify")
+def test_the_command_ends_with_0_or_1_and_says_why(sealed: SealedLedger) -> None:
+    sound = tallystick(sealed.database_url, sealed.folder, "verify")
     assert sound.returncode == 0, sound.stdout + sound.stderr
     assert "Everything holds." in sound.stdout
     assert "3 checkpoints cover " in sound.stdout
 
-    with connect(kept.database_url) as connection:
+    with connect(sealed.database_url) as connection:
         connection.execute("SET session_replication_role = replica")
         before = connection.execute("SELECT state FROM tallystick.ledger_events WHERE notification_id = 9").fetchone()
         connection.execute("UPDATE tallystick.ledger_events SET state = state || ' ' WHERE notification_id = 9")
     try:
-        beside = Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=2)
-        assert first_of(beside).startswith("event 9 (")
-        assert beside.findings == Verification(SCHEMA, kept.trust()).run(kept.database_url, processes=1).findings
-        found = tallystick(kept.database_url, kept.folder, "verify")
-        assert found.returncode == 1
-        assert "The first that does not hold: event 9 (" in found.stdout
-        assert "Traceback" not in found.stderr
+        in_two = Verification(SCHEMA, sealed.trust()).run(sealed.database_url, processes=2)
+        assert first_of(in_two).startswith("event 9 (")
+        assert in_two.findings == Verification(SCHEMA, sealed.trust()).run(sealed.database_url, processes=1).findings
+        damaged = tallystick(sealed.database_url, sealed.folder, "verify")
+        assert damaged.returncode == 1
+        assert "The first that does not hold: event 9 (" in damaged.stdout
+        assert "Traceback" not in damaged.stderr
     finally:
         assert before is not None
-        with connect(kept.database_url) as connection:
+        with connect(sealed.database_url) as connection:
             connection.execute("SET session_replication_role = replica")
             connection.execute("UPDATE tallystick.ledger_events SET state = %s WHERE notification_id = 9", before)
 
-    elsewhere = kept.folder / "elsewhere"
+    elsewhere = sealed.folder / "elsewhere"
     elsewhere.mkdir()
-    keyless = tallystick(kept.database_url, elsewhere, "verify")
+    keyless = tallystick(sealed.database_url, elsewhere, "verify")
     assert keyless.returncode == 0
     assert "No signing key is kept here" in keyless.stderr

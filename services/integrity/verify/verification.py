@@ -1,7 +1,7 @@
-"""The check of a whole ledger: it reads every event twice, every row once, and changes nothing.
+"""Checks a whole ledger: reads every event twice and every row once, and changes nothing.
 
 In the order of the ledger it checks positions, checkpoints and the head row; stream by stream it checks chains,
-versions, prices and balances, and beside them the read models and snapshots. Everything is seen in one snapshot of the
+versions, prices and balances, and beside them the read models and snapshots. All of it reads one snapshot of the
 database, while writes go on. `docs/explanation/tamper-evidence.md` says what that proves and what not.
 """
 
@@ -26,8 +26,12 @@ PROCESSES_LIMIT = 4
 STAGE = "Checking events, in order and by stream"
 
 
-class Verified(Struct, frozen=True):
-    """What a check came to. `findings` are the first ones in the ledger's order; `finding_count` counts them all."""
+class VerificationResult(Struct, frozen=True):
+    """The counts of a check, and what does not hold.
+
+    `covered` events are under checkpoints, signed by `key_ids`. `findings` are the first ones in the ledger's order;
+    `finding_count` counts all.
+    """
 
     events: int
     streams: int
@@ -39,32 +43,32 @@ class Verified(Struct, frozen=True):
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there is no finding."""
         return not self.finding_count
 
 
-class StreamsChecked(Struct, frozen=True):
-    """What the check of a range of streams came to."""
+class StreamsResult(Struct, frozen=True):
+    """The counts of the check of a range of streams."""
 
     events: int
     streams: int
 
 
 class Part(Struct, frozen=True):
-    """One part of a check: the pass in order, where it has `trust`, or a range of streams."""
+    """One part of a check: the ledger in its order, where it has `trust`, or a range of streams."""
 
     schema: str
     trust: Trust | None = None
     streams: Range = ALL_STREAMS
     database_url: str = ""
     snapshot: str = ""
-    """The exported snapshot to see, in a process of its own."""
+    """The exported snapshot to read, in a process of its own."""
 
 
-class PartChecked(Struct, frozen=True):
-    """What came of a part."""
+class PartResult(Struct, frozen=True):
+    """The counts and the findings of a part."""
 
-    checked: OrderResult | StreamsChecked
+    counts: OrderResult | StreamsResult
     findings: list[Finding]
     finding_count: int
 
@@ -78,8 +82,11 @@ class Verification:
         self._trust = trust
         self._report = report
 
-    def run(self, database_url: str, processes: int | None = None) -> Verified:
-        """Check, in as many processes as there are cores and work for. Raises psycopg.Error, ProcessFailed."""
+    def run(self, database_url: str, processes: int | None = None) -> VerificationResult:
+        """Check in some processes, by default as many as there are cores and work for.
+
+        Raises psycopg.Error, ProcessFailed.
+        """
         with connect(database_url) as connection:
             connection.execute(self._queries["begin_verify"])
             if processes is None:
@@ -90,19 +97,19 @@ class Verification:
             (snapshot,) = connection.execute(self._queries["export_snapshot"]).fetchone() or ("",)
             here = Part(self._schema, database_url=database_url, snapshot=snapshot)
             parts = [replace(here, trust=self._trust), *(replace(here, streams=each) for each in ranges(processes))]
-            return _verified(in_processes(check_in_process, parts, self._counted(self._total(connection))))
+            return _combined(in_processes(check_in_process, parts, self._progress_of(self._total(connection))))
 
-    def check(self, connection: Connection[Any]) -> Verified:
-        """Check, in the caller's transaction."""
+    def check(self, connection: Connection[Any]) -> VerificationResult:
+        """Check in the caller's transaction. Raises psycopg.Error."""
         parts = (Part(self._schema, self._trust), Part(self._schema))
-        report = self._counted(self._total(connection))
-        return _verified([check_part(connection, part, report) for part in parts])
+        report = self._progress_of(self._total(connection))
+        return _combined([check_part(connection, part, report) for part in parts])
 
     def _total(self, connection: Connection[Any]) -> int:
         head = connection.execute(self._queries["select_heads"]).fetchone()
         return int(head[0]) if head else 0
 
-    def _counted(self, events: int) -> Callable[[int], None]:
+    def _progress_of(self, events: int) -> Callable[[int], None]:
         """A function that adds up the events of both passes and reports them."""
         done = 0
 
@@ -114,7 +121,7 @@ class Verification:
         return count
 
 
-def check_in_process(part: Part, report: Callable[[int], None]) -> PartChecked:
+def check_in_process(part: Part, report: Callable[[int], None]) -> PartResult:
     """Check a part on a connection of its own, which sees the exported snapshot."""
     with connect(part.database_url) as connection:
         connection.execute(_queries_of(part.schema)["begin_verify"])
@@ -122,21 +129,21 @@ def check_in_process(part: Part, report: Callable[[int], None]) -> PartChecked:
         return check_part(connection, part, report)
 
 
-def check_part(connection: Connection[Any], part: Part, report: Callable[[int], None]) -> PartChecked:
+def check_part(connection: Connection[Any], part: Part, report: Callable[[int], None]) -> PartResult:
     """Check a part in the caller's transaction."""
     findings, queries = Findings(), _queries_of(part.schema)
-    checked: OrderResult | StreamsChecked
+    counts: OrderResult | StreamsResult
     if part.trust is not None:
-        checked = OrderCheck(connection, queries, findings, report).run(part.trust)
+        counts = OrderCheck(connection, queries, findings, report).run(part.trust)
     else:
-        by_stream = StreamsCheck(connection, part.schema, queries, findings, report, part.streams)
-        checked = StreamsChecked(by_stream.run(), by_stream.streams)
-    return PartChecked(checked, findings.first(), findings.total)
+        check = StreamsCheck(connection, part.schema, queries, findings, report, part.streams)
+        counts = StreamsResult(check.run(), check.streams)
+    return PartResult(counts, findings.first(), findings.total)
 
 
-def _verified(parts: Sequence[PartChecked]) -> Verified:
-    (order,) = (part.checked for part in parts if isinstance(part.checked, OrderResult))
-    streams = [part.checked for part in parts if isinstance(part.checked, StreamsChecked)]
+def _combined(parts: Sequence[PartResult]) -> VerificationResult:
+    (order,) = (part.counts for part in parts if isinstance(part.counts, OrderResult))
+    streams = [part.counts for part in parts if isinstance(part.counts, StreamsResult)]
     findings = Findings()
     for part in parts:
         for finding in part.findings:
@@ -146,7 +153,7 @@ def _verified(parts: Sequence[PartChecked]) -> Verified:
     if by_stream != order.events:
         reason = f"has {order.events} events by position, but {by_stream} by stream: an index is damaged"
         findings.add(order.last_position + 1, "the events table", reason)
-    return Verified(
+    return VerificationResult(
         events=order.events,
         streams=sum(each.streams for each in streams),
         checkpoints=order.checkpoints,
