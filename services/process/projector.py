@@ -1,6 +1,7 @@
-"""The projector: catches the projections up that are not inline, and says how far they are.
+"""Runs the projector: catches up the projections that are not inline, and publishes how far they are.
 
-It can be stopped, killed or run twice at any time: rows and position move in one transaction.
+It can be stopped, killed or run twice at any time, since a projection's rows and its position change in one
+transaction.
 """
 
 import threading
@@ -18,7 +19,7 @@ SILENCE_SECONDS = 300.0
 
 
 class ProjectionMetrics:
-    """How far each projection is, as of its last round."""
+    """The metrics of each projection as of its last round: position, lag, whether it has stopped."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         label = ("projection",)
@@ -42,7 +43,7 @@ class ProjectionMetrics:
         )
 
     def show(self, lags: Sequence[Lag]) -> None:
-        """Take a round into account."""
+        """Publish the lags of a round."""
         self._rounds.inc()
         for lag in lags:
             self._position.labels(lag.projection).set(lag.position)
@@ -52,7 +53,7 @@ class ProjectionMetrics:
 
 
 class Projector:
-    """The role: an engine, and what can be asked of it."""
+    """The projector as a role: an engine with metrics and a check of its liveness."""
 
     def __init__(self, connect: Connect, schema: str) -> None:
         self.registry = CollectorRegistry()
@@ -61,11 +62,11 @@ class Projector:
         self._last_round_at = time.monotonic()
 
     def run(self, stopping: threading.Event) -> None:
-        """Catch up until told to stop."""
+        """Catch up until `stopping` is set."""
         self._engine.run(stopping)
 
     def find_trouble(self) -> str | None:
-        """What keeps it from working; None where nothing does. A stopped projection is for `/metrics` to show."""
+        """What keeps it from working, in words, or None. A stopped projection is a matter of `/metrics`."""
         silence_seconds = time.monotonic() - self._last_round_at
         return f"no round for {silence_seconds:.0f} seconds" if silence_seconds > SILENCE_SECONDS else None
 

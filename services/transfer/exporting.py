@@ -21,7 +21,7 @@ from services.transfer.lines import (
     Line,
     RefusalLine,
     TestClockLine,
-    written,
+    encode_line,
 )
 
 ROWS_A_FETCH = 2_000
@@ -43,7 +43,7 @@ class Export:
         counts: Counter[type[Line]] = Counter()
 
         def put(line: Line) -> None:
-            text = written(line)
+            text = encode_line(line)
             digest.update(text)
             file.write(text)
 
@@ -63,7 +63,7 @@ class Export:
             refusals=counts[RefusalLine],
             sha256=digest.hexdigest(),
         )
-        file.write(written(end))
+        file.write(encode_line(end))
         return end
 
     def _lines(self, connection: Connection[Any]) -> Iterator[TestClockLine | EventLine | CheckpointLine | RefusalLine]:

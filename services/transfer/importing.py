@@ -1,16 +1,17 @@
-"""Reads a ledger from text into an empty schema: all of it, checked, or nothing.
+"""Reads a ledger from NDJSON into an empty schema: all of it, checked, or nothing.
 
-One transaction takes the events as they are, folds the inline read models from them, and verifies the whole before it
-commits. The projections that are not inline follow by themselves. The states of all streams are in memory meanwhile:
-about a gigabyte for a million subscriptions.
+One transaction inserts the events as they are, folds the inline read models from them, and verifies the whole before it
+commits. The other projections catch up by themselves. The states of all streams are in memory meanwhile: about a
+gigabyte for a million subscriptions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO, assert_never
 
 import msgspec
 import psycopg
+from msgspec.structs import asdict
 from psycopg import Connection, sql
 
 from projections.declaration import LedgerEvent
@@ -33,7 +34,7 @@ from services.transfer.lines import (
     NotAnExport,
     RefusalLine,
     TestClockLine,
-    read,
+    decode_line,
 )
 
 CHUNK_EVENTS = 5_000
@@ -45,11 +46,11 @@ class NotEmpty(RuntimeError):
 
 
 class DoesNotHold(RuntimeError):
-    """What was read is not a sound ledger; nothing of it was kept."""
+    """What was read is not a sound ledger; nothing of it was stored."""
 
 
 class Import:
-    """One import into one schema. `read` is all of it."""
+    """One import into one schema, by a call of `read`."""
 
     def __init__(self, connection: Connection[Any], schema: str, report: ReportProgress) -> None:
         self._connection = connection
@@ -66,7 +67,10 @@ class Import:
         self._total = 0
 
     def read(self, file: BinaryIO) -> End:
-        """Take everything, on an autocommit connection. Raises NotEmpty, NotAnExport, DoesNotHold, psycopg.Error."""
+        """Import a file in one transaction of an autocommit connection, and return its last line.
+
+        Raises NotEmpty, NotAnExport, DoesNotHold, psycopg.Error.
+        """
         with self._connection.transaction():
             self._connection.execute(self._queries["begin_import"])
             (is_empty,) = self._connection.execute(self._is_empty).fetchone() or (False,)
@@ -86,7 +90,7 @@ class Import:
         digest = sha256()
         number = 0
         for number, text in enumerate(file, start=1):
-            line = read(text, number)
+            line = decode_line(text, number)
             if isinstance(line, End):
                 self._check_end(line, digest.hexdigest(), number)
                 if file.read(1):
@@ -110,7 +114,7 @@ class Import:
             case TestClockLine():
                 self._insert("insert_test_clock", line)
             case CheckpointLine():
-                self._insert("insert_checkpoint", line, _bytes_of(line))
+                self._insert("insert_checkpoint", line)
             case RefusalLine():
                 self._insert("insert_refusal", line)
             case _:
@@ -164,18 +168,11 @@ class Import:
         self._connection.execute(self._queries["move_head"], {"last": self._counts[EventLine]})
         self._connection.execute(self._queries["analyze_events"])
 
-    def _insert(self, query: str, line: Line, changed: dict[str, Any] | None = None) -> None:
-        row = {name: getattr(line, name) for name in line.__struct_fields__}
-        self._connection.execute(self._queries[query], row | (changed or {}))
+    def _insert(self, query: str, line: Line) -> None:
+        self._connection.execute(self._queries[query], asdict(line))
 
     def _check_end(self, end: End, digest: str, number: int) -> None:
         if (end.test_clocks, end.events, end.checkpoints, end.refusals) != (*self._counts.values(),):
             raise NotAnExport(f"line {number}: the end counts other lines than there are")
         if end.sha256 != digest:
             raise NotAnExport(f"line {number}: the lines before it are not those that it was written for")
-
-
-def _bytes_of(line: CheckpointLine) -> dict[str, Any]:
-    names: Iterable[str] = ("ledger", "root", "previous_hash", "public_key", "signature", "leaf_tags")
-    found: dict[str, Any] = {name: bytes.fromhex(getattr(line, name)) for name in names}
-    return found | {"next_public_key": bytes.fromhex(line.next_public_key) if line.next_public_key else None}

@@ -97,12 +97,12 @@ class NotAnExport(ValueError):
     """The text is not a whole export of a ledger."""
 
 
-def written(line: Line) -> bytes:
+def encode_line(line: Line) -> bytes:
     """A line as JSON, with its line feed."""
     return _ENCODER.encode(line) + b"\n"
 
 
-def read(text: bytes, number: int) -> Line:
+def decode_line(text: bytes, number: int) -> Line:
     """Decode a line; `number` counts from 1. Raises NotAnExport naming it."""
     try:
         return _DECODER.decode(text)

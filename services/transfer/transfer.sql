@@ -1,7 +1,7 @@
--- A ledger goes out as text, and comes in to an empty schema.
+-- Export of a ledger, and import into an empty schema.
 
 -- name: begin_export
--- One snapshot for everything that goes out.
+-- One snapshot for the whole export.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
 
 -- name: last_position
@@ -40,13 +40,13 @@ SELECT NOT (EXISTS (SELECT FROM {schema}.ledger_events) OR EXISTS (SELECT FROM {
     OR EXISTS (SELECT FROM {schema}.projection_positions WHERE position > 0) OR EXISTS ({select_rows}))
 
 -- name: copy_events
--- Events, exactly as they were.
+-- Events, exactly as they were exported.
 COPY {schema}.ledger_events
     (notification_id, originator_version, recorded_at, originator_id, topic, previous_hash, state)
 FROM STDIN (FORMAT binary)
 
 -- name: move_head
--- The last position that came in.
+-- The position of the last event that was imported.
 UPDATE {schema}.head SET last_id = %(last)s
 
 -- name: insert_test_clock
@@ -55,12 +55,13 @@ INSERT INTO {schema}.test_clocks (test_clock_id, now, created_at)
 VALUES (%(test_clock_id)s, %(now)s, %(created_at)s)
 
 -- name: insert_checkpoint
--- A checkpoint.
+-- A checkpoint, its bytes given in hexadecimal.
 INSERT INTO {schema}.checkpoints
     (number, from_position, to_position, made_at, ledger, root, previous_hash, public_key, next_public_key, signature,
      leaf_tags)
-VALUES (%(number)s, %(from_position)s, %(to_position)s, %(made_at)s, %(ledger)s, %(root)s, %(previous_hash)s,
-        %(public_key)s, %(next_public_key)s, %(signature)s, %(leaf_tags)s)
+VALUES (%(number)s, %(from_position)s, %(to_position)s, %(made_at)s, decode(%(ledger)s, 'hex'), decode(%(root)s, 'hex'),
+        decode(%(previous_hash)s, 'hex'), decode(%(public_key)s, 'hex'), decode(%(next_public_key)s, 'hex'),
+        decode(%(signature)s, 'hex'), decode(%(leaf_tags)s, 'hex'))
 
 -- name: insert_refusal
 -- A refusal.
@@ -70,5 +71,5 @@ VALUES (%(subscription_id)s, %(generation_id)s, %(version)s, %(model)s, %(settin
         %(required_credits)s, %(balance_credits)s, %(refused_at)s)
 
 -- name: analyze_events
--- Statistics for the planner, before anybody asks.
+-- Statistics for the planner, before the first query.
 ANALYZE {schema}.ledger_events
