@@ -114,8 +114,8 @@ class Clocks:
         """Keeps the renewal worker, and other advances, from the clock's subscriptions meanwhile."""
         with closing(self._connect()) as connection:
             claims = Claims(connection, self._schema)
-            with claims.held():
-                claims.take(share_of_clock(test_clock_id))
+            with claims.transaction():
+                claims.claim(share_of_clock(test_clock_id))
                 yield claims
 
     def _move(self, test_clock_id: str, to: datetime) -> Reading | Backwards | UnknownTestClock:
@@ -132,7 +132,7 @@ class Clocks:
         total = Tally()
         while due := self._list_due(test_clock_id):
             try:
-                tally = record_due(self._lane, due, metadata, lambda _tally: claims.keep())
+                tally = record_due(self._lane, due, metadata, lambda _tally: claims.keep_alive())
             except LaneSilent as silence:
                 raise NotAllRecorded from silence
             total += tally

@@ -1,8 +1,8 @@
 """Fills a ledger with believable subscriptions and charges, at full speed.
 
-Customers start, generate by what their plan includes, run out and are refused, upgrade, cancel and come back, while
-months pass. Every event is decided by the real rules, chained, and written with its read models by the statements that
-the writer lane uses; only the waiting for each customer is left out. So what comes of it verifies like any ledger.
+Customers start, generate what their plan includes, run out and are refused, upgrade, cancel and come back, while months
+pass. Every event is decided by the real rules, chained, and written with its read models by the statements that the
+writer lane uses; only the waiting for each customer is left out. So the result verifies like any ledger.
 """
 
 import random
@@ -38,30 +38,30 @@ from services.subscription.refusals import InsufficientCredits, Refusal
 
 EVENTS_A_TRANSACTION = 5_000
 SNAPSHOT_INTERVAL = 200
-LASTED = timedelta(days=180)
+TIMESPAN = timedelta(days=180)
 KEY_ID = "demo"
 
-_RESTLESS = 0.004
-"""The part of what customers do that is not generating: changing plans, cancelling, coming back."""
+_PLAN_CHANGE_SHARE = 0.004
+"""The share of commands that change plans, cancel or resume; all others are charges."""
 
-_STALE = 200
-"""So many refusals in a row mean that nobody can pay any more."""
+_REFUSALS_IN_A_ROW_MAX = 200
+"""After more refusals in a row nobody can pay any more, and a new customer comes."""
 
 
-class Wanted(Struct, frozen=True):
-    """How much to make, and up to which instant."""
+class DemoSize(Struct, frozen=True):
+    """The size of a demo, and the instant of its end."""
 
     subscriptions: int
     events: int
     until: datetime
 
     def instant(self, made: int) -> datetime:
-        """When what comes after so many events happens: they are spread evenly over the time up to `until`."""
-        return self.until - LASTED * (1 - made / self.events)
+        """Return the instant of the next event after so many; they are spread evenly over the time up to `until`."""
+        return self.until - TIMESPAN * (1 - made / self.events)
 
 
 class Demo:
-    """Makes up histories. `seed` decides everything, ids included, so the same seed gives the same ledger."""
+    """Generates histories. `seed` decides everything, ids included, so the same seed gives the same ledger."""
 
     def __init__(self, application: LedgerApplication, schema: str, catalogue: Catalogue, seed: int) -> None:
         self._application = application
@@ -72,51 +72,52 @@ class Demo:
         self._heads: dict[UUID, StreamHead] = {}
         self._recorded: list[Recorded] = []
         self._refusals: list[RefusalRow] = []
-        self._asked = 0
-        self._happened_at = 0
+        self._attempts = 0
+        self._last_success = 0
 
-    def fill(self, connection: Connection[Any], wanted: Wanted, on_progress: Callable[[int], None]) -> int:
-        """Write the events, or the few more that the last command came to; how many. Raises psycopg.Error."""
+    def fill(self, connection: Connection[Any], size: DemoSize, on_progress: Callable[[int], None]) -> int:
+        """Write the events, and those that the last command adds; return their number. Raises psycopg.Error."""
         session = Session(connection)
         written = 0
-        while written < wanted.events:
-            while len(self._recorded) < min(EVENTS_A_TRANSACTION, wanted.events - written):
+        while written < size.events:
+            while len(self._recorded) < min(EVENTS_A_TRANSACTION, size.events - written):
                 made = written + len(self._recorded)
-                self._live(wanted.instant(made), self._next_customer(wanted, made))
+                self._act(size.instant(made), self._next_customer(size, made))
             written += self._write(session)
             on_progress(written)
         return written
 
-    def _next_customer(self, wanted: Wanted, made: int) -> UUID | None:
-        """Someone who is there; None for someone new. All have come when a third is made.
+    def _next_customer(self, size: DemoSize, made: int) -> UUID | None:
+        """Choose a customer; None for a new one. All have come when a third of the events is made.
 
-        More come where those who are there have nothing left to spend, since time passes only with events.
+        More come where the present ones have nothing left to spend, since time passes only with events.
         """
-        expected = 1 + 3 * made * wanted.subscriptions // wanted.events
-        if len(self._streams) < min(expected, wanted.subscriptions) or self._asked - self._happened_at > _STALE:
+        expected = min(1 + 3 * made * size.subscriptions // size.events, size.subscriptions)
+        refusals_in_a_row = self._attempts - self._last_success
+        if len(self._streams) < expected or refusals_in_a_row > _REFUSALS_IN_A_ROW_MAX:
             return None
         return self._random.choice(self._streams)
 
-    def _live(self, now: datetime, id: UUID | None) -> None:
-        """One thing that a customer does, after what time has brought."""
-        self._asked += 1
+    def _act(self, now: datetime, id: UUID | None) -> None:
+        """Record what is due for a customer, then carry out one command of theirs."""
+        self._attempts += 1
         if id is None:
             id = UUID(int=self._random.getrandbits(128), version=4)
             self._streams.append(id)
             plan = self._random.choice(self._catalogue.plans)
-            self._put(id, StartSubscription(f"account-{len(self._streams)}", plan.plan_id), now)
+            self._carry_out(id, StartSubscription(f"account-{len(self._streams)}", plan.plan_id), now)
             return
         head = self._heads[id]
         for event in due_events(head.state, now):
             self._record(id, event, now)
-        if self._random.random() < _RESTLESS:
-            self._put(id, self._change(), now)
+        if self._random.random() < _PLAN_CHANGE_SHARE:
+            self._carry_out(id, self._change(), now)
         else:
-            refusal = self._put(id, self._generation(self._heads[id], now), now)
+            refusal = self._carry_out(id, self._generation(self._heads[id], now), now)
             if isinstance(refusal, InsufficientCredits) and refusal.upgrade_options and self._random.random() < 0.1:
-                self._put(id, UpgradePlan(self._random.choice(refusal.upgrade_options)), now)
+                self._carry_out(id, UpgradePlan(self._random.choice(refusal.upgrade_options)), now)
 
-    def _put(self, id: UUID, command: Command, now: datetime) -> Refusal | None:
+    def _carry_out(self, id: UUID, command: Command, now: datetime) -> Refusal | None:
         head = self._heads.get(id)
         decision = decide(head.state if head else None, command, now, self._catalogue)
         if isinstance(decision, Refusal):
@@ -129,12 +130,12 @@ class Demo:
 
     def _record(self, id: UUID, event: Event, now: datetime) -> None:
         head = self._heads.get(id)
-        recorded = next_event(id, head, event, Metadata(KEY_ID, f"demo-{self._asked:x}"), now)
+        recorded = next_event(id, head, event, Metadata(KEY_ID, f"demo-{self._attempts:x}"), now)
         after = extend(head, (recorded,))
         assert after is not None
         self._heads[id] = after
         self._recorded.append(recorded)
-        self._happened_at = self._asked
+        self._last_success = self._attempts
 
     def _write(self, session: Session) -> int:
         recorded, refusals, self._recorded, self._refusals = self._recorded, self._refusals, [], []
@@ -161,7 +162,7 @@ class Demo:
         )
 
     def _generation(self, head: StreamHead, now: datetime) -> ChargeGeneration:
-        """What the plan includes, most of the time."""
+        """Choose a generation that the plan includes, most of the time."""
         card = self._catalogue.card_at(now)
         assert card is not None, "a catalogue whose first card came after the demo began"
         included = [model for model in card.models if model.asset_type in head.state.plan.asset_types]

@@ -10,7 +10,7 @@ from services.bootstrap.database import database_url_of, migrated_url_of
 from services.catalogue import Catalogue, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
-from services.demo import Demo, Wanted
+from services.demo import Demo, DemoSize
 from services.ledger.as_of import AsOf
 from services.ledger.ledger import Ledger, utc_now
 from services.postgres.database import connect
@@ -46,4 +46,4 @@ def fill_demo(
     with open_ledger(settings) as ledger, connect(database_url_of(settings)) as connection:
         tune_for_serving()
         demo = Demo(ledger.application, settings.db_schema, catalogue_of(settings), seed)
-        return demo.fill(connection, Wanted(subscriptions, events, until=utc_now()), on_progress)
+        return demo.fill(connection, DemoSize(subscriptions, events, until=utc_now()), on_progress)

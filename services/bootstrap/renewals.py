@@ -15,11 +15,13 @@ from services.ledger.ledger import Ledger, utc_now
 from services.postgres.database import connect
 from services.process.status_page import status_page
 from services.renewals.recording import Tally
-from services.renewals.role import Progress, RenewalRole
+from services.renewals.role import OpenProgress, RenewalRole
 from services.renewals.worker import RenewalWorker
 
 
-def run_renewals(settings: Settings, stopping: threading.Event, progress: Progress, *, has_status_page: bool) -> None:
+def run_renewals(
+    settings: Settings, stopping: threading.Event, progress: OpenProgress, *, has_status_page: bool
+) -> None:
     """Record what falls due until `stopping` is set.
 
     Raises CatalogueError, NoDatabase, NotMigrated, OSError for a port in use.
@@ -30,14 +32,14 @@ def run_renewals(settings: Settings, stopping: threading.Event, progress: Progre
         role.run(stopping)
 
 
-def record_due(settings: Settings, progress: Progress) -> Tally:
+def record_due(settings: Settings, progress: OpenProgress) -> Tally:
     """Record what is due now. Raises CatalogueError, NoDatabase, NotMigrated, psycopg.Error."""
     with _open_role(settings, progress) as role:
         return role.record_all()
 
 
 @contextmanager
-def _open_role(settings: Settings, progress: Progress) -> Iterator[RenewalRole]:
+def _open_role(settings: Settings, progress: OpenProgress) -> Iterator[RenewalRole]:
     database_url, schema = migrated_url_of(settings), settings.db_schema
     connect_here = partial(connect, database_url, autocommit=True)
     registry = CollectorRegistry()

@@ -11,7 +11,7 @@ load.py        tables -> catalogue, where they fit together
 toml_lines.py  the line of each key in a TOML text
 packaged.py    reads the packaged catalogue, default.toml
 
-Everything here but packaged.py is pure: no clock, no file, no global.
+Everything here but packaged.py is pure: no clock, no file, no global state.
 """
 
 from services.catalogue.catalogue import Catalogue

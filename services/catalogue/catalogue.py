@@ -1,4 +1,4 @@
-"""Plans and rate cards together: what the credit rules ask of them."""
+"""Holds plans and rate cards: looks up plans, prices generations, lists upgrade options."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ from services.catalogue.policies import DEFAULT_POLICY, UpgradePolicy
 from services.catalogue.pricing import price
 from services.catalogue.rate_card import PricedModel, RateCard
 
-REMEMBERED_QUOTES = 4_096
+QUOTE_CACHE_SIZE = 4_096
 
 
 class Catalogue:
-    """The plans on offer and the prices of generations. Never changes; a new one takes its place.
+    """The plans on offer and the prices of generations. It never changes.
 
     Expects what `load_catalogue` has checked: plan ids, card versions and `effective_from` each unique.
     """
@@ -44,8 +44,8 @@ class Catalogue:
             {model.model: model for model in card.models} for card in self._cards
         ]
         self._upgrade_policy: UpgradePolicy = upgrade_policy
-        # The same few settings are asked for again and again, and exact decimals are slow; durations seldom repeat.
-        self._quote = lru_cache(REMEMBERED_QUOTES)(self._price)
+        # The same few settings come again and again, and exact decimals are slow; durations seldom repeat.
+        self._quote = lru_cache(QUOTE_CACHE_SIZE)(self._price)
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -63,15 +63,15 @@ class Catalogue:
         return self._upgrade_policy
 
     def plan(self, plan_id: str) -> Plan | None:
-        """The plan of that id, if there is one."""
+        """Return the plan of that id, if there is one."""
         return self._plans_by_id.get(plan_id)
 
     def policy_for(self, plan: Plan) -> UpgradePolicy:
-        """What an upgrade to this plan does with leftover credits."""
+        """Return the policy of upgrades to this plan: its own, or else the catalogue's."""
         return plan.upgrade_policy or self._upgrade_policy
 
     def upgrade_options(self, *, above_tier: int, asset_type: AssetType | None = None) -> tuple[str, ...]:
-        """Ids of the plans of a higher tier, lowest tier first; with an asset type, those that include it."""
+        """List the ids of plans of a higher tier, lowest first; with an asset type, of those that include it."""
         return tuple(
             plan.plan_id
             for plan in self._by_tier
@@ -79,12 +79,12 @@ class Catalogue:
         )
 
     def card_at(self, instant: datetime) -> RateCard | None:
-        """The rate card in force at an instant; None before the first one's `effective_from`."""
+        """Return the rate card in force at an instant; None before the first one's `effective_from`."""
         position = self._position_at(instant)
         return None if position is None else self._cards[position]
 
     def quote(self, model: str, settings: Settings, at: datetime) -> Quote | UnknownModel | InvalidSettings:
-        """What a generation with these settings costs at that instant. Charges nothing."""
+        """Price a generation with these settings at that instant. Charges nothing."""
         quote = self._quote if settings.duration_seconds is None else self._price
         return quote(self._position_at(at), model, settings)
 

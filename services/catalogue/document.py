@@ -1,4 +1,4 @@
-"""The TOML text as the tables of its form, or the line and the reason why it has another form."""
+"""Reads a TOML text as the tables of its form, or names the line and the reason why it is not of the form."""
 
 import re
 import tomllib
@@ -11,7 +11,7 @@ from services.catalogue.form import CatalogueTable, exact
 from services.catalogue.toml_lines import Path, line_of
 
 _SYNTAX_ERROR = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
-# As msgspec says it: "Expected `int` >= 1 - at `$.plans[0].tier`". It does not name the key of a dict.
+# As msgspec writes it: "Expected `int` >= 1 - at `$.plans[0].tier`". It does not name the key of a dict.
 _MISFIT = re.compile(
     r"(?P<error>.*?)(?: - at `(?P<is_key>key` in `)?\$(?P<path>.*?)(?P<is_entry>\[\.\.\.\])?`)?", re.DOTALL
 )
@@ -50,12 +50,12 @@ def parse(text: str, source: str) -> CatalogueTable:
     try:
         return convert(values, CatalogueTable, builtin_types=(datetime, date, time), dec_hook=exact)
     except ValidationError as error:
-        path, reason = _explained(str(error), values)
+        path, reason = _explain(str(error), values)
         raise CatalogueError(source, line_of(text, path), reason) from error
 
 
-def _explained(error: str, value: Any) -> tuple[Path, str]:
-    """Where in the document msgspec found an error, and the reason in the words of the form."""
+def _explain(error: str, value: Any) -> tuple[Path, str]:
+    """Translate an error of msgspec: its path in the document, and the reason in the words of the form."""
     misfit = _MISFIT.fullmatch(error)
     assert misfit is not None, "the pattern matches any text"
     kind = owner = inspect.type_info(CatalogueTable)
@@ -67,22 +67,22 @@ def _explained(error: str, value: Any) -> tuple[Path, str]:
         owner = _member(kind, value)
         kind, value = _part(owner, step), value[step]
     if misfit["is_key"] or misfit["is_entry"]:
-        name = _entry_at_fault(owner, subject, value)
+        name = _misfit_key(owner, subject, value)
         path = (*path, name)
         assert isinstance(kind, inspect.DictType)
         if misfit["is_key"]:
-            return path, f"each key of {subject} must be {_words(kind.key_type)}, not {_shown(name)}"
+            return path, f"each key of {subject} must be {_words(kind.key_type)}, not {_in_toml(name)}"
         subject, kind, value = name, kind.value_type, value[name]
     if missing := _MISSING.fullmatch(misfit["error"]):
-        return path, f"missing key {_shown(missing[1])}"
+        return path, f"missing key {_in_toml(missing[1])}"
     if unknown := _UNKNOWN.fullmatch(misfit["error"]):
         known = ", ".join(_keys(_member(kind, value)))
-        return (*path, unknown[1]), f"unknown key {_shown(unknown[1])}, expected one of: {known}"
-    return path, f"{subject} must be {_words(kind)}, not {_shown(value)}"
+        return (*path, unknown[1]), f"unknown key {_in_toml(unknown[1])}, expected one of: {known}"
+    return path, f"{subject} must be {_words(kind)}, not {_in_toml(value)}"
 
 
-def _entry_at_fault(owner: inspect.Type, field: str, entries: dict[str, object]) -> str:
-    """The key of the first entry of a dict that does not fit its type, which msgspec does not name."""
+def _misfit_key(owner: inspect.Type, field: str, entries: dict[str, object]) -> str:
+    """Find the key of the first entry of a dict that does not fit its type, which msgspec does not name."""
     assert isinstance(owner, inspect.StructType)
     kind = get_type_hints(owner.cls, include_extras=True)[field]
     for key, value in entries.items():
@@ -94,7 +94,7 @@ def _entry_at_fault(owner: inspect.Type, field: str, entries: dict[str, object])
 
 
 def _member(kind: inspect.Type, value: Any) -> inspect.Type:
-    """The type without its description; of a union of tables, the one whose tag the value has."""
+    """Return the type without its description; of a union of tables, the one whose tag the value has."""
     if isinstance(kind, inspect.Metadata):
         return _member(kind.type, value)
     if not isinstance(kind, inspect.UnionType):
@@ -128,8 +128,8 @@ def _words(kind: inspect.Type) -> str:
     return description or "a table"
 
 
-def _shown(value: object) -> str:
-    """The value as TOML writes it, shortened, for a message."""
+def _in_toml(value: object) -> str:
+    """Write the value as TOML does, shortened, for a message."""
     match value:
         case bool():
             shown = str(value).lower()

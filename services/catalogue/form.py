@@ -1,6 +1,6 @@
-"""The public form of a catalogue's TOML: a struct for each table, and what each key may hold.
+"""Declares the public form of a catalogue's TOML: a struct for each table, and the bounds of each key.
 
-Each description finishes the sentence "KEY must be …", for whoever wrote something else.
+Each description completes the sentence "KEY must be …" of an error message.
 """
 
 import re
@@ -24,7 +24,7 @@ class Exact(Decimal):
 
 
 def exact(kind: type, value: object) -> Exact:
-    """Read an `Exact`, as a `dec_hook` of msgspec does. Raises ValueError where the value is none, or out of bounds."""
+    """Read an `Exact`, as a `dec_hook` of msgspec. Raises ValueError where the value is not exact, or out of bounds."""
     assert kind is Exact, "every other type of the form is one that msgspec knows"
     is_exact = type(value) is int or (isinstance(value, str) and _DECIMAL.fullmatch(value) is not None)
     number = Decimal(str(value)) if is_exact else Decimal(0)

@@ -1,4 +1,4 @@
-"""The catalogue's TOML, checked in full: a catalogue, or the line and the reason why there is none."""
+"""Loads a catalogue from TOML, or names the line and the reason why it cannot."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import UTC
@@ -15,7 +15,7 @@ from services.catalogue.rate_card import RateCard
 from services.catalogue.toml_lines import Path, line_of
 
 Fault = tuple[Path, str]
-"""Where in the document, and the reason."""
+"""The path of a fault in the document, and the reason."""
 
 
 def load_catalogue(text: str, source: str) -> Catalogue:
@@ -39,18 +39,18 @@ def _rate_card(table: RateCardTable) -> RateCard:
 
 
 def _faults_of_plans(plans: Sequence[PlanTable]) -> Iterator[Fault]:
-    for number, _ in _repeated(plan.plan_id for plan in plans):
+    for number, _ in _repetitions(plan.plan_id for plan in plans):
         yield ("plans", number, "id"), f'id "{plans[number].plan_id}" is that of an earlier plan'
     for number, plan in enumerate(plans):
-        for element, _ in _repeated(plan.asset_types):
+        for element, _ in _repetitions(plan.asset_types):
             path = ("plans", number, "asset_types", element)
             yield path, f'asset_types holds "{plan.asset_types[element]}" twice'
 
 
 def _faults_of_cards(cards: Sequence[RateCardTable]) -> Iterator[Fault]:
-    for number, _ in _repeated(card.version for card in cards):
+    for number, _ in _repetitions(card.version for card in cards):
         yield ("rate_cards", number, "version"), f'version "{cards[number].version}" is that of an earlier rate card'
-    for number, earlier in _repeated(card.effective_from for card in cards):
+    for number, earlier in _repetitions(card.effective_from for card in cards):
         reason = f'effective_from is that of rate card "{cards[earlier].version}"'
         yield ("rate_cards", number, "effective_from"), reason
     for number, card in enumerate(cards):
@@ -64,7 +64,7 @@ def _faults_of_card(card: RateCardTable) -> Iterator[Fault]:
     except OverflowError:
         instant = card.effective_from.isoformat()
         yield ("effective_from",), f"effective_from must be in the years 1 to 9999 of UTC, not {instant}"
-    for number, _ in _repeated(model.model for model in card.models):
+    for number, _ in _repetitions(model.model for model in card.models):
         yield ("models", number, "model"), f'model "{card.models[number].model}" is priced twice on this rate card'
     for number, model in enumerate(card.models):
         for path, reason in _faults_of_bands(model.bands) if isinstance(model, PerTrackTable) else ():
@@ -80,8 +80,8 @@ def _faults_of_bands(bands: Sequence[BandTable]) -> Iterator[Fault]:
             yield (number, "up_to_seconds"), reason
 
 
-def _repeated(values: Iterable[Hashable]) -> Iterator[tuple[int, int]]:
-    """The index of each value that came before, and of its first coming."""
+def _repetitions(values: Iterable[Hashable]) -> Iterator[tuple[int, int]]:
+    """Yield the index of each repeated value, and the index of its first occurrence."""
     first: dict[Hashable, int] = {}
     for number, value in enumerate(values):
         if (earlier := first.setdefault(value, number)) != number:

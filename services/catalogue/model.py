@@ -1,4 +1,4 @@
-"""What is sold and what is asked for: plans, settings, prices, quotes."""
+"""Defines plans, settings, prices and quotes."""
 
 from decimal import Decimal
 from typing import Literal
@@ -38,7 +38,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The settings of a generation that bear on its cost, as requested; None where none was given.
 
-    Checked for form only. Which of them a model needs and how far they may go, its rule says.
+    Checked for form only. The rule of the model decides which of them it needs, and their bounds.
     """
 
     duration_seconds: Decimal | None = None

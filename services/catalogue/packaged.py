@@ -1,4 +1,4 @@
-"""The catalogue that comes with Tallystick. Reads a file, so only the composition root uses it."""
+"""Reads the catalogue that comes with Tallystick; since it touches a file, only the composition root uses it."""
 
 from importlib.resources import files
 
@@ -6,5 +6,5 @@ PACKAGED_SOURCE = "services/catalogue/default.toml"
 
 
 def packaged() -> str:
-    """The TOML text of the packaged catalogue; `PACKAGED_SOURCE` names it in errors."""
+    """Read the TOML text of the packaged catalogue; `PACKAGED_SOURCE` names it in errors."""
     return files("services.catalogue").joinpath("default.toml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The upgrade policies: what an upgrade leaves. Three readings exist in the market; events name the one applied.
+"""Decides what credits an upgrade leaves. Three readings exist in the market; events name the one applied.
 
 R6 by `deduct_used`: 1,000 used of 40,000, then 240,000 a month leaves 239,000 of 240,000.
 
@@ -18,19 +18,19 @@ class CreditsBefore(Protocol):
 
     @property
     def balance_credits(self) -> int:
-        """What may still be spent in this cycle."""
+        """The credits that may still be spent in this cycle."""
 
     @property
     def used_since_reset(self) -> int:
-        """What was charged since the last reset, whatever upgrades there were."""
+        """The credits charged since the last reset, across all upgrades since."""
 
     @property
     def reversed_since_reset(self) -> int:
-        """What was given back since the last reset, whatever upgrades there were."""
+        """The credits reversed since the last reset, across all upgrades since."""
 
 
 class CreditsAfter(Struct, frozen=True):
-    """The counters of the first cycle after an upgrade, and what of the balance before it is lost."""
+    """The counters of the first cycle after an upgrade, and the part of the balance before it that lapses."""
 
     granted_credits: int
     used_credits: int = 0
@@ -41,7 +41,7 @@ class CreditsAfter(Struct, frozen=True):
 
     @property
     def balance_credits(self) -> int:
-        """What may be spent after the upgrade; never below zero."""
+        """The credits that may be spent after the upgrade; never below zero."""
         return self.granted_credits - self.used_credits + self.reversed_credits
 
 
@@ -60,7 +60,7 @@ def credits_after_upgrade(policy: UpgradePolicy, before: CreditsBefore, monthly_
 
 
 def _deduct_used(before: CreditsBefore, monthly_credits: int) -> CreditsAfter:
-    """The new allowance less everything used since the last reset, counted once, and not below zero."""
+    """Deduct everything used since the last reset, once, from the new allowance; not below zero."""
     reversed_credits = before.reversed_since_reset
     used_credits = min(before.used_since_reset, monthly_credits + reversed_credits)
     balance_credits = monthly_credits - used_credits + reversed_credits

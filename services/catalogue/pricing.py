@@ -1,4 +1,4 @@
-"""Settings to credits: the four rules, in exact decimals, rounded up to a whole credit once."""
+"""Prices settings by the four rules, in exact decimals, rounded up to a whole credit once."""
 
 import math
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
@@ -31,7 +31,7 @@ def price(model: PricedModel, settings: Settings, rate_card: str) -> Quote | Inv
     measured = _measured(model, normalised)
     if isinstance(measured, InvalidSettings):
         return measured
-    explained = Price(
+    recorded_price = Price(
         rate_card=rate_card,
         rule=str(model.__struct_config__.tag),
         unit=model.unit,
@@ -42,13 +42,13 @@ def price(model: PricedModel, settings: Settings, rate_card: str) -> Quote | Inv
         model=model.model,
         asset_type=model.asset_type,
         settings=normalised,
-        credits=recompute(explained),
-        price=explained,
+        credits=recompute(recorded_price),
+        price=recorded_price,
     )
 
 
 def recompute(price: Price) -> int:
-    """The whole credits that a recorded price comes to: its product rounded up, at least 1.
+    """Compute the credits of a recorded price: its product rounded up to a whole credit, at least 1.
 
     Raises ArithmeticError where no catalogue can have given the price: not a number, or more digits than fit.
     """
@@ -59,7 +59,7 @@ def recompute(price: Price) -> int:
 
 
 def plain(value: Decimal) -> Decimal:
-    """The same number without trailing zeros and without an exponent above zero: 150, not 150.0 or 1.5E+2.
+    """Return the number without trailing zeros and without an exponent above zero: 150, not 150.0 or 1.5E+2.
 
     For numbers within the bounds of settings and prices: they have few digits before the point.
     """
@@ -68,7 +68,7 @@ def plain(value: Decimal) -> Decimal:
 
 
 def _normalised(model: PricedModel, settings: Settings) -> Settings | InvalidSettings:
-    """The settings within bounds and with defaults filled in, or the one that is not for this model."""
+    """Check the settings and fill in the defaults, or name the one that does not fit the model."""
     for key in Settings.__struct_fields__:
         if key not in model.takes and getattr(settings, key) is not None:
             return InvalidSettings(key, f"is not a setting of {model.model}")

@@ -1,7 +1,7 @@
-"""Rate cards: which models there are from an instant on, and the rule that prices each.
+"""Defines rate cards: the models from an instant on, and the rule that prices each.
 
-A model is one of four structs, tagged by `rule`; their JSON has the keys of the catalogue's TOML. Each class
-says in `unit` what it counts, and in `takes` which settings it knows.
+A model is one of four structs, tagged by `rule`; their JSON has the keys of the catalogue's TOML. `unit` of a class
+names the unit that it counts, `takes` the settings that it accepts.
 """
 
 from collections.abc import Mapping

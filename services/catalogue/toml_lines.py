@@ -1,6 +1,6 @@
-"""Which line of a TOML text holds a key, so that an error can name it.
+"""Finds the line of a key in a TOML text, so that an error can name it.
 
-`tomllib` forgets where it found things. This scans a text that `tomllib` has accepted, and notes the line of
+`tomllib` keeps no positions. This scans a text that `tomllib` has accepted, and notes the line of
 each key, table and array element; it makes no values and finds no errors.
 """
 
@@ -8,7 +8,7 @@ import re
 import tomllib
 
 Path = tuple[str | int, ...]
-"""Where a value is: `("plans", 1, "tier")` is the key `tier` of the second `[[plans]]`."""
+"""The path to a value: `("plans", 1, "tier")` is the key `tier` of the second `[[plans]]`."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _STRING = re.compile(
@@ -24,7 +24,7 @@ _DOT = re.compile(r"[ \t]*\.[ \t]*")
 
 
 def line_of(text: str, path: Path) -> int:
-    """The line, from 1, of the key or table at the path, or else of the nearest table around it."""
+    """Return the line, from 1, of the key or table at the path, or else of the nearest table around it."""
     lines = _Scan(text).lines
     while path and path not in lines:
         path = path[:-1]
@@ -65,7 +65,7 @@ class _Scan:
         return table
 
     def _resolved(self, keys: list[str], line: int) -> Path:
-        """Where the tables are that a header goes through: an array of tables stands for its latest element."""
+        """Resolve the tables that a header names: an array of tables stands for its latest element."""
         path: Path = ()
         for key in keys:
             path = (*path, key)
@@ -132,11 +132,11 @@ class _Scan:
 
     def _skip(self, pattern: re.Pattern[str]) -> str:
         """Move past what the pattern matches here, and return it; empty where it does not match."""
-        found = pattern.match(self._text, self._at)
-        if found is None:
+        match = pattern.match(self._text, self._at)
+        if match is None:
             return ""
-        self._at = found.end()
-        return found.group()
+        self._at = match.end()
+        return match.group()
 
     def _peek(self, token: str) -> bool:
         return self._text.startswith(token, self._at)

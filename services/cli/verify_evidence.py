@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from services.cli.console import EXIT_FAILURE, EXIT_USAGE, err, out
-from services.evidence.documents import written
-from services.evidence.verify import NotGenuine, Verified, verify
+from services.evidence.documents import rfc3339
+from services.evidence.verify import NotGenuine, VerifiedEvidence, verify
 
 
 def verify_evidence(
@@ -30,18 +30,18 @@ def verify_evidence(
     out.print(_summary(verified, is_trusted=bool(key_id)), markup=False)
 
 
-def _summary(verified: Verified, *, is_trusted: bool) -> str:
+def _summary(verified: VerifiedEvidence, *, is_trusted: bool) -> str:
     facts, manifest = verified.facts, verified.manifest
-    charged, resolution = facts.charged, facts.dispute.state.resolution
+    charge, resolution = facts.charge, facts.dispute.state.resolution
     numbers = ", ".join(str(each.number) for each in verified.checkpoints)
     lines = {
-        "charge": f"{charged.generation_id}: {charged.credits:,} credits for {charged.model}",
-        "charged": written(facts.charge.stored.recorded_at),
+        "charge": f"{charge.generation_id}: {charge.credits:,} credits for {charge.model}",
+        "charged": rfc3339(facts.charge_record.stored.recorded_at),
         "balance": f"{facts.before.balance_credits:,} before, {facts.after.balance_credits:,} after",
         "dispute": f"{manifest.dispute_id}: {facts.dispute.state.status}",
-        "decided": "not yet" if resolution is None else written(facts.dispute.recorded_at),
+        "decided": "not yet" if resolution is None else rfc3339(facts.dispute.recorded_at),
         "events": f"{verified.subscription_events:,} of the subscription, {verified.dispute_events:,} of the dispute",
-        "checkpoints": f"{numbers}; the charge was sealed {written(verified.sealed_at)}",
+        "checkpoints": f"{numbers}; the charge was sealed {rfc3339(verified.sealed_at)}",
         "ledger": manifest.ledger,
         **{f"key {number}": key for number, key in enumerate(verified.key_ids, start=1)},
     }

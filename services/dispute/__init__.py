@@ -1,9 +1,11 @@
-"""The dispute aggregate: a customer says that a charge was wrong, and somebody decides.
+"""The dispute aggregate: a customer disputes a charge, and a person or a rule decides.
 
-    commands.py   what may be asked            refusals.py   why it may be refused
-    decide.py     command -> events | refusal  events.py     what happened
-    state.py      events -> state
+commands.py  the commands
+decide.py    command -> events | refusal
+events.py    the events, whose stored form stays for ever
+refusals.py  the reasons for which a command is refused
+state.py     events -> state
 
-Pure, like the subscription. A dispute that is upheld gives the charge back; `decide` returns what happens on both
-streams, so that the ledger records it in one transaction.
+Pure, like the subscription. A dispute that is upheld reverses its charge; `decide` returns the events of both streams,
+so that the ledger records them in one transaction.
 """

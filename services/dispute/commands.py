@@ -1,4 +1,4 @@
-"""What can be asked of a dispute. Each has been checked for form, not for sense."""
+"""The commands on a dispute. Each has been checked for form only."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ class OpenDispute(Struct, frozen=True):
 
 
 class ResolveDispute(Struct, frozen=True):
-    """Decide a dispute. `credit_to` is where the credits go if it is upheld."""
+    """Decide a dispute. `credit_to` names the cycle that gets the credits if it is upheld."""
 
     dispute_id: UUID
     generation_id: str

@@ -1,7 +1,7 @@
-"""The rules of disputes: what a command does to a dispute and to the charge that it is about, or why it does nothing.
+"""Decides what a command does to a dispute and to its charge, or why it is refused.
 
 R14: an unsatisfying result is no ground for a refund, so a dispute for that reason is rejected as it is opened. Every
-other is decided by a person. Upheld, it gives the charge back, once.
+other is decided by a person. A dispute that is upheld reverses its charge, once.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ R14 = "R14: an unsatisfying result is no ground for a refund."
 
 
 class DisputedCharge(Struct, frozen=True):
-    """The charge that a dispute is about, where it is recorded, and whether it was given back."""
+    """The charge that a dispute is about: its stream, its version in it, and whether it is reversed."""
 
     subscription_id: UUID
     event: GenerationCharged
@@ -33,8 +33,8 @@ class DisputedCharge(Struct, frozen=True):
     is_reversed: bool
 
 
-class Decided(Struct, frozen=True):
-    """What happens, on each of the two streams."""
+class DisputeDecision(Struct, frozen=True):
+    """The events that a command brings about, on each of the two streams."""
 
     on_dispute: list[DisputeEvent]
     on_subscription: list[Event]
@@ -47,8 +47,8 @@ def decide(
     subscription: Subscription,
     now: datetime,
     catalogue: Terms,
-) -> Decided | Refusal:
-    """What the command brings about now, or the refusal; the subscription has every due boundary applied."""
+) -> DisputeDecision | Refusal:
+    """Decide the events of a command now, or its refusal; the subscription must have every due boundary applied."""
     match command:
         case OpenDispute():
             return _open(dispute, command, charge)
@@ -58,7 +58,7 @@ def decide(
             assert_never(command)
 
 
-def _open(dispute: Dispute | None, command: OpenDispute, charge: DisputedCharge | None) -> Decided | Refusal:
+def _open(dispute: Dispute | None, command: OpenDispute, charge: DisputedCharge | None) -> DisputeDecision | Refusal:
     assert dispute is None, "the id of a dispute is made up for it"
     if charge is None:
         return UnknownCharge(command.generation_id)
@@ -70,8 +70,8 @@ def _open(dispute: Dispute | None, command: OpenDispute, charge: DisputedCharge 
         note=command.note,
     )
     if command.reason == "unsatisfied":
-        return Decided([opened, DisputeResolved("rejected", R14, rule="R14")], [])
-    return Decided([opened], [])
+        return DisputeDecision([opened, DisputeResolved("rejected", R14, rule="R14")], [])
+    return DisputeDecision([opened], [])
 
 
 def _resolve(
@@ -81,13 +81,13 @@ def _resolve(
     subscription: Subscription,
     now: datetime,
     catalogue: Terms,
-) -> Decided | Refusal:
+) -> DisputeDecision | Refusal:
     if dispute is None:
         return UnknownDispute()
     if dispute.status != "open":
         return DisputeClosed()
     if command.outcome == "rejected":
-        return Decided([DisputeResolved("rejected", command.note)], [])
+        return DisputeDecision([DisputeResolved("rejected", command.note)], [])
     assert charge is not None, "a dispute is opened about a charge, and charges stay"
     if charge.is_reversed:
         return ChargeAlreadyReversed()
@@ -98,7 +98,7 @@ def _resolve(
         credits=charge.event.credits,
         charged_in_cycle=charge.event.cycle_number,
     )
-    reversed_or_refused = subscription_rules.decide(subscription, reversal, now, catalogue)
-    if isinstance(reversed_or_refused, Refusal):
-        return reversed_or_refused
-    return Decided([DisputeResolved("upheld", command.note, command.credit_to)], reversed_or_refused)
+    decision = subscription_rules.decide(subscription, reversal, now, catalogue)
+    if isinstance(decision, Refusal):
+        return decision
+    return DisputeDecision([DisputeResolved("upheld", command.note, command.credit_to)], decision)

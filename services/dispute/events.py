@@ -1,4 +1,4 @@
-"""What can happen to a dispute. The stored form of each class is its fields as JSON, for ever.
+"""The events of a dispute. The stored form of each class is its fields as JSON, for ever.
 
 The class name is the stored topic, as in `services/subscription/events.py`; the same rules of change hold.
 """
@@ -15,7 +15,7 @@ Outcome = Literal["upheld", "rejected"]
 
 
 class DisputeOpened(Struct, frozen=True):
-    """Somebody disputed a charge, which is at `charge_version` of its subscription's stream."""
+    """A charge was disputed; it is at `charge_version` of its subscription's stream."""
 
     subscription_id: UUID
     generation_id: str
@@ -25,7 +25,7 @@ class DisputeOpened(Struct, frozen=True):
 
 
 class DisputeResolved(Struct, frozen=True, omit_defaults=True):
-    """The dispute was decided: upheld, with where the credits went, or rejected, with the rule where one decides it."""
+    """The dispute was decided: upheld, with the cycle that got the credits, or rejected, maybe by a rule."""
 
     outcome: Outcome
     note: str

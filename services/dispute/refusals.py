@@ -1,4 +1,4 @@
-"""Why a command on a dispute may be refused, beside what the subscription itself may refuse."""
+"""The refusals of commands on a dispute, beside those of the subscription itself."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The state of a dispute, and `evolve`, its fold."""
+"""Folds the events of a dispute into its state."""
 
 from collections.abc import Iterable
 from typing import Literal, assert_never
@@ -25,12 +25,12 @@ class Dispute(Struct, frozen=True):
 
     @property
     def status(self) -> Status:
-        """Open until it is decided."""
+        """The outcome, or `open` until there is one."""
         return "open" if self.resolution is None else self.resolution.outcome
 
 
 def evolve(state: Dispute | None, event: DisputeEvent) -> Dispute:
-    """The state after one event. It records what the event says and decides nothing."""
+    """Return the state after one event. It records the event and decides nothing. Raises ValueError without a start."""
     match event:
         case DisputeOpened():
             return Dispute(
@@ -49,7 +49,7 @@ def evolve(state: Dispute | None, event: DisputeEvent) -> Dispute:
 
 
 def fold(events: Iterable[DisputeEvent]) -> Dispute | None:
-    """The state after all the events; None where there are none."""
+    """Return the state after all the events; None where there are none."""
     state = None
     for event in events:
         state = evolve(state, event)

@@ -1,4 +1,4 @@
-"""A zip file of which every byte is determined by the names and the contents of its members.
+"""Packs a zip file of which every byte is determined by the names and the contents of its members.
 
 Nothing is compressed and every field of every header has one value, so a file is either the one that its members make
 or it was altered. Any unzip program opens it.
@@ -20,29 +20,29 @@ _MEMBERS_LIMIT = 2**16 - 1
 
 
 class NotAnArchive(ValueError):
-    """The bytes are not the archive that their members make; the text says where they differ."""
+    """The bytes are not the archive that `pack` makes of their members; the text names the first difference."""
 
 
 def pack(members: Mapping[str, bytes]) -> bytes:
-    """The archive of these members, in their order. Raises ValueError where they are too many or too large for one."""
+    """Pack members, in their order, into an archive. Raises ValueError where they are too many or too large for one."""
     if len(members) > _MEMBERS_LIMIT or sum(map(len, members.values())) > _SIZE_LIMIT_BYTES // 2:
         raise ValueError("more than an archive can hold")
     parts: list[bytes] = []
     directory: list[bytes] = []
     offset = 0
     for name, content in members.items():
-        written = name.encode("ascii")
-        facts = (_STORED, _MIDNIGHT, _FIRST_OF_1980, crc32(content), len(content), len(content), len(written))
-        directory.append(_CENTRAL.pack(b"PK\x01\x02", _VERSION, _VERSION, 0, *facts, 0, 0, 0, 0, 0, offset) + written)
-        parts += [_LOCAL.pack(b"PK\x03\x04", _VERSION, 0, *facts, 0), written, content]
-        offset += _LOCAL.size + len(written) + len(content)
+        encoded = name.encode("ascii")
+        facts = (_STORED, _MIDNIGHT, _FIRST_OF_1980, crc32(content), len(content), len(content), len(encoded))
+        directory.append(_CENTRAL.pack(b"PK\x01\x02", _VERSION, _VERSION, 0, *facts, 0, 0, 0, 0, 0, offset) + encoded)
+        parts += [_LOCAL.pack(b"PK\x03\x04", _VERSION, 0, *facts, 0), encoded, content]
+        offset += _LOCAL.size + len(encoded) + len(content)
     size = sum(map(len, directory))
     end = _END.pack(b"PK\x05\x06", 0, 0, len(directory), len(directory), size, offset, 0)
     return b"".join([*parts, *directory, end])
 
 
 def unpack(archive: bytes) -> dict[str, bytes]:
-    """The members, in their order. Raises NotAnArchive for any file that `pack` would not have made of them."""
+    """Read the members, in their order. Raises NotAnArchive for any file that `pack` would not have made of them."""
     members: dict[str, bytes] = {}
     offset = 0
     while archive[offset : offset + 4] == b"PK\x03\x04":
@@ -62,11 +62,11 @@ def unpack(archive: bytes) -> dict[str, bytes]:
     return members
 
 
-def _first_difference(found: bytes, expected: bytes) -> int:
-    same, differing = 0, min(len(found), len(expected))
+def _first_difference(actual: bytes, expected: bytes) -> int:
+    same, differing = 0, min(len(actual), len(expected))
     while same < differing:
         middle = (same + differing) // 2
-        if found[same : middle + 1] == expected[same : middle + 1]:
+        if actual[same : middle + 1] == expected[same : middle + 1]:
             same = middle + 1
         else:
             differing = middle

@@ -1,4 +1,4 @@
-"""Builds the evidence of a case: every member, the manifest over them, its signature, and the archive around it all."""
+"""Builds the evidence of a case: every member, the manifest over them, its signature, and the archive around them."""
 
 from datetime import datetime
 
@@ -35,7 +35,7 @@ Tallystick says how to write another verifier.
 
 
 def build(case: Case, key: SigningKey, made_at: datetime) -> bytes:
-    """The archive of a case, signed. Raises Inconsistent where its events do not fit together."""
+    """Build the signed archive of a case. Raises Inconsistent where its events do not fit together."""
     if not case.subscription or not case.dispute or not case.checkpoints:
         raise Inconsistent("there is nothing to prove")
     subscription_id, dispute_id = case.subscription[0].originator_id, case.dispute[0].originator_id
@@ -61,7 +61,7 @@ def build(case: Case, key: SigningKey, made_at: datetime) -> bytes:
         ledger=case.checkpoints[0].ledger,
         subscription_id=subscription_id,
         dispute_id=dispute_id,
-        generation_id=facts.charged.generation_id,
+        generation_id=facts.charge.generation_id,
         key_id=key.key_id,
     )
     return pack({**members, MANIFEST: manifest, SIGNATURE: key.sign(manifest)})

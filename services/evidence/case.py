@@ -1,4 +1,4 @@
-"""What evidence is made of, as it is read from a ledger, and what follows from it."""
+"""Defines what evidence is made of, as read from a ledger, and derives the facts that follow from it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,11 +20,11 @@ from services.subscription.events import ChargeReversed, GenerationCharged
 from services.subscription.state import Subscription, evolve
 
 Proven = Literal["charge", "subscription", "dispute"]
-"""Which event a proof is about: the charge's own, or the last of one of the streams."""
+"""The event that a proof is about: the charge's own, or the last of one of the streams."""
 
 
 class Proof(Struct, frozen=True):
-    """That a checkpoint's tree has an event: the hashes that lead from leaf `index` of `size` to its root."""
+    """A proof that a checkpoint covers an event: the hashes that lead from leaf `index` of `size` to the root."""
 
     what: Proven
     stream_id: UUID
@@ -57,17 +57,17 @@ class BalancePoint(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """What the events say: the dispute, its charge, and the state of the subscription before and after it."""
+    """The facts that the events state: the dispute, its charge, the states of the subscription before and after it."""
 
     dispute: DisputeHead
-    charge: Recorded
-    charged: GenerationCharged
+    charge_record: Recorded
+    charge: GenerationCharged
     before: Subscription
     after: Subscription
     reversal: Recorded | None
     history: list[Recorded]
-    course: list[BalancePoint]
-    """The balance over the cycle of the charge, from its beginning, or from the start of the history."""
+    balance_course: list[BalancePoint]
+    """The balance over the cycle of the charge, from the start of the cycle, or of the history where that is later."""
 
 
 class Inconsistent(ValueError):
@@ -91,7 +91,7 @@ def check_chain(events: Sequence[ChainedEvent], stream_id: UUID) -> None:
 
 
 def facts_of(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]) -> Facts:
-    """What the events of both streams say. Raises Inconsistent."""
+    """Derive the facts from the events of both streams. Raises Inconsistent."""
     if not subscription or not dispute or dispute[0].topic != DisputeOpened.__name__:
         raise Inconsistent("there is no subscription, or no dispute")
     try:
@@ -101,30 +101,30 @@ def facts_of(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEven
         raise Inconsistent(str(error)) from error
     assert head is not None
     version = head.state.charge_version
-    charge = history[version - 1] if 0 < version <= len(history) else None
-    if charge is None or not isinstance(charged := charge.event, GenerationCharged):
+    record = history[version - 1] if 0 < version <= len(history) else None
+    if record is None or not isinstance(charge := record.event, GenerationCharged):
         raise Inconsistent(f"version {version} is no charge")
-    asked_about = (head.state.subscription_id, head.state.generation_id)
-    if asked_about != (charge.originator_id, charged.generation_id):
+    disputed = (head.state.subscription_id, head.state.generation_id)
+    if disputed != (record.originator_id, charge.generation_id):
         raise Inconsistent(f"the dispute is not about version {version}")
-    before, after, course = _course(history, version, charged.cycle_number)
-    _check_reckoning(charged, before, after)
+    before, after, course = _around_charge(history, version, charge.cycle_number)
+    _check_arithmetic(charge, before, after)
     return Facts(
         dispute=head,
+        charge_record=record,
         charge=charge,
-        charged=charged,
         before=before,
         after=after,
         reversal=_reversal(history, head),
         history=history,
-        course=course,
+        balance_course=course,
     )
 
 
-def _course(
+def _around_charge(
     history: Sequence[Recorded], charge_version: int, cycle_number: int
 ) -> tuple[Subscription, Subscription, list[BalancePoint]]:
-    """The states before and after the charge, and how the balance went in its cycle. Raises Inconsistent."""
+    """Fold the states before and after the charge, and the balance over its cycle. Raises Inconsistent."""
     state = before = after = None
     course: list[BalancePoint] = []
     for each in history:
@@ -144,23 +144,23 @@ def _course(
     return before, after, course
 
 
-def _check_reckoning(charged: GenerationCharged, before: Subscription, after: Subscription) -> None:
-    if (charged.balance_before, charged.balance_after) != (before.balance_credits, after.balance_credits):
+def _check_arithmetic(charge: GenerationCharged, before: Subscription, after: Subscription) -> None:
+    if (charge.balance_before, charge.balance_after) != (before.balance_credits, after.balance_credits):
         raise Inconsistent("the balance before or after the charge is not what the events before it make it")
-    if charged.cycle_number != before.cycle.number:
+    if charge.cycle_number != before.cycle.number:
         raise Inconsistent("the charge names another cycle than the one it was in")
     try:
-        recomputed = recompute(charged.price)
+        recomputed = recompute(charge.price)
     except ArithmeticError as error:
         raise Inconsistent(f"the price of the charge cannot be reckoned: {error}") from error
-    if recomputed != charged.credits:
-        raise Inconsistent(f"the price of the charge comes to {recomputed} credits, not to {charged.credits}")
-    if Fraction(charged.price.quantity) != quantity_of(charged.price, charged.settings):
+    if recomputed != charge.credits:
+        raise Inconsistent(f"the price of the charge comes to {recomputed} credits, not to {charge.credits}")
+    if Fraction(charge.price.quantity) != quantity_of(charge.price, charge.settings):
         raise Inconsistent("the quantity of the price is not that of the settings")
 
 
 def quantity_of(price: Price, settings: Settings) -> Fraction:
-    """The quantity that settings come to under a price's rule."""
+    """Compute the quantity of a price from the settings, by its rule."""
     rule = next((rule for rule in RULES if rule == price.rule), None)
     match rule:
         case "per_second":
@@ -174,9 +174,11 @@ def quantity_of(price: Price, settings: Settings) -> Fraction:
 
 
 def _reversal(history: Sequence[Recorded], head: DisputeHead) -> Recorded | None:
-    """Where this dispute gave the charge back. Raises Inconsistent where it should have and did not, or the reverse."""
+    """Find the event by which this dispute reversed its charge; None unless it was upheld. Raises Inconsistent."""
     dispute_id = str(head.originator_id)
-    found = [each for each in history if isinstance(each.event, ChargeReversed) and each.event.dispute_id == dispute_id]
-    if len(found) != (head.state.status == "upheld"):
+    reversals = [
+        each for each in history if isinstance(each.event, ChargeReversed) and each.event.dispute_id == dispute_id
+    ]
+    if len(reversals) != (head.state.status == "upheld"):
         raise Inconsistent("the subscription was not given back what the dispute says")
-    return found[0] if found else None
+    return reversals[0] if reversals else None

@@ -1,4 +1,4 @@
-"""The balance over a cycle as an SVG: a step at each event, and a mark where the disputed charge is."""
+"""Draws the balance over a cycle as an SVG: a step at each event, and a mark where the disputed charge is."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ def balance_chart(
     marks: Sequence[tuple[int, str]],
     until: datetime,
 ) -> str:
-    """The chart of a cycle, up to `until` where the cycle is still running.
+    """Draw the chart of a cycle, up to `until` where the cycle is still running.
 
     `marks` are versions within the course to point out, each with a word; the charge's is drawn from the balance before
     it to the one after it.
@@ -33,8 +33,8 @@ def balance_chart(
         f'<path d="{_steps(axes, course, last)}" fill="none" stroke="{_LINE}" stroke-width="2"/>',
         *(_mark(axes, by_version[v], word, row) for row, (v, word) in enumerate(marks) if v in by_version),
     ]
-    charged = by_version[charge_version]
-    about = f"The balance over cycle {cycle.number}. After the disputed charge: {charged.balance_credits:,} credits."
+    charge = by_version[charge_version]
+    about = f"The balance over cycle {cycle.number}. After the disputed charge: {charge.balance_credits:,} credits."
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" aria-label="{about}" fill="{_SOFT}"'
         ' font-family="system-ui, sans-serif" font-size="12">'
@@ -57,7 +57,7 @@ class _Axes:
 
 
 def _steps(axes: _Axes, course: Sequence[BalancePoint], last: datetime) -> str:
-    """A step for each place on the axis that can be told from the one before; of several at one place, the last."""
+    """Draw a step for each distinct place on the axis; of several events at one place, the last."""
     levels = {axes.x(point.at): axes.y(point.balance_credits) for point in course}
     (x, y), *others = levels.items()
     return f"M{x} {y}{''.join(f'H{x}V{y}' for x, y in others)}H{axes.x(last)}"
@@ -78,7 +78,7 @@ def _frame(axes: _Axes) -> str:
 
 
 def _mark(axes: _Axes, point: BalancePoint, word: str, row: int) -> str:
-    """A mark with its word at the top, each in a row of its own, so that no two words lie on each other."""
+    """Draw a mark with its word at the top, each in a row of its own, so that no two words overlap."""
     x, y = axes.x(point.at), axes.y(point.balance_credits)
     is_right = x > LEFT + _PLOT_WIDTH / 2
     anchor, text_x = ("end", x - 8) if is_right else ("start", x + 8)

@@ -1,4 +1,4 @@
-"""The JSON of evidence: canonical (RFC 8785), so that each document is one sequence of bytes.
+"""Writes and reads the JSON of evidence: canonical (RFC 8785), so that each document is one sequence of bytes.
 
 Whole numbers are numbers; decimals, which have no one binary form, are strings; instants are strings with six digits
 of a second and a `Z`; hashes, keys and signatures are lower-case hexadecimal.
@@ -21,23 +21,23 @@ from services.ledger.records import ChainedEvent
 
 
 class NotCanonical(ValueError):
-    """A document is not JSON of the form that is asked for, written canonically."""
+    """A document is not canonical JSON of the expected form."""
 
 
-def written(instant: datetime) -> str:
-    """The instant in UTC."""
+def rfc3339(instant: datetime) -> str:
+    """Format an instant in UTC, with six digits of a second and a `Z`."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def events_document(events: Sequence[ChainedEvent]) -> bytes:
-    """A line for each event, as it is stored: its hash is over these fields, `state` byte for byte."""
+    """Write a line for each event, as it is stored: its hash is over these fields, `state` byte for byte."""
     lines = [
         rfc8785.dumps(
             {
                 "stream_id": str(event.originator_id),
                 "version": event.originator_version,
                 "position": event.position or 0,
-                "recorded_at": written(event.recorded_at),
+                "recorded_at": rfc3339(event.recorded_at),
                 "topic": event.topic,
                 "state": event.state.decode(),
                 "previous_hash": event.previous_hash.hex(),
@@ -50,7 +50,7 @@ def events_document(events: Sequence[ChainedEvent]) -> bytes:
 
 
 def proofs_document(proofs: Sequence[Proof]) -> bytes:
-    """The proofs of inclusion."""
+    """Write the proofs of inclusion."""
     return rfc8785.dumps(
         [
             {
@@ -69,34 +69,34 @@ def proofs_document(proofs: Sequence[Proof]) -> bytes:
 
 
 def checkpoints_document(checkpoints: Sequence[Checkpoint]) -> bytes:
-    """The checkpoints: what was signed, and the signature."""
+    """Write the checkpoints: each signed body, and its signature."""
     return rfc8785.dumps([{"body": each.body, "signature": each.signature.hex()} for each in checkpoints])
 
 
 def keys_document(public_keys: dict[str, bytes]) -> bytes:
-    """The public keys by their ids."""
+    """Write the public keys by their ids."""
     return rfc8785.dumps({key_id: key.hex() for key_id, key in public_keys.items()})
 
 
 def charge_document(facts: Facts) -> bytes:
-    """The charge, its price reckoned again, and the balance before and after it."""
-    charged, stored, price = facts.charged, facts.charge.stored, facts.charged.price
-    settings = {name: value for name, value in msgspec.structs.asdict(charged.settings).items() if value is not None}
+    """Write the charge, its price recomputed, and the balance before and after it."""
+    charge, stored, price = facts.charge, facts.charge_record.stored, facts.charge.price
+    settings = {name: value for name, value in msgspec.structs.asdict(charge.settings).items() if value is not None}
     return rfc8785.dumps(
         {
             "subscription_id": str(stored.originator_id),
-            "generation_id": charged.generation_id,
+            "generation_id": charge.generation_id,
             "version": stored.originator_version,
             "position": stored.position or 0,
-            "charged_at": written(stored.recorded_at),
-            "asset_type": charged.asset_type,
-            "model": charged.model,
+            "charged_at": rfc3339(stored.recorded_at),
+            "asset_type": charge.asset_type,
+            "model": charge.model,
             "settings": {name: _plain(value) for name, value in settings.items()},
             "plan_id": facts.before.plan.plan_id,
             "cycle": {
                 "number": facts.before.cycle.number,
-                "starts_at": written(facts.before.cycle.starts_at),
-                "ends_at": written(facts.before.cycle.ends_at),
+                "starts_at": rfc3339(facts.before.cycle.starts_at),
+                "ends_at": rfc3339(facts.before.cycle.ends_at),
             },
             "price": {
                 "rate_card": price.rate_card,
@@ -105,7 +105,7 @@ def charge_document(facts: Facts) -> bytes:
                 "quantity": _plain(price.quantity),
                 "credits_per_unit": _plain(price.credits_per_unit),
             },
-            "credits": charged.credits,
+            "credits": charge.credits,
             "recomputed_credits": recompute(price),
             "balance_before": facts.before.balance_credits,
             "balance_after": facts.after.balance_credits,
@@ -114,11 +114,11 @@ def charge_document(facts: Facts) -> bytes:
 
 
 def dispute_document(facts: Facts) -> bytes:
-    """The dispute as it stands, and where its charge was given back."""
+    """Write the dispute as it stands, and the version at which its charge was reversed."""
     head, state, reversal = facts.dispute, facts.dispute.state, facts.reversal
     resolution = state.resolution
-    decided = {} if resolution is None else {"resolved_at": written(head.recorded_at), "resolution": resolution}
-    given_back = {} if reversal is None else {"reversed_in_version": reversal.originator_version}
+    decision = {} if resolution is None else {"resolved_at": rfc3339(head.recorded_at), "resolution": resolution}
+    reversal_fields = {} if reversal is None else {"reversed_in_version": reversal.originator_version}
     document = {
         "dispute_id": str(head.originator_id),
         "subscription_id": str(state.subscription_id),
@@ -126,14 +126,14 @@ def dispute_document(facts: Facts) -> bytes:
         "reason": state.reason,
         "note": state.note,
         "status": state.status,
-        "opened_at": written(head.opened_at),
+        "opened_at": rfc3339(head.opened_at),
         "version": state.version,
     }
-    return rfc8785.dumps(msgspec.to_builtins({**document, **decided, **given_back}))
+    return rfc8785.dumps(msgspec.to_builtins({**document, **decision, **reversal_fields}))
 
 
 def read_document(content: bytes, kind: Any) -> Any:
-    """The document, of a type that tells its form. Raises NotCanonical."""
+    """Read a document of a type. Raises NotCanonical."""
     try:
         document = msgspec.json.decode(content, type=kind)
         if rfc8785.dumps(msgspec.json.decode(content)) != content:
@@ -155,7 +155,7 @@ class _EventLine(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_events(content: bytes) -> list[ChainedEvent]:
-    """The events of a document. Raises NotCanonical, also for one whose hash is not its own."""
+    """Read the events of a document. Raises NotCanonical, also for an event whose hash is not its own."""
     events = []
     if not content.endswith(b"\n"):
         raise NotCanonical("its last line has no end")
@@ -177,7 +177,7 @@ def read_events(content: bytes) -> list[ChainedEvent]:
 
 
 def unhex(text: str) -> bytes:
-    """The bytes of lower-case hexadecimal. Raises NotCanonical."""
+    """Decode lower-case hexadecimal. Raises NotCanonical."""
     try:
         raw = bytes.fromhex(text)
     except ValueError:

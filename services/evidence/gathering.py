@@ -1,4 +1,4 @@
-"""Gathers a case from a ledger and makes evidence of it. What is not sealed yet, is sealed first."""
+"""Gathers a case from a ledger and builds its evidence. Events that no checkpoint covers are sealed first."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -21,12 +21,12 @@ from services.ledger.records import ChainedEvent
 from services.postgres.sql import load_queries
 
 
-class LedgerDoesNotHold(RuntimeError):
-    """The stored events do not make evidence that holds; `tallystick verify` says what is wrong with them."""
+class InconsistentLedger(RuntimeError):
+    """The stored events do not make evidence that holds; `tallystick verify` names what is wrong with them."""
 
 
 class Evidence:
-    """Evidence of the disputes of one schema."""
+    """Builds evidence of the disputes of one schema."""
 
     def __init__(self, schema: str, sealer: Sealer, clock: Callable[[], datetime]) -> None:
         self._queries = load_queries(__file__, "gathering.sql", schema=schema)
@@ -35,9 +35,9 @@ class Evidence:
         self._clock = clock
 
     def of_dispute(self, connection: Connection[Any], dispute_id: UUID) -> bytes | None:
-        """The archive, on an autocommit connection; None where there is no such dispute.
+        """Build the archive, on an autocommit connection; None where there is no such dispute.
 
-        Raises LedgerDoesNotHold, and what `Sealer.seal` raises.
+        Raises InconsistentLedger, and what `Sealer.seal` raises.
         """
         streams = self._streams(connection, dispute_id)
         if streams is None:
@@ -49,13 +49,13 @@ class Evidence:
             archive = build(case, self._sealer.key(connection), self._clock())
             verify(archive)
         except (Inconsistent, NotGenuine, LookupError) as error:
-            raise LedgerDoesNotHold(f"dispute {dispute_id}: {error}") from error
+            raise InconsistentLedger(f"dispute {dispute_id}: {error}") from error
         return archive
 
     def _streams(
         self, connection: Connection[Any], dispute_id: UUID
     ) -> tuple[list[ChainedEvent], list[ChainedEvent]] | None:
-        """The dispute's events and those of its subscription, as of one moment."""
+        """Read the dispute's events and those of its subscription, as of one moment."""
         opened = connection.execute(self._queries["select_opening"], {"id": dispute_id}).fetchone()
         if opened is None or (first := chained_event(opened)).topic != DisputeOpened.__name__:
             return None
@@ -75,9 +75,9 @@ class Evidence:
     def _case(
         self, connection: Connection[Any], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]
     ) -> Case:
-        """The case with its proofs. Raises Inconsistent, LookupError."""
+        """Add the proofs to the streams. Raises Inconsistent, LookupError."""
         about: dict[Proven, ChainedEvent] = {
-            "charge": facts_of(subscription, dispute).charge.stored,
+            "charge": facts_of(subscription, dispute).charge_record.stored,
             "subscription": subscription[-1],
             "dispute": dispute[-1],
         }

@@ -1,4 +1,4 @@
-"""The manifest: the members of an archive with their hashes, signed with the key that signs checkpoints."""
+"""Writes the manifest: the members of an archive with their hashes, signed with the key that signs checkpoints."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 import rfc8785
 from msgspec import Struct
 
-from services.evidence.documents import written
+from services.evidence.documents import rfc3339
 
 FORM = "tallystick-evidence-1"
 MANIFEST = "manifest.json"
@@ -24,11 +24,11 @@ MEMBERS = (
     "checkpoints.json",
     "keys.json",
 )
-"""What an archive holds before its manifest and its signature, in this order."""
+"""The members of an archive before its manifest and its signature, in this order."""
 
 
 class Member(Struct, frozen=True, forbid_unknown_fields=True):
-    """One member: its size and its SHA-256, in hexadecimal."""
+    """A member of an archive: its size in bytes and its SHA-256, in hexadecimal."""
 
     name: str
     size: int
@@ -36,7 +36,7 @@ class Member(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an archive holds and what it is about; `key_id` names the key that signed it."""
+    """A list of an archive's members, and the charge that they are about; `key_id` names the key that signed it."""
 
     form: str
     made_at: str
@@ -58,11 +58,11 @@ def manifest_document(
     generation_id: str,
     key_id: str,
 ) -> bytes:
-    """The manifest of members, as it is signed."""
+    """Write the manifest of members, as it is signed."""
     return rfc8785.dumps(
         {
             "form": FORM,
-            "made_at": written(made_at),
+            "made_at": rfc3339(made_at),
             "ledger": ledger.hex(),
             "subscription_id": str(subscription_id),
             "dispute_id": str(dispute_id),

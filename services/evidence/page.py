@@ -1,4 +1,4 @@
-"""The HTML around the report of evidence, its style included."""
+"""Holds the HTML around the report of evidence, its style included."""
 
 from string import Template
 

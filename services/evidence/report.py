@@ -1,6 +1,6 @@
-"""The page of evidence that is for people: what was charged, how it was reckoned, what came of the dispute.
+"""Writes the page of evidence for people: the charge, its price, and the outcome of the dispute.
 
-One file without anything from elsewhere; every text of others is escaped.
+The page loads nothing from elsewhere, and every text that customers or staff wrote is escaped.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,18 +30,18 @@ _UNITS = {"track": "track", "second": "second", "image": "image", "1000_characte
 
 
 def report_page(case: Case, facts: Facts, *, key_id: str, made_at: datetime) -> str:
-    """The page as HTML."""
-    charged = facts.charged
+    """Write the page as HTML."""
+    charge = facts.charge
     return PAGE.substitute(
-        title=escape(f"Dispute of {_counted(charged.credits, 'credit')} for {charged.model}"),
-        headline=f"A charge of {_counted(charged.credits, 'credit')}, disputed",
+        title=escape(f"Dispute of {_counted(charge.credits, 'credit')} for {charge.model}"),
+        headline=f"A charge of {_counted(charge.credits, 'credit')}, disputed",
         status=_status(facts),
         verdict=escape(_verdict(facts)),
         charge=_rows(_charge(facts)),
-        arithmetic=escape(arithmetic(charged.price, charged.credits)),
-        rate_card=escape(charged.price.rate_card),
+        arithmetic=escape(arithmetic(charge.price, charge.credits)),
+        rate_card=escape(charge.price.rate_card),
         before=f"{facts.before.balance_credits:,}",
-        credits=f"{charged.credits:,}",
+        credits=f"{charge.credits:,}",
         after=f"{facts.after.balance_credits:,}",
         cycle=facts.before.cycle.number,
         chart=_chart(facts, made_at),
@@ -52,7 +52,7 @@ def report_page(case: Case, facts: Facts, *, key_id: str, made_at: datetime) -> 
 
 
 def arithmetic(price: Price, charged_credits: int) -> str:
-    """The price as a sum that anybody can follow: `2 tracks × 150 credits = 300 credits`."""
+    """Write the price as a sum that anybody can follow: `2 tracks × 150 credits = 300 credits`."""
     units = _counted(price.quantity, _UNITS.get(price.unit, price.unit))
     amount = f"{units} × {_counted(price.credits_per_unit, 'credit')}"
     total = _EXACT.multiply(price.quantity, price.credits_per_unit)
@@ -63,7 +63,7 @@ def arithmetic(price: Price, charged_credits: int) -> str:
 
 
 def instant_in_words(at: datetime) -> str:
-    """The instant to the microsecond, in UTC."""
+    """Write an instant to the microsecond, in UTC."""
     return f"{at:%-d %B %Y, %H:%M:%S}" + (f".{at:%f}" if at.microsecond else "") + " UTC"
 
 
@@ -77,14 +77,14 @@ def _verdict(facts: Facts) -> str:
         return "The dispute is open: it has not been decided yet."
     if resolution.outcome == "rejected":
         return "The dispute was rejected. The charge stands."
-    were = "was" if facts.charged.credits == 1 else "were"
-    return f"The dispute was upheld. {_counted(facts.charged.credits, 'credit')} {were} given back."
+    were = "was" if facts.charge.credits == 1 else "were"
+    return f"The dispute was upheld. {_counted(facts.charge.credits, 'credit')} {were} given back."
 
 
 def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
-    charged, stored = facts.charged, facts.charge.stored
-    settings = charged.settings
-    yield "What", f"{charged.asset_type}, made with {charged.model}"
+    charge, stored = facts.charge, facts.charge_record.stored
+    settings = charge.settings
+    yield "What", f"{charge.asset_type}, made with {charge.model}"
     if settings.duration_seconds is not None:
         yield "Duration", f"{_plain(settings.duration_seconds)} seconds"
     if settings.count is not None:
@@ -95,7 +95,7 @@ def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Characters", f"{settings.characters:,}"
     yield "When", instant_in_words(stored.recorded_at)
     yield "Plan", f"{facts.before.plan.name} ({facts.before.plan.billing_period})"
-    yield "Generation", charged.generation_id
+    yield "Generation", charge.generation_id
     yield "Subscription", str(stored.originator_id)
 
 
@@ -108,22 +108,22 @@ def _dispute(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Decided", f"{resolution.outcome}, {instant_in_words(head.recorded_at)}"
         yield "Because", resolution.note
     if (reversal := facts.reversal) is not None:
-        given_back = f"{_counted(facts.charged.credits, 'credit')}, to be used before the next reset"
+        given_back = f"{_counted(facts.charge.credits, 'credit')}, to be used before the next reset"
         yield "Given back", f"{given_back} (version {reversal.originator_version})"
     yield "Dispute", str(head.originator_id)
 
 
 def _chart(facts: Facts, made_at: datetime) -> str:
-    charge_version = facts.charge.originator_version
+    charge_version = facts.charge_record.originator_version
     marks = [(charge_version, "this charge")]
     if facts.reversal is not None:
         marks.append((facts.reversal.originator_version, "given back"))
-    return balance_chart(facts.course, facts.before.cycle, charge_version, marks, made_at)
+    return balance_chart(facts.balance_course, facts.before.cycle, charge_version, marks, made_at)
 
 
 def _events(facts: Facts, case: Case) -> Iterator[str]:
-    """What was recorded shortly before and after the charge, a row each."""
-    version = facts.charge.originator_version
+    """Write a row for each event recorded shortly before and after the charge."""
+    version = facts.charge_record.originator_version
     first, last = max(1, version - EVENTS_AROUND), version + EVENTS_AROUND
     for each in facts.history[first - 1 : last]:
         kind = ' class="this"' if each.originator_version == version else ""
@@ -134,7 +134,7 @@ def _events(facts: Facts, case: Case) -> Iterator[str]:
 
 
 def _proof(case: Case, facts: Facts, key_id: str, made_at: datetime) -> Iterator[tuple[str, str]]:
-    stored = facts.charge.stored
+    stored = facts.charge_record.stored
     proof = next(each for each in case.proofs if each.what == "charge")
     checkpoint = next(each for each in case.checkpoints if each.number == proof.checkpoint)
     yield "Hash of the charge", stored.hash.hex()

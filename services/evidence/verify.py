@@ -1,4 +1,4 @@
-"""Checks evidence, by itself: no ledger, no network. Any altered byte is found, and what it breaks is named."""
+"""Verifies evidence offline, without a ledger. Any altered byte is found, and the member that it breaks is named."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ from services.ledger.records import ChainedEvent
 
 
 class NotGenuine(Exception):
-    """The evidence does not hold: `where` names the member, `why` what is wrong with it."""
+    """The evidence does not hold: `where` names the member, `why` the fault."""
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(f"{where}: {why}")
@@ -38,7 +38,7 @@ class NotGenuine(Exception):
 
 
 class CheckpointBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What was signed of a checkpoint."""
+    """The signed part of a checkpoint."""
 
     form: str
     ledger: str
@@ -60,7 +60,7 @@ class SignedCheckpoint(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProofLine(Struct, frozen=True, forbid_unknown_fields=True):
-    """A proof of inclusion, as it is written."""
+    """A proof of inclusion, as `proofs.json` has it."""
 
     what: Proven
     stream_id: UUID
@@ -72,10 +72,10 @@ class ProofLine(Struct, frozen=True, forbid_unknown_fields=True):
     hashes: list[str]
 
 
-class Verified(Struct, frozen=True):
-    """What evidence proves: the facts, and who signed what when.
+class VerifiedEvidence(Struct, frozen=True):
+    """Evidence that was verified: the facts that it proves, and who signed them when.
 
-    `sealed_at` is when the checkpoint was made that has the charge itself: the charge was as it is here by then.
+    `sealed_at` is when the checkpoint that covers the charge was made: since then nobody could alter the charge unseen.
     """
 
     manifest: Manifest
@@ -87,12 +87,12 @@ class Verified(Struct, frozen=True):
 
     @property
     def key_ids(self) -> list[str]:
-        """The keys that signed: the manifest's, then the checkpoints'."""
+        """The ids of the keys that signed: the manifest's, then the checkpoints'."""
         return list(dict.fromkeys([self.manifest.key_id, *(each.key_id for each in self.checkpoints)]))
 
 
-def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> Verified:
-    """What the evidence proves; where keys are named, signed by these only. Raises NotGenuine."""
+def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> VerifiedEvidence:
+    """Verify evidence; where keys are named, only they may have signed. Raises NotGenuine."""
     try:
         members = unpack(archive)
     except NotAnArchive as error:
@@ -106,7 +106,7 @@ def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> Verified:
     dispute = _stream(members, "dispute-events.ndjson", manifest.dispute_id)
     facts = _facts(members, subscription, dispute, manifest)
     charge_checkpoint = _proofs(members["proofs.json"], subscription, dispute, facts, checkpoints)
-    verified = Verified(
+    verified = VerifiedEvidence(
         manifest=manifest,
         facts=facts,
         subscription_events=len(subscription),
@@ -137,8 +137,8 @@ def _manifest(members: Mapping[str, bytes], keys: Mapping[str, bytes]) -> Manife
     if manifest.key_id not in keys or not is_signed(content, members[SIGNATURE], keys[manifest.key_id]):
         raise NotGenuine(SIGNATURE, "it is not the signature of the manifest by its key")
     for named, name in zip(manifest.members, MEMBERS, strict=False):
-        found = Member(name, len(members[name]), sha256(members[name]).hexdigest())
-        if named != found:
+        actual = Member(name, len(members[name]), sha256(members[name]).hexdigest())
+        if named != actual:
             raise NotGenuine(name, "it is not what the manifest says")
     if len(manifest.members) != len(MEMBERS):
         raise NotGenuine(MANIFEST, "it does not name every member once")
@@ -146,13 +146,13 @@ def _manifest(members: Mapping[str, bytes], keys: Mapping[str, bytes]) -> Manife
 
 
 def _checkpoints(content: bytes, keys: Mapping[str, bytes], manifest: Manifest) -> dict[int, CheckpointBody]:
-    """The checkpoints by number; the newest lets the manifest's key sign. Raises NotGenuine."""
+    """Read the checkpoints by number; the newest must let the manifest's key sign. Raises NotGenuine."""
     name = "checkpoints.json"
     read: list[SignedCheckpoint] = _read(name, content, list[SignedCheckpoint])
     raw = msgspec.json.decode(content)
-    for each, written in zip(read, raw, strict=True):
+    for each, raw_checkpoint in zip(read, raw, strict=True):
         body, number = each.body, each.body.number
-        signed = rfc8785.dumps(written["body"])
+        signed = rfc8785.dumps(raw_checkpoint["body"])
         if body.form != CHECKPOINT_FORM or body.ledger != manifest.ledger:
             raise NotGenuine(name, f"checkpoint {number} is one of another kind, or of another ledger")
         if body.key_id not in keys or not is_signed(signed, _unhex(name, each.signature), keys[body.key_id]):
@@ -178,13 +178,16 @@ def _stream(members: Mapping[str, bytes], name: str, stream_id: UUID) -> list[Ch
 
 
 def _facts(
-    members: Mapping[str, bytes], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent], it: Manifest
+    members: Mapping[str, bytes],
+    subscription: Sequence[ChainedEvent],
+    dispute: Sequence[ChainedEvent],
+    manifest: Manifest,
 ) -> Facts:
     try:
         facts = facts_of(subscription, dispute)
     except Inconsistent as error:
         raise NotGenuine("the events", str(error)) from None
-    if facts.charged.generation_id != it.generation_id:
+    if facts.charge.generation_id != manifest.generation_id:
         raise NotGenuine(MANIFEST, "it names another generation than the dispute is about")
     for name, document in (("charge.json", charge_document(facts)), ("dispute.json", dispute_document(facts))):
         if members[name] != document:
@@ -199,11 +202,11 @@ def _proofs(
     facts: Facts,
     checkpoints: Mapping[int, CheckpointBody],
 ) -> CheckpointBody:
-    """The checkpoint of the charge itself, once every proof holds. Raises NotGenuine."""
+    """Check every proof, and return the checkpoint that covers the charge. Raises NotGenuine."""
     name = "proofs.json"
     lines: list[ProofLine] = _read(name, content, list[ProofLine])
     proven: dict[Proven, ChainedEvent] = {
-        "charge": facts.charge.stored,
+        "charge": facts.charge_record.stored,
         "subscription": subscription[-1],
         "dispute": dispute[-1],
     }

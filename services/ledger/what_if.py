@@ -112,7 +112,7 @@ def _balance(end: PastState, state: Subscription) -> Balance:
     return balance_view(end.last_event.originator_id, row, end.at)
 
 
-def _shown(found: core.Difference) -> Difference:
+def _shown(found: core.ReplayDifference) -> Difference:
     generation_id = UNSET if found.generation_id is None else found.generation_id
     return Difference(
         version=found.version,
@@ -123,20 +123,20 @@ def _shown(found: core.Difference) -> Difference:
     )
 
 
-def _told(outcome: core.Outcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
+def _told(outcome: core.ReplayOutcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
     if outcome is None:
         return None
     fields = asdict(outcome) if generation_id is UNSET else {"generation_id": generation_id, **asdict(outcome)}
     return {"outcome": _name(outcome), **fields}
 
 
-def _name(outcome: core.Outcome) -> OUTCOMES:
+def _name(outcome: core.ReplayOutcome) -> OUTCOMES:
     match outcome:
         case GenerationCharged():
             return "charged"
-        case core.Refused():
+        case core.ChargeRefused():
             return "refused"
-        case core.Repeated():
+        case core.ChargeRepeated():
             return "repeated"
         case _:
             return "recorded"

@@ -1,8 +1,11 @@
-"""The renewal worker: it records what time has made due, and makes nothing right or wrong by it.
+"""The renewal worker: it records due boundaries. Correctness never depends on it.
 
-worker.py     looks for due subscriptions, pass after pass     recording.py  puts them to the ledger, some at a time
-claims.py     keeps two workers from doing the same work       metrics.py    what it counts
+claims.py     keeps workers from doing the same work
+metrics.py    counts what a worker records
+recording.py  submits due subscriptions to the ledger's lane, some at a time
+role.py       the worker as a role: progress, metrics, health
+worker.py     looks for due subscriptions, pass after pass
 
-Every boundary is recorded by the ledger's one write path, which records it before any command anyway. So a worker may
-stop for months, run twice, or die at any point.
+Boundaries go through the ledger's one write path, which records them before any command anyway. So a worker may stop
+for months, run twice, or die at any point.
 """

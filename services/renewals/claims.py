@@ -1,7 +1,7 @@
-"""Claims on shares of the work, so that workers that run at once do different parts of it.
+"""Claims shares of the work, so that workers that run at once do different parts of it.
 
 A share is a sixteenth of the subscriptions, by their ids, or all those on one test clock. Correctness does not rest on
-claims: what two workers record at once, the second finds recorded.
+claims: where two workers record the same boundary, the second one finds it recorded.
 """
 
 from collections.abc import Iterator
@@ -17,17 +17,17 @@ _SHARES = 16
 
 
 def share_of(due: DueSubscription) -> str:
-    """The share that a due subscription belongs to."""
+    """Return the share that a due subscription belongs to."""
     return share_of_clock(due.test_clock_id) if due.test_clock_id else f"part {due.subscription_id.int % _SHARES}"
 
 
 def share_of_clock(test_clock_id: str) -> str:
-    """The share of the subscriptions on a test clock."""
+    """Return the share of the subscriptions on a test clock."""
     return f"clock {test_clock_id}"
 
 
 class Claims:
-    """The claims of one transaction, which is on the caller's autocommit connection and ends with `held`."""
+    """The claims of one transaction on the caller's autocommit connection."""
 
     def __init__(self, connection: Connection[Any], schema: str) -> None:
         self._connection = connection
@@ -35,24 +35,27 @@ class Claims:
         self._queries = load_queries(__file__, "claims.sql", schema=schema)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within it claims can be taken; they are given back at its end. Raises psycopg.OperationalError when lost."""
+    def transaction(self) -> Iterator[None]:
+        """Open the transaction that holds the claims, and release them at its end.
+
+        Raises psycopg.OperationalError where they were lost.
+        """
         with self._connection.transaction():
             self._connection.execute(self._queries["begin_claims"])
             yield
 
-    def take_if_free(self, share: str) -> bool:
-        """Claim a share unless someone else has it."""
-        row = self._connection.execute(self._queries["claim_if_free"], self._named(share)).fetchone()
+    def try_claim(self, share: str) -> bool:
+        """Claim a share unless another worker has it."""
+        row = self._connection.execute(self._queries["claim_if_free"], self._parameters(share)).fetchone()
         return row is not None and bool(row[0])
 
-    def take(self, share: str) -> None:
-        """Claim a share as soon as nobody else has it. Raises psycopg.OperationalError after 20 seconds."""
-        self._connection.execute(self._queries["claim"], self._named(share))
+    def claim(self, share: str) -> None:
+        """Claim a share as soon as no other worker has it. Raises psycopg.OperationalError after 20 seconds."""
+        self._connection.execute(self._queries["claim"], self._parameters(share))
 
-    def keep(self) -> None:
-        """Say that the holder is alive: after 30 seconds of silence the server gives the claims to others."""
+    def keep_alive(self) -> None:
+        """Signal that the holder is alive: after 30 seconds of silence the server releases the claims."""
         self._connection.execute(self._queries["keep_claims"])
 
-    def _named(self, share: str) -> dict[str, str]:
+    def _parameters(self, share: str) -> dict[str, str]:
         return {"schema": self._schema, "share": share}

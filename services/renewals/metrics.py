@@ -1,4 +1,4 @@
-"""What a renewal worker counts."""
+"""Counts what a renewal worker records."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -6,7 +6,7 @@ from services.renewals.worker import Pass
 
 
 class RenewalMetrics:
-    """The worker's own metrics; how far it is behind is measured by `projections/renewal/lag.py`."""
+    """The worker's own metrics; `projections/renewal/lag.py` measures its lag."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._subscriptions = Counter(
@@ -31,7 +31,7 @@ class RenewalMetrics:
         )
 
     def count(self, done: Pass) -> None:
-        """Take a pass into account."""
+        """Count a pass."""
         self._subscriptions.inc(done.tally.subscriptions)
         self._events.inc(done.tally.events)
         self._failures.inc(done.tally.failures)

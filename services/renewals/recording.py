@@ -1,4 +1,4 @@
-"""Puts due subscriptions to the ledger's one write path, so many at a time that its batches are full.
+"""Submits due subscriptions to the ledger's one write path, as many at a time as fill its batches.
 
 Not more at a time: a batch holds the ledger's head while it commits, and customers' charges wait for it.
 """
@@ -27,7 +27,7 @@ class LaneSilent(RuntimeError):
 
 
 class Tally(Struct, frozen=True):
-    """What was recorded: events, subscriptions that are up to date by them, and those that got no answer."""
+    """A count of recorded events, of subscriptions that are up to date by them, and of those that failed."""
 
     subscriptions: int = 0
     events: int = 0
@@ -49,7 +49,7 @@ def record_due(
     metadata: Metadata,
     on_progress: Callable[[Tally], None] = lambda _tally: None,
 ) -> Tally:
-    """Record the due boundaries of every subscription, all of each in one transaction; what came of it.
+    """Record the due boundaries of every subscription, all of each in one transaction, and count them.
 
     `on_progress` is called in this thread, with what was recorded so far. Raises LaneClosed where the service stops and
     LaneSilent where the lane hangs; either way some may have been recorded.
@@ -58,7 +58,7 @@ def record_due(
 
 
 class _Recording:
-    """One call of `record_due`."""
+    """The state of one call of `record_due`."""
 
     def __init__(self, lane: WriterLane, metadata: Metadata, on_progress: Callable[[Tally], None]) -> None:
         self._lane = lane
@@ -89,7 +89,7 @@ class _Recording:
                 time.sleep(_FULL_LANE_PAUSE_SECONDS)
 
     def _wait_for_room(self, events: int) -> None:
-        """Wait until so many more events may be under way, and take the room for them."""
+        """Wait until so many more events may be in flight, and reserve the room for them."""
         with self._answered:
             if self._room >= events:
                 self._room -= events
@@ -101,7 +101,7 @@ class _Recording:
         self._on_progress(so_far)
 
     def _deliver(self, events: int, _submission: Submission, answer: Answer) -> None:
-        """Called by the lane's thread."""
+        """Count an answer. The lane calls this in its own thread."""
         with self._answered:
             self._tally += _counted(answer)
             self._room += events

@@ -1,4 +1,4 @@
-"""The worker as a role: what it shows while it catches up, what it counts, and whether it is stuck."""
+"""Runs the worker as a role: shows how it catches up, counts its work, and finds whether it is stuck."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from prometheus_client import CollectorRegistry
 
 from projections.renewal.due import Backlog
+from services.process.progress import ReportProgress
 from services.renewals.metrics import RenewalMetrics
 from services.renewals.recording import Tally
 from services.renewals.worker import Pass, RenewalWorker
@@ -15,24 +16,21 @@ from services.renewals.worker import Pass, RenewalWorker
 SILENCE_SECONDS = 30.0
 STAGE = "Recording what is due"
 
-Show = Callable[[str, int, int], None]
-"""Takes a stage in words, how many subscriptions are done, and how many there are."""
-
-Progress = Callable[[], AbstractContextManager[Show]]
-"""Begins to show how far a catch-up is."""
+OpenProgress = Callable[[], AbstractContextManager[ReportProgress]]
+"""Opens a display of progress."""
 
 
 class RenewalRole:
-    """A renewal worker that is watched."""
+    """A renewal worker with metrics, a display of its progress, and a check of its health."""
 
-    def __init__(self, worker: RenewalWorker, registry: CollectorRegistry, progress: Progress) -> None:
+    def __init__(self, worker: RenewalWorker, registry: CollectorRegistry, progress: OpenProgress) -> None:
         self.registry = registry
         self._worker = worker
         self._metrics = RenewalMetrics(registry)
         self._catch_up = _CatchUp(worker.backlog, progress)
 
     def run(self, stopping: threading.Event) -> None:
-        """Record what becomes due, until told to stop. Raises LaneClosed and LaneSilent."""
+        """Record what becomes due, until `stopping` is set. Raises LaneClosed and LaneSilent."""
         with self._catch_up:
             self._worker.run(stopping, self._on_pass)
 
@@ -42,7 +40,7 @@ class RenewalRole:
             return self._worker.catch_up(self._on_pass)
 
     def find_trouble(self) -> str | None:
-        """What keeps it from working; None where nothing does. A database that is away is not for it to mend."""
+        """Describe what keeps the worker from its work; None where nothing does, or where the database is away."""
         silence_seconds = time.monotonic() - self._worker.active_at
         return f"no progress for {silence_seconds:.0f} seconds" if silence_seconds > SILENCE_SECONDS else None
 
@@ -52,13 +50,13 @@ class RenewalRole:
 
 
 class _CatchUp:
-    """Shows how far the worker is whenever there is more to do than one pass does, as after a long stop."""
+    """Shows progress while there is more to do than one pass records, as after a long stop."""
 
-    def __init__(self, backlog: Callable[[], Backlog], progress: Progress) -> None:
+    def __init__(self, backlog: Callable[[], Backlog], progress: OpenProgress) -> None:
         self._backlog = backlog
         self._progress = progress
         self._shown = ExitStack()
-        self._show: Show | None = None
+        self._show: ReportProgress | None = None
         self._done = 0
         self._total = 0
 
@@ -69,7 +67,7 @@ class _CatchUp:
         self._shown.close()
 
     def show(self, done: Pass) -> None:
-        """Take a pass into account."""
+        """Show a pass."""
         is_more = done.listed > done.claimed > 0
         if self._show is None and is_more:
             self._done, self._total = 0, self._backlog().total + done.tally.subscriptions

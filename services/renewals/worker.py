@@ -1,4 +1,4 @@
-"""Looks for what is due and records it, pass after pass, until it is told to stop."""
+"""Looks for due subscriptions and records their boundaries, pass after pass, until it is stopped."""
 
 import random
 import threading
@@ -24,16 +24,16 @@ from services.renewals.recording import Tally, record_due
 log = structlog.get_logger()
 
 KEY_ID = "renewals"
-"""Who recorded a boundary, in the metadata of its events."""
+"""The key id in the metadata of events that a worker records."""
 
-LISTED = 8192
-CLAIMED_EVENTS = 8192
+LISTED_MAX = 8192
+CLAIMED_EVENTS_MAX = 8192
 IDLE_SECONDS = 1.0
-_OTHERS_AT_WORK_SECONDS = 0.1
+_OTHERS_BUSY_SECONDS = 0.1
 
 
 class Pass(Struct, frozen=True):
-    """One look at what is due: how many were listed, how many of them were this worker's, and what came of those."""
+    """One look at what is due: the numbers of subscriptions listed and claimed, and the tally of those claimed."""
 
     listed: int
     claimed: int
@@ -41,7 +41,7 @@ class Pass(Struct, frozen=True):
 
 
 class RenewalWorker:
-    """Records due boundaries. A context manager: it holds a connection of its own while it is open; for one thread."""
+    """Records due boundaries. A context manager with a connection of its own, for one thread."""
 
     def __init__(self, lane: WriterLane, connect: Connect, schema: str, clock: Callable[[], datetime]) -> None:
         self._lane = lane
@@ -51,7 +51,7 @@ class RenewalWorker:
         self._due = DueQueries(schema)
         self._connection: Connection[Any] | None = None
         self.active_at = time.monotonic()
-        """When it last got anywhere, by the monotonic clock: what tells a stuck worker from a busy one."""
+        """The time of its last progress, by the monotonic clock, which tells a stuck worker from a busy one."""
 
     def __enter__(self) -> Self:
         return self
@@ -64,54 +64,54 @@ class RenewalWorker:
         while not stop.is_set():
             pause_seconds = IDLE_SECONDS
             try:
-                done = self.record_some()
+                done = self.record_pass()
                 on_pass(done)
                 pause_seconds = self._pause_after(done)
             except psycopg.Error as error:
                 log.warning("due subscriptions could not be looked for", error=str(error))
                 self._disconnect()
-            self._got_on()
+            self._mark_active()
             stop.wait(pause_seconds)
 
     def catch_up(self, on_pass: Callable[[Pass], None] = lambda _pass: None) -> Tally:
         """Record all that is due now, then return. Raises psycopg.Error, LaneClosed and LaneSilent.
 
-        What fails is tried again once everything else is recorded; what fails then is left, and counted.
+        A failed subscription is tried again once all others are recorded; one that fails then is left, and counted.
         """
         total = Tally()
-        while (done := self.record_some()).listed:
+        while (done := self.record_pass()).listed:
             on_pass(done)
             total += done.tally
             if done.tally.failures == done.listed:
                 break
             if not done.tally.events:
-                time.sleep(_OTHERS_AT_WORK_SECONDS)
+                time.sleep(_OTHERS_BUSY_SECONDS)
         return total
 
     def backlog(self) -> Backlog:
-        """What is due and not recorded. Raises psycopg.Error."""
+        """Measure what is due and not recorded. Raises psycopg.Error."""
         return self._due.backlog(self._connected(), self._clock())
 
-    def record_some(self) -> Pass:
-        """One pass: some thousands of subscriptions at most, none that another worker is at."""
+    def record_pass(self) -> Pass:
+        """Record one pass: at most some thousands of subscriptions, none that another worker has claimed."""
         connection = self._connected()
-        listed = self._due.list(connection, self._clock(), limit=LISTED)
-        self._got_on()
+        listed = self._due.list(connection, self._clock(), limit=LISTED_MAX)
+        self._mark_active()
         if not listed:
             return Pass(0, 0, Tally())
         claims = Claims(connection, self._schema)
-        with claims.held():
-            mine = self._due.still(connection, _claimed(claims, listed))
-            tally = record_due(self._lane, mine, _metadata(), lambda _tally: self._got_on())
+        with claims.transaction():
+            claimed = self._due.still(connection, _claim_shares(claims, listed))
+            tally = record_due(self._lane, claimed, _metadata(), lambda _tally: self._mark_active())
         if tally.failures:
             log.warning("due boundaries were not recorded", count=tally.failures, error=repr(tally.last_error))
-        return Pass(len(listed), len(mine), tally)
+        return Pass(len(listed), len(claimed), tally)
 
     def _pause_after(self, done: Pass) -> float:
         if done.tally.events:
             return 0.0
         if done.listed and not done.claimed:
-            return _OTHERS_AT_WORK_SECONDS
+            return _OTHERS_BUSY_SECONDS
         if done.listed:
             return IDLE_SECONDS
         next_due_at = self._due.next_due_at(self._connected())
@@ -119,7 +119,7 @@ class RenewalWorker:
             return IDLE_SECONDS
         return min(IDLE_SECONDS, max(timedelta(0), next_due_at - self._clock()).total_seconds())
 
-    def _got_on(self) -> None:
+    def _mark_active(self) -> None:
         self.active_at = time.monotonic()
 
     def _connected(self) -> Connection[Any]:
@@ -133,19 +133,19 @@ class RenewalWorker:
             self._connection = None
 
 
-def _claimed(claims: Claims, listed: Iterable[DueSubscription]) -> list[DueSubscription]:
-    """Enough for a pass, from shares of what is listed that nobody else is at, taken in any order."""
+def _claim_shares(claims: Claims, listed: Iterable[DueSubscription]) -> list[DueSubscription]:
+    """Claim listed subscriptions for one pass, from shares that no other worker has, in random order."""
     shares = [(share, list(due)) for share, due in groupby(sorted(listed, key=share_of), key=share_of)]
     random.shuffle(shares)
-    mine: list[DueSubscription] = []
+    claimed: list[DueSubscription] = []
     events = 0
     for share, due in shares:
-        if events < CLAIMED_EVENTS and claims.take_if_free(share):
+        if events < CLAIMED_EVENTS_MAX and claims.try_claim(share):
             for each in due:
-                if events < CLAIMED_EVENTS:
-                    mine.append(each)
+                if events < CLAIMED_EVENTS_MAX:
+                    claimed.append(each)
                     events += each.most_events
-    return mine
+    return claimed
 
 
 def _metadata() -> Metadata:

@@ -1,11 +1,16 @@
 """The subscription aggregate: credit rules R1 to R14 as pure functions.
 
-    commands.py   what may be asked            refusals.py   why it may be refused
-    decide.py     command -> events | refusal  events.py     what happened
-    state.py      events -> state              boundaries.py resets, renewals and ends that time brings
-    calendar.py   months counted from an anchor
-    terms.py      what the rules ask of a catalogue
-    what_if.py    history replayed with a change, from its recorded_commands.py
+boundaries.py         resets, renewals and ends that time brings
+calendar.py           months counted from an anchor
+commands.py           the commands, and the command behind each event
+decide.py             command -> events | refusal
+events.py             the events, whose stored form stays for ever
+recorded_commands.py  recorded events -> the commands behind them, and the terms on which they were decided
+refusals.py           the reasons for which a command is refused
+state.py              events -> state
+terms.py              the part of a catalogue that the rules use
+what_if.py            history replayed with a change
+wording.py            events in words
 
 Nothing here reads a clock, a file or a global: instants, prices and ids are passed in.
 """

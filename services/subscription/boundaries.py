@@ -1,6 +1,6 @@
-"""The boundaries that time alone brings: resets of credits, renewals of terms, ends.
+"""Computes the boundaries that time alone brings: resets of credits, renewals of terms, ends.
 
-`boundaries` is the whole future of a subscription to which nobody does anything. The part of it that is due is recorded
+`boundaries` is the whole future of a subscription that gets no command. The part of it that is due is recorded
 before any command is decided, and applied to every read.
 """
 
@@ -16,7 +16,7 @@ from services.subscription.state import Subscription, evolve
 
 
 class Boundary(Struct, frozen=True):
-    """What happens at one instant, and the state it leaves."""
+    """The events of one instant, and the state after them."""
 
     at: datetime
     events: tuple[Event, ...]
@@ -24,7 +24,7 @@ class Boundary(Struct, frozen=True):
 
 
 def boundaries(state: Subscription, until: datetime = END_OF_CALENDAR) -> Iterator[Boundary]:
-    """Every boundary from the state on, in order, up to and at `until`; fewer where the subscription ends."""
+    """Yield every boundary after the state, in order, up to and at `until`; fewer where the subscription ends."""
     while (at := state.next_due_at) is not None and at <= until:
         events = _events_at(state, at)
         for event in events:
@@ -33,14 +33,14 @@ def boundaries(state: Subscription, until: datetime = END_OF_CALENDAR) -> Iterat
 
 
 def due_events(state: Subscription, now: datetime, at_most: int | None = None) -> list[Event]:
-    """The events of every boundary at or before now that is not recorded yet, or of the first so many, oldest first."""
+    """List the events of boundaries that are due and not recorded, oldest first, of `at_most` boundaries."""
     if (at := state.next_due_at) is None or at > now:
         return []
     return [event for boundary in islice(boundaries(state, now), at_most) for event in boundary.events]
 
 
 def as_of(state: Subscription, now: datetime) -> Subscription:
-    """The state with every boundary that is due by now applied, recorded or not."""
+    """Return the state with every boundary that is due by now applied, recorded or not."""
     for boundary in boundaries(state, now):
         state = boundary.state
     return state

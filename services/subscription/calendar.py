@@ -1,4 +1,4 @@
-"""Months counted from an anchor, clipped to the month's last day, never drifting."""
+"""Counts months from an anchor, clipped to the month's last day, so that they never drift."""
 
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ class Period(Struct, frozen=True):
 
 
 def months_after(anchor_at: datetime, months: int) -> datetime:
-    """The instant `months` after the anchor: same day and time, or the month's last day where it is shorter.
+    """Return the instant `months` after the anchor: same day and time, or the month's last day where it is shorter.
 
     Always counted from the anchor itself, so that 31 January gives 28 February and then 31 March. At most
     `END_OF_CALENDAR`.

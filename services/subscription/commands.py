@@ -63,7 +63,7 @@ class ResumeSubscription(Struct, frozen=True):
 
 
 class ReverseCharge(Struct, frozen=True):
-    """Give the credits of a charge back; what was charged is passed in, since the state does not keep charges."""
+    """Return the credits of a charge; its credits and cycle are passed in, since the state has no charges."""
 
     generation_id: str
     dispute_id: str
@@ -89,7 +89,10 @@ Command = (
 
 
 def command_behind(event: Event) -> Command:
-    """Tell the command that an event carries out; `RecordDue` where time brought it, or an event before it."""
+    """Return the command that an event carries out.
+
+    `RecordDue` where time brought the event, or where it is the second event of one command.
+    """
     match event:
         case SubscriptionStarted():
             return StartSubscription(event.account_id, event.plan.plan_id, event.test_clock_id)

@@ -1,7 +1,7 @@
-"""The credit rules: what a command does to a subscription, or why it does nothing.
+"""Decides what a command does to a subscription, or why it is refused: the credit rules.
 
 `decide` is given the state with every due boundary applied, the instant and the catalogue; it returns events or a
-refusal. An empty list of events means that what was asked is already so.
+refusal. An empty list of events means that the subscription is already as the command would have it.
 """
 
 from datetime import datetime
@@ -58,7 +58,7 @@ Decision = list[Event] | Refusal
 
 
 def decide(state: Subscription | None, command: Command, now: datetime, catalogue: Terms) -> Decision:
-    """The events that the command brings about now, or the refusal."""
+    """Decide the events that the command brings about now, or its refusal."""
     if isinstance(command, StartSubscription):
         return _start(state, command, now, catalogue)
     if state is None:
@@ -87,26 +87,26 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
 
 
 def is_same_charge(charged: GenerationCharged, command: ChargeGeneration) -> bool:
-    """Whether the command asks again for what was charged; a setting left out stands for its default."""
-    asked, recorded = command.settings, charged.settings
+    """Whether the command repeats the request that was charged; a setting left out stands for its default."""
+    requested, recorded = command.settings, charged.settings
     return (
         charged.model == command.model
-        and asked.duration_seconds == recorded.duration_seconds
-        and (asked.count == recorded.count or (asked.count is None and recorded.count == 1))
-        and asked.resolution == recorded.resolution
-        and asked.characters == recorded.characters
+        and requested.duration_seconds == recorded.duration_seconds
+        and (requested.count == recorded.count or (requested.count is None and recorded.count == 1))
+        and requested.resolution == recorded.resolution
+        and requested.characters == recorded.characters
     )
 
 
 def terms_of(plan: Plan) -> PlanTerms:
-    """The plan as an event records it."""
+    """Return the plan as an event records it."""
     return convert(plan, PlanTerms, from_attributes=True)
 
 
 def _start(state: Subscription | None, command: StartSubscription, now: datetime, catalogue: Terms) -> Decision:
     if state is not None:
-        asked = (command.account_id, command.plan_id, command.test_clock_id)
-        is_same = asked == (state.account_id, state.first_plan_id, state.test_clock_id)
+        requested = (command.account_id, command.plan_id, command.test_clock_id)
+        is_same = requested == (state.account_id, state.first_plan_id, state.test_clock_id)
         return [] if is_same else SubscriptionExists()
     plan = catalogue.plan(command.plan_id)
     if plan is None:
@@ -210,7 +210,7 @@ def _reverse(state: Subscription, command: ReverseCharge) -> Decision:
 
 
 def _periods_from(anchor_at: datetime, plan: Plan, *, cycle_number: int, term_number: int) -> tuple[Period, Period]:
-    """The cycle and the term that start at a new anchor."""
+    """Return the cycle and the term that start at a new anchor."""
     cycle = Period(cycle_number, anchor_at, months_after(anchor_at, 1))
     term = Period(term_number, anchor_at, months_after(anchor_at, MONTHS_PER_TERM[plan.billing_period]))
     return cycle, term

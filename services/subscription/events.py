@@ -1,4 +1,4 @@
-"""What can happen to a subscription. The stored form of each class is its fields as JSON, for ever.
+"""The events of a subscription. The stored form of each class is its fields as JSON, for ever.
 
 The class name is the stored topic. A field may be added with a default; any other change needs a new version and an
 upcaster (`services/ledger/mapper.py`). Credits are whole numbers, instants UTC with microseconds.
@@ -41,14 +41,14 @@ class SubscriptionStarted(Struct, frozen=True, omit_defaults=True):
 
 
 class CreditsGranted(Struct, frozen=True):
-    """The first allowance. Later ones are part of the `CycleReset` or `PlanUpgraded` that brings them."""
+    """The first allowance was granted. Later ones are part of the `CycleReset` or `PlanUpgraded` that brings them."""
 
     credits: int
     cycle_number: int
 
 
 class GenerationCharged(Struct, frozen=True):
-    """A generation was paid for; `price` says how its credits were reckoned, without the catalogue."""
+    """A generation was paid for; `price` explains its credits without the catalogue."""
 
     generation_id: str
     model: str
@@ -104,7 +104,7 @@ class PlanChangeScheduled(Struct, frozen=True):
 
 
 class PlanChangeUnscheduled(Struct, frozen=True):
-    """The scheduled cancellation or downgrade was taken back."""
+    """The scheduled cancellation or downgrade was withdrawn."""
 
     kind: ChangeKind
 
@@ -124,7 +124,7 @@ class SubscriptionEnded(Struct, frozen=True):
 
 
 class ChargeReversed(Struct, frozen=True):
-    """A dispute was upheld: the credits of a charge were given back."""
+    """A dispute was upheld, and the credits of its charge were returned."""
 
     generation_id: str
     dispute_id: str

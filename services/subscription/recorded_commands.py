@@ -1,8 +1,8 @@
-"""From what happened back to what was asked: the commands behind recorded events and kept refusals.
+"""Derives the commands behind recorded events and recorded refusals.
 
-A step is one command, the instant at which it was decided, the terms that held then, and what came of it. The plans and
-policies of a step are those that its events recorded, and so are the prices, so that a later catalogue does not change
-what happened. A boundary has no command but `RecordDue`: time brings it.
+A step is one command, the instant at which it was decided, the terms that held then, and its outcome. The plans,
+policies and prices of a step are those that its events recorded, so that a later catalogue does not change history. A
+boundary has no command but `RecordDue`: time brings it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ class RecordedEvent(Struct, frozen=True):
 
 
 class RecordedRefusal(Struct, frozen=True):
-    """A refused charge that was kept, with the version and the balance that it was refused on."""
+    """A recorded refusal of a charge, with the version and the balance on which it was refused."""
 
     version: int
     at: datetime
@@ -59,37 +59,37 @@ class RecordedRefusal(Struct, frozen=True):
     balance_credits: int
 
 
-class TermsThen(Struct, frozen=True):
-    """Today's catalogue, but for the plan and the price of one step, which are those of its time."""
+class PastTerms(Struct, frozen=True):
+    """The terms of one step: today's catalogue, with the plan and the price of the step's time."""
 
     today: Terms
-    plan_then: Plan | None = None
-    quote_then: ChargeQuote | None = None
+    past_plan: Plan | None = None
+    past_quote: ChargeQuote | None = None
 
     def plan(self, plan_id: str) -> Plan | None:
-        """The plan of the step."""
-        return self.plan_then or self.today.plan(plan_id)
+        """Return the plan of the step, or else today's."""
+        return self.past_plan or self.today.plan(plan_id)
 
     def policy_for(self, plan: Plan) -> UpgradePolicy:
-        """The policy of the step."""
+        """Return the policy of the step's plan."""
         return self.today.policy_for(plan)
 
     def upgrade_options(self, *, above_tier: int, asset_type: AssetType | None = None) -> tuple[str, ...]:
-        """Today's: they are shown with a refusal, and decide nothing."""
+        """Return today's options: they are shown with a refusal, and decide nothing."""
         return self.today.upgrade_options(above_tier=above_tier, asset_type=asset_type)
 
     def quote(self, model: str, settings: Settings, at: datetime) -> ChargeQuote:
-        """The price of the step."""
-        return self.quote_then or self.today.quote(model, settings, at)
+        """Return the price of the step, or else today's."""
+        return self.past_quote or self.today.quote(model, settings, at)
 
 
 class Step(Struct, frozen=True):
-    """One command, and what came of it: events from `version` on, or a refusal on it, or nothing as it was made up."""
+    """One command and its outcome: events from `version` on, or a refusal at it, or none where a change inserts it."""
 
     version: int
     at: datetime
     command: Command
-    terms: TermsThen
+    terms: PastTerms
     events: tuple[RecordedEvent, ...] = ()
     refusal: RecordedRefusal | None = None
 
@@ -97,7 +97,7 @@ class Step(Struct, frozen=True):
 def steps_of(
     history: Sequence[RecordedEvent], refusals: Sequence[RecordedRefusal], today: Terms, policy: UpgradePolicy | None
 ) -> Iterator[Step]:
-    """The steps in the order in which they were decided; `policy`, where given, is that of every upgrade.
+    """Yield the steps in the order in which they were decided; `policy`, where given, is that of every upgrade.
 
     A refusal comes after the event of the version that it saw. Those that saw the same version come in the order of
     their instants; within one instant, of their generation ids.
@@ -107,13 +107,13 @@ def steps_of(
     for events in _by_command(history):
         while waiting and waiting[-1].version < events[0].version:
             yield _refused(waiting.pop(), today, asset_types)
-        yield _carried_out(events, today, policy)
+        yield _executed(events, today, policy)
     while waiting:
         yield _refused(waiting.pop(), today, asset_types)
 
 
 def _by_command(history: Sequence[RecordedEvent]) -> Iterator[tuple[RecordedEvent, ...]]:
-    """The events of each command. Two commands have two events: a start, and a cancellation at once."""
+    """Group events by command. Two commands have two events: a start, and a cancellation at once."""
     events = iter(history)
     for each in events:
         is_double = isinstance(each.event, SubscriptionStarted) or (
@@ -123,21 +123,21 @@ def _by_command(history: Sequence[RecordedEvent]) -> Iterator[tuple[RecordedEven
         yield (each,) if second is None else (each, second)
 
 
-def _carried_out(events: tuple[RecordedEvent, ...], today: Terms, policy: UpgradePolicy | None) -> Step:
+def _executed(events: tuple[RecordedEvent, ...], today: Terms, policy: UpgradePolicy | None) -> Step:
     first = events[0]
-    terms = _terms_then(first.event, today, policy)
+    terms = _past_terms(first.event, today, policy)
     return Step(first.version, first.at, command_behind(first.event), terms, events=events)
 
 
-def _terms_then(event: Event, today: Terms, policy: UpgradePolicy | None) -> TermsThen:
-    """The terms on which an event was decided: it was decided on the plan, or on the price, that it records."""
+def _past_terms(event: Event, today: Terms, policy: UpgradePolicy | None) -> PastTerms:
+    """Return the terms on which an event was decided: the plan, or the price, that it records."""
     if isinstance(event, PlanUpgraded):
-        return TermsThen(today, _plan(event.plan, policy or event.policy))
+        return PastTerms(today, _plan(event.plan, policy or event.policy))
     if hasattr(event, "plan"):
-        return TermsThen(today, _plan(event.plan))
+        return PastTerms(today, _plan(event.plan))
     if hasattr(event, "price"):
-        return TermsThen(today, quote_then=convert(event, Quote, from_attributes=True))
-    return TermsThen(today)
+        return PastTerms(today, past_quote=convert(event, Quote, from_attributes=True))
+    return PastTerms(today)
 
 
 def _plan(terms: PlanTerms, policy: UpgradePolicy | None = None) -> Plan:
@@ -150,13 +150,13 @@ def _refused(refusal: RecordedRefusal, today: Terms, charged: dict[str, Generati
     required = refusal.required_credits
     if required is not None and not (isinstance(quote, Quote) and quote.credits == required):
         quote = _quote_of_refusal(command, required, quote, charged.get(command.model))
-    return Step(refusal.version, refusal.at, command, TermsThen(today, quote_then=quote), refusal=refusal)
+    return Step(refusal.version, refusal.at, command, PastTerms(today, past_quote=quote), refusal=refusal)
 
 
 def _quote_of_refusal(
     command: ChargeGeneration, required: int, quote: ChargeQuote, charged: GenerationCharged | None
 ) -> ChargeQuote:
-    """The price that a refusal named, where the catalogue of today would have it otherwise."""
+    """Return the price that a refusal named, where today's catalogue has another."""
     known = quote if isinstance(quote, Quote) else charged
     if known is None:
         return quote

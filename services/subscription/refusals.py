@@ -1,4 +1,4 @@
-"""Why a command may be refused. The docstring is what the caller is told; the fields are what they can act on.
+"""The refusals of commands. The docstring of each is its message to the caller; its fields are what they can act on.
 
 `code` is the stable public name; `services/http/problems.py` has the one table that gives each its HTTP status.
 """
@@ -18,7 +18,7 @@ class Refusal(Struct, frozen=True):
 
     @property
     def detail(self) -> str:
-        """One sentence for a person."""
+        """The message: one sentence for a person."""
         return (type(self).__doc__ or "").strip().splitlines()[0]
 
 

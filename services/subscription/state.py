@@ -1,4 +1,4 @@
-"""The state of a subscription, and `evolve`, the one fold that every reader of history uses."""
+"""Folds the events of a subscription into its state; every reader of history uses `evolve`."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -29,7 +29,7 @@ Status = Literal["active", "cancelling", "ended"]
 
 
 class ScheduledChange(Struct, frozen=True, omit_defaults=True):
-    """The one change that waits for the end of the term."""
+    """The one change that is scheduled for the end of the term."""
 
     kind: ChangeKind
     effective_at: datetime
@@ -67,7 +67,7 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
 
     @property
     def balance_credits(self) -> int:
-        """What may still be spent in this cycle."""
+        """The credits that may still be spent in this cycle."""
         return self.granted_credits - self.used_credits + self.reversed_credits
 
     @property
@@ -77,7 +77,7 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
 
     @property
     def credits_renew_at(self) -> datetime | None:
-        """When credits are next granted anew; None once nothing will renew any more."""
+        """The instant at which credits are next granted anew; None once nothing will renew any more."""
         return None if self.is_last_cycle else self.next_due_at
 
     @property
@@ -87,7 +87,7 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
 
 
 def evolve(state: Subscription | None, event: Event) -> Subscription:
-    """The state after one event. It records what the event says and decides nothing."""
+    """Return the state after one event. It records the event and decides nothing. Raises ValueError without a start."""
     if isinstance(event, SubscriptionStarted):
         return _started(event)
     if state is None:
@@ -145,7 +145,7 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
 
 
 def fold(events: Iterable[Event], state: Subscription | None = None) -> Subscription | None:
-    """The state after all the events; None where there are none."""
+    """Return the state after all the events; None where there are none."""
     for event in events:
         state = evolve(state, event)
     return state

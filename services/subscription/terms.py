@@ -1,4 +1,4 @@
-"""What the rules ask of a catalogue: the plans on offer, the prices in force, and what an upgrade leaves."""
+"""Declares the part of a catalogue that the rules use: plans on offer, prices in force, upgrade policies."""
 
 from datetime import datetime
 from typing import Protocol
@@ -15,16 +15,16 @@ from services.catalogue.policies import UpgradePolicy
 
 
 class Terms(Protocol):
-    """A catalogue, or what history says that one was. `services.catalogue.Catalogue` has the documentation."""
+    """A catalogue, or one as history recorded it. `services.catalogue.Catalogue` has the documentation."""
 
     def plan(self, plan_id: str) -> Plan | None:
-        """The plan of that id, if there is one."""
+        """Return the plan of that id, if there is one."""
 
     def policy_for(self, plan: Plan) -> UpgradePolicy:
-        """What an upgrade to this plan does with leftover credits."""
+        """Return the policy of upgrades to this plan."""
 
     def upgrade_options(self, *, above_tier: int, asset_type: AssetType | None = None) -> tuple[str, ...]:
-        """Ids of the plans of a higher tier, lowest tier first; with an asset type, those that include it."""
+        """List the ids of plans of a higher tier, lowest first; with an asset type, of those that include it."""
 
     def quote(self, model: str, settings: Settings, at: datetime) -> Quote | UnknownModel | InvalidSettings:
-        """What a generation with these settings costs at that instant."""
+        """Price a generation with these settings at that instant."""

@@ -1,7 +1,7 @@
-"""What would have been: recorded history played again, with a change, through the rules that made it.
+"""Replays recorded history with a change, through the rules that made it.
 
-Every recorded command is decided anew by `decide`, at its instant and on its terms, and so is every refusal that was
-kept. What then comes out otherwise than it was recorded is a difference. Without a change there is none.
+Every recorded command is decided anew by `decide`, at its instant and on its terms, and so is every recorded refusal.
+An outcome that is not the recorded one is a difference. Without a change there is none.
 """
 
 from collections import deque
@@ -24,21 +24,21 @@ from services.subscription.events import (
     Event,
     GenerationCharged,
 )
-from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal, Step, TermsThen, steps_of
+from services.subscription.recorded_commands import PastTerms, RecordedEvent, RecordedRefusal, Step, steps_of
 from services.subscription.refusals import Refusal
 from services.subscription.state import Subscription, evolve
 from services.subscription.terms import Terms
 
 
 class InsertedCharge(Struct, frozen=True):
-    """A charge that nobody asked for; it comes after everything that was recorded at its instant."""
+    """A charge that a change adds; it comes after everything that was recorded at its instant."""
 
     at: datetime
     command: ChargeGeneration
 
 
 class Changes(Struct, frozen=True):
-    """What is to be otherwise.
+    """The changes to a history, all of them together.
 
     `reprice` gives a model's credits per unit (track, second, image, 1,000 characters), in place of those that it was
     charged at; `upgrade_policy` that of every upgrade. Inserted charges are priced by the card then in force.
@@ -50,23 +50,23 @@ class Changes(Struct, frozen=True):
     insert_charges: tuple[InsertedCharge, ...] = ()
 
 
-class Refused(Struct, frozen=True):
-    """The charge was refused, or would be: by the rule of this code, on this balance."""
+class ChargeRefused(Struct, frozen=True):
+    """An outcome: the charge is refused with this code, at this balance."""
 
     code: str
     balance_credits: int
     required_credits: int | None = None
 
 
-class Repeated(Struct, frozen=True):
-    """The generation would have been charged before, so that this request would charge nothing."""
+class ChargeRepeated(Struct, frozen=True):
+    """An outcome: the generation is charged already, so that this request charges nothing."""
 
 
-Outcome = Event | Refused | Repeated
+ReplayOutcome = Event | ChargeRefused | ChargeRepeated
 
 
-class Difference(Struct, frozen=True):
-    """Something that came, or would come, to different outcomes. None is no outcome at all: nobody asked.
+class ReplayDifference(Struct, frozen=True):
+    """A command whose replayed outcome is not the recorded one. None is no outcome: on that side there is no command.
 
     `version` is that of the recorded event; of a refusal and of an inserted charge, the version that it came after.
     `type` is the event's; of a refusal and of an inserted charge, that of the event that the charge would have been.
@@ -75,19 +75,19 @@ class Difference(Struct, frozen=True):
     version: int
     type: str
     generation_id: str | None
-    actual: Outcome | None
-    replayed: Outcome | None
+    actual: ReplayOutcome | None
+    replayed: ReplayOutcome | None
 
 
-class WhatIf(Struct, frozen=True):
-    """The states that the last events by the end left, as recorded and as replayed, and what differs on the way there.
+class Replay(Struct, frozen=True):
+    """The states after the last events by the end, as recorded and as replayed, and the differences up to there.
 
     As with every recorded state, `boundaries.as_of` applies what was due by the end and not recorded yet.
     """
 
     actual: Subscription
     replayed: Subscription
-    differences: list[Difference]
+    differences: list[ReplayDifference]
 
 
 def what_if(
@@ -96,8 +96,8 @@ def what_if(
     changes: Changes,
     until: datetime,
     catalogue: Terms,
-) -> WhatIf:
-    """Play the history of one subscription again, up to and at `until`, by when it must have started.
+) -> Replay:
+    """Replay the history of one subscription, up to and at `until`, by when it must have started.
 
     The running balance that charges and reversals carry is no difference: every change moves all that follow.
     """
@@ -105,13 +105,13 @@ def what_if(
     refusals = [each for each in refusals if each.at <= until]
     inserted = [each for each in changes.insert_charges if each.at <= until]
     steps = steps_of(history, refusals, catalogue, changes.upgrade_policy)
-    replay = _Replay(changes)
-    differences = [found for step in _with_inserted(steps, inserted, catalogue) for found in replay.play(step)]
-    differences += replay.differences_that_time_brought(until)
-    differences.sort(key=lambda found: (found.version, isinstance(found.actual, Refused | None)))
-    assert replay.actual is not None, "the history begins by the end that was asked for"
+    replay = _Replayer(changes)
+    differences = [each for step in _with_inserted(steps, inserted, catalogue) for each in replay.play(step)]
+    differences += replay.boundary_differences(until)
+    differences.sort(key=lambda each: (each.version, isinstance(each.actual, ChargeRefused | None)))
+    assert replay.actual is not None, "the history begins by its end"
     assert replay.replayed is not None, "no change keeps a subscription from being started"
-    return WhatIf(replay.actual, replay.replayed, differences)
+    return Replay(replay.actual, replay.replayed, differences)
 
 
 def _with_inserted(steps: Iterable[Step], inserted: Sequence[InsertedCharge], catalogue: Terms) -> Iterator[Step]:
@@ -127,11 +127,11 @@ def _with_inserted(steps: Iterable[Step], inserted: Sequence[InsertedCharge], ca
 
 
 def _insertion(inserted: InsertedCharge, version: int, catalogue: Terms) -> Step:
-    return Step(version, inserted.at, inserted.command, TermsThen(catalogue))
+    return Step(version, inserted.at, inserted.command, PastTerms(catalogue))
 
 
-class _Replay:
-    """Two states side by side: as the steps left it, and as they would have left it."""
+class _Replayer:
+    """Plays steps on two states side by side: the recorded one and the replayed one."""
 
     def __init__(self, changes: Changes) -> None:
         self.actual: Subscription | None = None
@@ -141,8 +141,8 @@ class _Replay:
         self._actual_boundaries: list[RecordedEvent] = []
         self._replayed_boundaries: list[Event] = []
 
-    def play(self, step: Step) -> list[Difference]:
-        """Decide one step anew, and say where that comes out otherwise."""
+    def play(self, step: Step) -> list[ReplayDifference]:
+        """Decide one step anew, and return the differences of its outcomes."""
         if self.replayed is not None:
             self._record_due(self.replayed, step.at)
         if isinstance(step.command, RecordDue):
@@ -155,11 +155,11 @@ class _Replay:
         return [
             _difference(step.version + ordinal, step.command, *outcomes)
             for ordinal, outcomes in enumerate(zip_longest(actual, replayed))
-            if not _are_alike(*outcomes)
+            if not _is_same(*outcomes)
         ]
 
-    def differences_that_time_brought(self, until: datetime) -> list[Difference]:
-        """The boundaries up to the end that came out otherwise.
+    def boundary_differences(self, until: datetime) -> list[ReplayDifference]:
+        """Return the differences of the boundaries up to the end.
 
         No change here bears on plans, cycles or terms, so both sides have the same boundaries; but they need not be
         recorded at the same step, since an inserted charge records what is due.
@@ -173,7 +173,7 @@ class _Replay:
         return [
             _difference(recorded.version, RecordDue(), recorded.event, event)
             for recorded, event in zip(actual, replayed, strict=True)
-            if not _are_alike(recorded.event, event)
+            if not _is_same(recorded.event, event)
         ]
 
     def _record_due(self, state: Subscription, at: datetime) -> None:
@@ -181,12 +181,12 @@ class _Replay:
             self.replayed = evolve(self.replayed, event)
             self._replayed_boundaries.append(event)
 
-    def _decide(self, step: Step) -> list[Outcome]:
-        """What the command of a step would have come to; nothing where it would not have been given."""
+    def _decide(self, step: Step) -> list[ReplayOutcome]:
+        """Decide the command of a step; nothing where it would not have been put."""
         command, terms = step.command, step.terms
         if isinstance(command, ChargeGeneration):
-            if (settled := self._settled(step, command)) is not None:
-                return settled
+            if (known := self._known_outcome(step, command)) is not None:
+                return known
             terms = self._repriced(step, command)
         elif isinstance(command, ReverseCharge):
             if (charge := self._charges.get(command.generation_id)) is None:
@@ -201,53 +201,59 @@ class _Replay:
                 self._charges[event.generation_id] = event
         return list(decision)
 
-    def _settled(self, step: Step, command: ChargeGeneration) -> list[Outcome] | None:
-        """The outcome of a charge about which the rules need not be asked."""
+    def _known_outcome(self, step: Step, command: ChargeGeneration) -> list[ReplayOutcome] | None:
+        """Return the outcome of a charge that is known without `decide`; None where `decide` has to tell."""
         if command.generation_id in self._changes.without_generations:
             return []
         if (before := self._charges.get(command.generation_id)) is not None:
-            return [Repeated() if is_same_charge(before, command) else self._refused("generation_id_conflict")]
+            return [ChargeRepeated() if is_same_charge(before, command) else self._refused("generation_id_conflict")]
         if step.refusal is not None:
             decision = decide(self.actual, command, step.at, step.terms)
             if not isinstance(decision, Refusal) or decision.code != step.refusal.code:
-                # The catalogue of today cannot say why it was refused, so not whether it would be: the refusal stands.
+                # With today's catalogue the recorded refusal cannot be reproduced, so it stands.
                 return _recorded_outcomes(step)
         return None
 
-    def _repriced(self, step: Step, command: ChargeGeneration) -> TermsThen:
+    def _repriced(self, step: Step, command: ChargeGeneration) -> PastTerms:
         credits_per_unit = self._changes.reprice.get(command.model)
         quote = step.terms.quote(command.model, command.settings, step.at)
         if credits_per_unit is None or not isinstance(quote, Quote):
             return step.terms
         price = replace(quote.price, credits_per_unit=credits_per_unit)
-        return replace(step.terms, quote_then=replace(quote, price=price, credits=recompute(price)))
+        return replace(step.terms, past_quote=replace(quote, price=price, credits=recompute(price)))
 
-    def _refused(self, code: str, required_credits: int | None = None) -> Refused:
+    def _refused(self, code: str, required_credits: int | None = None) -> ChargeRefused:
         balance_credits = self.replayed.balance_credits if self.replayed is not None else 0
-        return Refused(code, balance_credits, required_credits)
+        return ChargeRefused(code, balance_credits, required_credits)
 
 
-def _recorded_outcomes(step: Step) -> list[Outcome]:
+def _recorded_outcomes(step: Step) -> list[ReplayOutcome]:
     if (refusal := step.refusal) is not None:
-        return [Refused(refusal.code, refusal.balance_credits, refusal.required_credits)]
+        return [ChargeRefused(refusal.code, refusal.balance_credits, refusal.required_credits)]
     return [each.event for each in step.events]
 
 
-def _are_alike(actual: Outcome | None, replayed: Outcome | None) -> bool:
-    if isinstance(actual, Refused) and isinstance(replayed, Refused):
+def _is_same(actual: ReplayOutcome | None, replayed: ReplayOutcome | None) -> bool:
+    if isinstance(actual, ChargeRefused) and isinstance(replayed, ChargeRefused):
         return actual.code == replayed.code
     return _without_balance(actual) == _without_balance(replayed)
 
 
-def _without_balance(outcome: Outcome | None) -> Outcome | None:
+def _without_balance(outcome: ReplayOutcome | None) -> ReplayOutcome | None:
     if isinstance(outcome, GenerationCharged | ChargeReversed):
         return replace(outcome, balance_after=0)
     return outcome
 
 
-def _difference(version: int, command: Command, actual: Outcome | None, replayed: Outcome | None) -> Difference:
-    events = [type(each).__name__ for each in (actual, replayed) if not isinstance(each, Refused | Repeated | None)]
-    return Difference(
+def _difference(
+    version: int, command: Command, actual: ReplayOutcome | None, replayed: ReplayOutcome | None
+) -> ReplayDifference:
+    events = [
+        type(each).__name__
+        for each in (actual, replayed)
+        if not isinstance(each, ChargeRefused | ChargeRepeated | None)
+    ]
+    return ReplayDifference(
         version=version,
         type=events[0] if events else GenerationCharged.__name__,
         generation_id=command.generation_id if isinstance(command, ChargeGeneration | ReverseCharge) else None,

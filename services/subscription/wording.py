@@ -1,4 +1,4 @@
-"""Each event in words: in brief for operators, in a sentence for customers."""
+"""Puts each event into words: in brief for operators, in a sentence for customers."""
 
 from typing import assert_never
 

@@ -55,7 +55,7 @@ def test_an_open_dispute_has_evidence(customer: Customer) -> None:
     assert f"dispute-{dispute_id}.zip" in answer.headers["content-disposition"]
     verified = verify(answer.content)
     assert str(verified.manifest.dispute_id) == dispute_id
-    assert verified.facts.charged.generation_id == "track"
+    assert verified.facts.charge.generation_id == "track"
     assert verified.subscription_events == 6
 
 
@@ -112,8 +112,8 @@ def test_it_is_what_the_ledger_stores(customer: Customer) -> None:
     verified = verify(evidence(customer, dispute_id).content)
 
     events = customer.get("events")["data"]
-    assert verified.facts.charge.stored.hash.hex() == events[4]["hash"]
-    assert verified.facts.charge.stored.position == events[4]["position"]
+    assert verified.facts.charge_record.stored.hash.hex() == events[4]["hash"]
+    assert verified.facts.charge_record.stored.position == events[4]["position"]
 
 
 def test_it_is_checked_on_a_machine_that_knows_nothing(customer: Customer, tmp_path: Path) -> None:

@@ -82,4 +82,4 @@ def test_disputes_and_evidence_tell_the_clocks_time(customer: Customer, machine:
     assert (closed.status_code, closed.json()["code"]) == (409, "cycle_closed")
     assert customer.balance == 40_150
     assert verified.facts.reversal is not None
-    assert verified.facts.charge.stored.recorded_at.year == 2030
+    assert verified.facts.charge_record.stored.recorded_at.year == 2030

@@ -11,7 +11,7 @@ import pytest
 from projections.balance.project import project as balance_row
 from projections.renewal.project import project as renewal_row
 from services.catalogue import Catalogue, Settings
-from services.demo import LASTED, Demo, Wanted
+from services.demo import TIMESPAN, Demo, DemoSize
 from services.ledger.hashing import NO_HASH
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
@@ -21,7 +21,7 @@ from services.subscription.commands import ChargeGeneration
 from tests.conftest import SCHEMA
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
-WANTED = Wanted(subscriptions=40, events=12_000, until=NOW)
+WANTED = DemoSize(subscriptions=40, events=12_000, until=NOW)
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def test_it_is_as_large_as_was_asked_for(filled: int, database_url: str) -> None
 
 def test_the_largest_ledger_is_spread_over_its_time_like_the_smallest() -> None:
     for events in (2, 10_000_000_000):
-        wanted = Wanted(subscriptions=1, events=events, until=NOW)
-        assert wanted.instant(0) == NOW - LASTED
-        assert wanted.instant(events // 2) == NOW - LASTED / 2
+        wanted = DemoSize(subscriptions=1, events=events, until=NOW)
+        assert wanted.instant(0) == NOW - TIMESPAN
+        assert wanted.instant(events // 2) == NOW - TIMESPAN / 2
         assert wanted.instant(events - 1) < NOW
 
 
@@ -101,6 +101,6 @@ def _charge(ledger: Ledger, id: UUID) -> object:
 
 
 def test_it_goes_on_where_nobody_can_pay_any_more(ledger: Ledger, catalogue: Catalogue, database_url: str) -> None:
-    few = Wanted(subscriptions=1, events=9_000, until=NOW)
+    few = DemoSize(subscriptions=1, events=9_000, until=NOW)
     with connect(database_url) as connection:
         assert Demo(ledger.application, SCHEMA, catalogue, seed=2).fill(connection, few, lambda _done: None) >= 9_000

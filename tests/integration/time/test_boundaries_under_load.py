@@ -28,7 +28,7 @@ def at_work(*workers: RenewalWorker) -> Iterator[None]:
 
     def work(worker: RenewalWorker) -> None:
         while not stop.is_set():
-            worker.record_some()
+            worker.record_pass()
 
     stop = threading.Event()
     with ThreadPoolExecutor(len(workers)) as threads:

@@ -182,7 +182,7 @@ def test_what_an_advance_brings_is_its_own_even_while_a_worker_looks_for_work(
         advancing = thread.submit(clocks.advance, clock_id, RESETS[2], BY)
         by_worker = 0
         while not advancing.done():
-            by_worker += worker.record_some().tally.subscriptions
+            by_worker += worker.record_pass().tally.subscriptions
 
     assert advancing.result() == Advanced(clock_id, RESETS[2], RecordedByAdvance(500, 1_500))
     assert by_worker == 0

@@ -45,10 +45,10 @@ def test_a_share_that_another_worker_is_at_is_left_to_it_until_it_is_given_back(
 
     with closing(connect(database_url, autocommit=True)) as other:
         claims = Claims(other, SCHEMA)
-        with claims.held():
-            claims.take(share_of_clock(reading.test_clock_id))
-            assert worker.record_some() == Pass(listed=1, claimed=0, tally=Tally())
-        assert worker.record_some() == Pass(listed=1, claimed=1, tally=Tally(subscriptions=1, events=1))
+        with claims.transaction():
+            claims.claim(share_of_clock(reading.test_clock_id))
+            assert worker.record_pass() == Pass(listed=1, claimed=0, tally=Tally())
+        assert worker.record_pass() == Pass(listed=1, claimed=1, tally=Tally(subscriptions=1, events=1))
 
 
 def test_the_claims_of_a_worker_whose_connection_is_gone_are_free(
@@ -58,15 +58,15 @@ def test_the_claims_of_a_worker_whose_connection_is_gone_are_free(
     clock.now = FIRST_RESET
     other = connect(database_url, autocommit=True)
     claims = Claims(other, SCHEMA)
-    held = claims.held()
+    held = claims.transaction()
     held.__enter__()
     for part in range(16):
-        claims.take(f"part {part}")
-    assert worker.record_some().claimed == 0
+        claims.claim(f"part {part}")
+    assert worker.record_pass().claimed == 0
 
     with psycopg.connect(database_url, autocommit=True) as server:
         server.execute("SELECT pg_terminate_backend(%s)", [other.info.backend_pid])
-    while worker.record_some().claimed == 0:
+    while worker.record_pass().claimed == 0:
         pass
     with pytest.raises(psycopg.OperationalError):
         held.__exit__(None, None, None)
@@ -79,7 +79,7 @@ def test_a_worker_goes_on_when_its_connections_were_cut(
     ledger: Ledger, worker: RenewalWorker, clock: SettableClock, database_url: str, recorded: Recorded
 ) -> None:
     start(ledger, 50, YEARLY)
-    worker.record_some()
+    worker.record_pass()
     with psycopg.connect(database_url, autocommit=True) as server:
         server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDispute
-from services.dispute.decide import R14, Decided, DisputedCharge, decide
+from services.dispute.decide import R14, DisputedCharge, DisputeDecision, decide
 from services.dispute.events import DisputeEvent, DisputeOpened, DisputeResolved, Outcome, Reason
 from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed, UnknownCharge, UnknownDispute
 from services.dispute.state import Dispute, evolve, fold
@@ -36,7 +36,7 @@ def ask(
     at: str = "2024-02-06",
     is_charged: bool = True,
     is_reversed: bool = False,
-) -> Decided | Refusal:
+) -> DisputeDecision | Refusal:
     history = play(subscription)
     charge = given(history, is_reversed=is_reversed) if is_charged else None
     assert history.state is not None
@@ -56,13 +56,13 @@ def resolving(outcome: Outcome, credit_to: CreditTo = "current_cycle") -> Resolv
 def test_a_dispute_is_opened_and_waits_for_somebody(reason: Reason) -> None:
     opened = DisputeOpened(SUBSCRIPTION_ID, "track", charge_version=3, reason=reason, note="Twice!")
 
-    assert ask(opening(reason)) == Decided([opened], [])
+    assert ask(opening(reason)) == DisputeDecision([opened], [])
 
 
 def test_r14_an_unsatisfying_result_is_rejected_at_once_by_its_rule() -> None:
     decided = ask(opening("unsatisfied"))
 
-    assert isinstance(decided, Decided)
+    assert isinstance(decided, DisputeDecision)
     assert decided.on_dispute[1:] == [DisputeResolved("rejected", R14, rule="R14")]
     assert decided.on_subscription == []
 
@@ -84,11 +84,11 @@ def test_upheld_gives_the_charge_back_on_the_subscription(to: CreditTo) -> None:
 
     decided = ask(resolving("upheld", to), OPENED)
 
-    assert decided == Decided([DisputeResolved("upheld", "So it is.", to)], [reversed_charge])
+    assert decided == DisputeDecision([DisputeResolved("upheld", "So it is.", to)], [reversed_charge])
 
 
 def test_rejected_changes_nothing_on_the_subscription() -> None:
-    assert ask(resolving("rejected"), OPENED) == Decided([DisputeResolved("rejected", "So it is.")], [])
+    assert ask(resolving("rejected"), OPENED) == DisputeDecision([DisputeResolved("rejected", "So it is.")], [])
 
 
 @pytest.mark.parametrize("outcome", ["upheld", "rejected"])
@@ -105,14 +105,14 @@ def test_there_is_nothing_to_decide_where_nothing_was_opened(outcome: Outcome) -
 
 def test_a_charge_is_given_back_once() -> None:
     assert ask(resolving("upheld"), OPENED, is_reversed=True) == ChargeAlreadyReversed()
-    assert isinstance(ask(resolving("rejected"), OPENED, is_reversed=True), Decided)
+    assert isinstance(ask(resolving("rejected"), OPENED, is_reversed=True), DisputeDecision)
 
 
 def test_once_its_cycle_has_ended_only_the_current_one_can_have_the_credits() -> None:
     later = ask(resolving("upheld", "current_cycle"), OPENED, at="2024-03-05")
 
     assert ask(resolving("upheld", "original_cycle"), OPENED, at="2024-03-05") == CycleClosed()
-    assert isinstance(later, Decided)
+    assert isinstance(later, DisputeDecision)
     (reversed_charge,) = later.on_subscription
     assert isinstance(reversed_charge, ChargeReversed)
     assert (reversed_charge.cycle_number, reversed_charge.balance_after) == (2, 40_150)
@@ -122,8 +122,8 @@ def test_an_ended_subscription_gets_nothing_back_but_the_dispute_can_be_rejected
     ended = CHARGED + "2024-02-05 | cancel now | status ended"
 
     assert ask(resolving("upheld"), OPENED, subscription=ended) == SubscriptionHasEnded()
-    assert isinstance(ask(resolving("rejected"), OPENED, subscription=ended), Decided)
-    assert isinstance(ask(opening("other"), subscription=ended), Decided)
+    assert isinstance(ask(resolving("rejected"), OPENED, subscription=ended), DisputeDecision)
+    assert isinstance(ask(opening("other"), subscription=ended), DisputeDecision)
 
 
 def test_the_state_is_what_its_events_say() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from services.catalogue import Catalogue
 from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDispute
-from services.dispute.decide import Decided, DisputedCharge, decide
+from services.dispute.decide import DisputedCharge, DisputeDecision, decide
 from services.dispute.events import Outcome, Reason
 from services.evidence.case import Case, Proof, Proven
 from services.integrity.checkpoints import Checkpoint
@@ -125,7 +125,7 @@ def _stored(
         assert history.state is not None
         state = dispute_head.state if dispute_head else None
         decided = decide(state, command, charge, history.state, now, history.catalogue)
-        assert isinstance(decided, Decided), decided
+        assert isinstance(decided, DisputeDecision), decided
         for event in decided.on_subscription:
             recorded = next_event(SUBSCRIPTION_ID, head, event, BY, now)
             head = extend(head, (recorded,))

@@ -15,7 +15,7 @@ from services.evidence.archive import pack, unpack
 from services.evidence.builder import build
 from services.evidence.case import Case, Inconsistent
 from services.evidence.manifest import MANIFEST, MEMBERS, SIGNATURE, manifest_document
-from services.evidence.verify import NotGenuine, Verified, verify
+from services.evidence.verify import NotGenuine, VerifiedEvidence, verify
 from services.integrity.signing import SigningKey
 from tests.unit.evidence.cases import DISPUTE_ID, KEY, MADE_AT, SUBSCRIPTION_ID, disputed, key_of, sealed
 
@@ -60,7 +60,7 @@ def test_evidence_proves_what_the_ledger_knows(reason: Reason, outcome: Outcome 
     verified = verify(made(disputed(reason=reason, outcome=outcome)))
 
     assert verified.facts.dispute.state.status == status
-    assert verified.facts.charged.credits == 300
+    assert verified.facts.charge.credits == 300
     assert (verified.facts.before.balance_credits, verified.facts.after.balance_credits) == (31_000, 30_700)
     assert (verified.facts.reversal is not None) == (status == "upheld")
     assert verified.key_ids == [KEY.key_id]
@@ -330,7 +330,7 @@ def test_a_large_stream_is_proven_too() -> None:
         {charges.replace("picture", "other")}
     """
 
-    verified: Verified = verify(made(disputed(table)))
+    verified: VerifiedEvidence = verify(made(disputed(table)))
 
     assert verified.subscription_events == 1_004
     assert verified.facts.before.balance_credits == 35_000

@@ -41,7 +41,7 @@ def test_the_page_shows_what_the_code_makes() -> None:
 
 def test_the_file_beside_the_page_is_the_example_and_holds() -> None:
     assert EXAMPLE.read_bytes() == example_archive()
-    assert verify(EXAMPLE.read_bytes()).facts.charged.generation_id == "track-9c1d"
+    assert verify(EXAMPLE.read_bytes()).facts.charge.generation_id == "track-9c1d"
 
 
 @pytest.mark.parametrize("outcome", ["upheld", "rejected", None])

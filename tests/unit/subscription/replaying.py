@@ -4,7 +4,7 @@ from datetime import datetime
 
 from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal
 from services.subscription.refusals import InsufficientCredits, NotInPlan, SubscriptionHasEnded
-from services.subscription.what_if import Changes, WhatIf, what_if
+from services.subscription.what_if import Changes, Replay, what_if
 from tests.unit.subscription.history import History
 
 KEPT = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
@@ -27,7 +27,7 @@ def refusals_of(history: History) -> list[RecordedRefusal]:
     return list(kept.values())
 
 
-def replay(history: History, changes: Changes, until: datetime | None = None) -> WhatIf:
+def replay(history: History, changes: Changes, until: datetime | None = None) -> Replay:
     """What the history would have been with the changes, up to its last event unless said."""
     end = until or max([at for at, _ in history.recorded] + [each.at for each in history.refused])
     return what_if(events_of(history), refusals_of(history), changes, end, history.catalogue)

@@ -9,7 +9,7 @@ from services.catalogue import Catalogue, Settings
 from services.subscription.boundaries import as_of
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import ChargeReversed, CycleReset, GenerationCharged, PlanUpgraded
-from services.subscription.what_if import Changes, Difference, InsertedCharge, Refused, Repeated
+from services.subscription.what_if import Changes, ChargeRefused, ChargeRepeated, InsertedCharge, ReplayDifference
 from tests.unit.subscription.catalogues import odd_catalogue
 from tests.unit.subscription.history import History
 from tests.unit.subscription.replaying import events_of, refusals_of, replay
@@ -24,7 +24,7 @@ SPENT = """
 """
 
 
-def told(differences: list[Difference]) -> list[str]:
+def told(differences: list[ReplayDifference]) -> list[str]:
     """Each difference as a line: version, generation, and what it was and would have been."""
     return [
         f"{each.version} {each.generation_id}: {_word(each.actual)} -> {_word(each.replayed)}" for each in differences
@@ -35,9 +35,9 @@ def _word(outcome: object) -> str:
     match outcome:
         case None:
             return "nothing"
-        case Refused():
+        case ChargeRefused():
             return f"{outcome.code} on {outcome.balance_credits:,}"
-        case Repeated():
+        case ChargeRepeated():
             return "charged before"
         case GenerationCharged() | ChargeReversed():
             return f"{outcome.credits:,} leaving {outcome.balance_after:,}"

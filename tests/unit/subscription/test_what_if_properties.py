@@ -17,7 +17,7 @@ from services.catalogue.rate_card import PricedModel
 from services.subscription.boundaries import as_of
 from services.subscription.commands import ChargeGeneration, ReverseCharge
 from services.subscription.events import GenerationCharged
-from services.subscription.recorded_commands import Step, TermsThen, steps_of
+from services.subscription.recorded_commands import PastTerms, Step, steps_of
 from services.subscription.what_if import Changes, InsertedCharge
 from tests.unit.subscription.history import History
 from tests.unit.subscription.model import ModelSubscription
@@ -114,7 +114,7 @@ def _reckoned(history: History, changes: Changes) -> tuple[ModelSubscription, se
     steps = list(steps_of(events_of(history), refusals_of(history), history.catalogue, None))
     for extra in changes.insert_charges:
         later = (place for place, step in enumerate(steps) if step.at > extra.at)
-        steps.insert(next(later, len(steps)), Step(0, extra.at, extra.command, TermsThen(history.catalogue)))
+        steps.insert(next(later, len(steps)), Step(0, extra.at, extra.command, PastTerms(history.catalogue)))
     for step in steps:
         command = step.command
         if (
