@@ -72,7 +72,7 @@ class Export:
         for row in self._scan(connection, "scan_events"):
             yield _event_line(*row)
         for row in self._scan(connection, "scan_checkpoints"):
-            yield _checkpoint_line(*row)
+            yield CheckpointLine(*row)
         for row in self._scan(connection, "scan_refusals"):
             yield RefusalLine(*row)
 
@@ -91,21 +91,3 @@ def _event_line(
         raise UnreadableEvent(f"event {position} is not text; `tallystick verify` says more") from None
     own_hash = event_hash(stream_id, version, recorded_at, previous_hash, topic, state)
     return EventLine(position, stream_id, version, recorded_at, topic, previous_hash.hex(), own_hash.hex(), text)
-
-
-def _checkpoint_line(
-    number: int, from_position: int, to_position: int, made_at: datetime, *bytes_and_none: bytes | None
-) -> CheckpointLine:
-    ledger, root, previous, public_key, next_public_key, signature, tags = (
-        None if value is None else value.hex() for value in bytes_and_none
-    )
-    assert ledger is not None
-    assert root is not None
-    assert previous is not None
-    assert public_key is not None
-    assert signature is not None
-    assert tags is not None
-    return CheckpointLine(
-        *(number, from_position, to_position, made_at, ledger, root, previous),
-        *(public_key, signature, tags, next_public_key),
-    )

@@ -18,9 +18,10 @@ SELECT notification_id, originator_id, originator_version, recorded_at, topic, p
 FROM {schema}.ledger_events ORDER BY notification_id
 
 -- name: scan_checkpoints
--- Every checkpoint.
-SELECT number, from_position, to_position, made_at, ledger, root, previous_hash, public_key, next_public_key, signature,
-       leaf_tags
+-- Every checkpoint, its bytes in hexadecimal.
+SELECT number, from_position, to_position, made_at, encode(ledger, 'hex'), encode(root, 'hex'),
+       encode(previous_hash, 'hex'), encode(public_key, 'hex'), encode(signature, 'hex'), encode(leaf_tags, 'hex'),
+       encode(next_public_key, 'hex')
 FROM {schema}.checkpoints ORDER BY number
 
 -- name: scan_refusals
