@@ -1,7 +1,7 @@
-"""The rules of the house, each a function from source code to the places that break it.
+"""The rules of layout, each a function from source code to the places that break it.
 
-They read code without running it. `tests/unit/test_layout.py` applies them to the checkout and shows on small
-sources that each of them finds what it is for.
+They read code without running it. `tests/unit/test_layout.py` applies them to the checkout and proves each of them on
+small sources.
 """
 
 import ast
@@ -38,10 +38,10 @@ COMPUTING_LIBRARIES = frozenset(
     operator re string textwrap tomllib types typing uuid zoneinfo
     dateutil msgspec typing_extensions""".split()
 )
-# The one module beside the core that reads a file; what it reads is passed in to the rest.
+# The one module beside the core that reads a file; the rest gets its content passed in.
 FILE_READERS = ("services.catalogue.packaged",)
 
-# What each part of the shell may import of our own, where DESIGN limits it by what it knows.
+# Parts of the shell that may import only these of our own modules.
 SHELL = {
     "services.postgres": ("services.postgres",),
     "projections": (
@@ -53,7 +53,7 @@ SHELL = {
         "services.process.progress",
     ),
 }
-# And where DESIGN limits it by what it must not know. The ways in know the ledger, and it knows none of them.
+# Parts of the shell that may not import these. The ways in know the ledger, and it knows none of them.
 WAYS_IN = ("services.http", "services.cli", "services.renewals")
 FORBIDDEN = {
     **dict.fromkeys(PURE_MODULES, DATABASE_MODULES),
@@ -87,7 +87,7 @@ EFFECTS = frozenset(
     TemporaryDirectory NamedTemporaryFile read_text read_bytes write_text write_bytes mkdir touch unlink
     load_queries subprocess.run asyncio.run socket.socket""".split()
 )
-# Calls whose answer differs from one run to the next, or that leave a trace. None belongs in the core.
+# Calls whose result differs from one run to the next, or that leave a trace. None belongs in the core.
 IMPURE = frozenset("now utcnow today uuid1 uuid4 uuid6 uuid7 open print input".split())
 
 # A line of a package's map: a file or a folder, two spaces or more, what it holds.
@@ -135,7 +135,7 @@ class Module:
         )
 
     def imports(self) -> Iterator[str]:
-        """Every dotted name that it imports, anywhere; `from a import b` gives `a.b`, which may be a module."""
+        """Yield every dotted name that it imports, anywhere; `from a import b` gives `a.b`, which may be a module."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -144,7 +144,7 @@ class Module:
 
 
 def forbidden_imports(module: Module) -> list[str]:
-    """Imports against the directions of dependency."""
+    """Find imports against the directions of dependency."""
     return [f"{module.path} imports {imported}" for imported in module.imports() if not _may_import(module, imported)]
 
 
@@ -166,7 +166,7 @@ def _may_import(module: Module, imported: str) -> bool:
 
 
 def misplaced_construction(module: Module) -> list[str]:
-    """Adapters that are made outside the modules that wire them."""
+    """Find adapters that are made outside the composition root, and pools outside the modules that make them."""
     misplaced = frozenset() if _within(module.name, POOL_MAKERS) else frozenset(POOLS)
     if _within(module.name, ("services", "projections")) and not _within(module.name, ("services.bootstrap",)):
         misplaced |= ADAPTERS
@@ -178,7 +178,7 @@ def misplaced_construction(module: Module) -> list[str]:
 
 
 def impure_calls(module: Module) -> list[str]:
-    """Calls in the core that ask for the time, an id or a file."""
+    """Find calls in the core that read the clock, make an id or touch a file."""
     if not module.is_core:
         return []
     return [
@@ -189,7 +189,7 @@ def impure_calls(module: Module) -> list[str]:
 
 
 def effects_at_import(module: Module) -> list[str]:
-    """Connections, threads and files that come about when the module is imported.
+    """Find connections, threads and files that are made when the module is imported.
 
     Functions of the module itself are followed, where the module calls them while it is imported.
     """
@@ -208,7 +208,7 @@ def effects_at_import(module: Module) -> list[str]:
 
 
 def _run_at_once(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """The nodes that run with the statements: all but bodies of functions and annotations."""
+    """Yield the nodes that run with the statements: all but bodies of functions and annotations."""
     for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _run_at_once([*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)])
@@ -220,7 +220,7 @@ def _run_at_once(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
-    """The calls among the nodes, each with the dotted name that it is written with."""
+    """Yield the calls among the nodes, each with its dotted name in the source."""
     for node in nodes:
         if isinstance(node, ast.Call):
             yield node, _dotted(node.func)
@@ -237,7 +237,7 @@ def _dotted(function: ast.expr) -> str:
 
 
 def oversized(module: Module) -> list[str]:
-    """A file or functions that are too long to take in at once."""
+    """Find a file or functions that are too long."""
     found = too_many_lines(module.path, module.source)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -248,13 +248,13 @@ def oversized(module: Module) -> list[str]:
 
 
 def too_many_lines(path: str, text: str) -> list[str]:
-    """The file itself, where it has more lines than one file may."""
+    """The file itself, where it has more than MAX_FILE_LINES."""
     lines = len(text.splitlines())
     return [f"{path} has {lines} lines"] if lines > MAX_FILE_LINES else []
 
 
 def untrue_maps(modules: Iterable[Module], other_files: Iterable[str] = ()) -> list[str]:
-    """Packages whose map, the list in the docstring of `__init__.py`, is not what lies in their folder.
+    """Find packages whose map, the list in the docstring of `__init__.py`, differs from their folder.
 
     A map names every module of its folder and every package in it once. It may name other files of the folder too.
     """
@@ -290,17 +290,17 @@ def _map_entries(package: Module) -> list[str]:
 
 
 def vague_names(paths: Iterable[str]) -> list[str]:
-    """Files and folders whose names say nothing of what is in them."""
+    """Find files and folders whose names do not say what is in them."""
     return [path for path in paths if any(part.partition(".")[0] in VAGUE_NAMES for part in PurePosixPath(path).parts)]
 
 
 def unexpected_entries(paths: Iterable[str]) -> list[str]:
-    """Top-level entries that have no place there."""
+    """Find top-level entries that do not belong there."""
     return sorted({PurePosixPath(path).parts[0] for path in paths} - TRACKED_ENTRIES)
 
 
 def private_text(texts: Mapping[str, str]) -> list[str]:
-    """Paths of one machine and hosts of package registries, in texts by path."""
+    """Find paths of one machine and hosts of package registries; `texts` are contents by path."""
     return [
         f"{path}:{number} says {match[0]}"
         for path, text in texts.items()

@@ -1,4 +1,4 @@
-"""Arrays as we write them ourselves arrive as they were, whatever is in them."""
+"""Arrays in our own encoding arrive in PostgreSQL unchanged, whatever is in them."""
 
 import struct
 from datetime import UTC, datetime, timedelta, timezone
@@ -24,7 +24,7 @@ AT = datetime(2026, 1, 15, 12, 0, 0, 123_456, tzinfo=UTC)
     ],
 )
 @pytest.mark.parametrize("count", [0, 1, 3, 1_000])
-def test_what_is_sent_arrives(
+def test_every_value_arrives_unchanged(
     database_url: str, array: type[Array], type_name: str, values: list[Any], count: int
 ) -> None:
     sent = (values * count)[: max(count, len(values)) if count else 0]
@@ -45,6 +45,6 @@ def test_an_instant_of_another_zone_is_the_same_instant(database_url: str) -> No
 @pytest.mark.parametrize(
     ("array", "error"), [(Bigints([2**63]), struct.error), (Texts(["half \ud83d"]), UnicodeEncodeError)]
 )
-def test_what_cannot_be_written_is_refused_before_it_is_sent(array: Array, error: type[Exception]) -> None:
+def test_a_value_that_cannot_be_encoded_is_refused_before_it_is_sent(array: Array, error: type[Exception]) -> None:
     with pytest.raises(error):
         bytes(array)

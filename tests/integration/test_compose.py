@@ -1,6 +1,6 @@
-"""The compose file, without Docker: parsed, and each service's own command run with its own environment and secrets.
+"""The compose file, without Docker: parsed, and each service's command run with the service's environment and secrets.
 
-PostgreSQL is a real one behind TCP and a password, as the containers see theirs.
+PostgreSQL is a real one, reached over TCP with a password, as from the containers.
 """
 
 import os
@@ -93,7 +93,7 @@ def _command(name: str) -> list[str]:
 
 
 def _environment(name: str, secrets_dir: Path, tmp_path: Path, port: int) -> dict[str, str]:
-    """The service's own environment, but for what keeps the test to itself: port, address and folders."""
+    """The service's environment, with the test's own port, address and folders."""
     own = {key: _default_of(str(value)) for key, value in SERVICES[name].get("environment", {}).items()}
     private = {
         "TALLYSTICK_HOST": "127.0.0.1",
@@ -106,7 +106,7 @@ def _environment(name: str, secrets_dir: Path, tmp_path: Path, port: int) -> dic
 
 
 def _default_of(value: str) -> str:
-    """What compose puts in for `${NAME:-default}` where NAME is not set."""
+    """The value that compose takes for `${NAME:-default}` where NAME is not set."""
     return value.split(":-")[1].rstrip("}") if value.startswith("${") else value
 
 

@@ -1,4 +1,4 @@
-"""The checkout keeps the rules of the house, and each rule finds what breaks it."""
+"""The checkout keeps the rules of layout, and each rule finds what breaks it."""
 
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +29,7 @@ def modules() -> list[Module]:
 
 @pytest.fixture(scope="module")
 def tracked() -> list[str]:
-    """What git keeps, as paths from the top."""
+    """The paths of all files in git, from the top of the checkout."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     if listing.returncode != 0:
@@ -62,7 +62,7 @@ def test_every_module_keeps_the_rule(modules: list[Module], rule: Rule) -> None:
     _assert_none(line for module in held for line in rule(module))
 
 
-def test_every_query_is_named_and_says_what_it_is_for() -> None:
+def test_every_query_is_named_and_commented() -> None:
     files = {path: text for path, text in _texts("**/*.sql").items() if "/migrations/" not in path}
 
     _assert_none(
@@ -192,7 +192,7 @@ def test_a_pool_made_in_the_wiring_is_not(path: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["datetime.now(UTC)", "uuid4()", "open('prices')", "print('x')", "f().now()"])
-def test_the_core_that_asks_for_something_is_found(call: str) -> None:
+def test_an_impure_call_in_the_core_is_found(call: str) -> None:
     source = f"def decide():\n    return {call}"
 
     assert layout.impure_calls(Module("services/subscription/decide.py", source))
@@ -230,7 +230,7 @@ def test_an_effect_at_import_is_found(source: str) -> None:
         "PATTERN = re.compile('x')",
     ],
 )
-def test_a_call_that_waits_until_it_is_asked_for_is_not(source: str) -> None:
+def test_an_effect_inside_a_function_is_not(source: str) -> None:
     assert layout.effects_at_import(Module("services/http/app.py", source)) == []
 
 

@@ -1,4 +1,4 @@
-"""Named queries: what a `.sql` file becomes, and which files and schemas are refused."""
+"""Named queries are read from a `.sql` file; bad files and schemas are refused."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ SELECT '{}'::jsonb, s FROM {schema}.a JOIN {schema}.b USING (s) WHERE s = %s
 
 @pytest.fixture
 def module(tmp_path: Path) -> str:
-    """The `__file__` of a module that has two queries beside it."""
+    """The `__file__` of a module with a file of two queries beside it."""
     (tmp_path / "balance.sql").write_text(TWO_QUERIES, encoding="utf-8")
     return str(tmp_path / "queries.py")
 

@@ -1,4 +1,4 @@
-"""Merkle trees against the published vectors of Certificate Transparency, and against every change to a proof."""
+"""Merkle trees match the published vectors of Certificate Transparency, and no changed proof is accepted."""
 
 import random
 from datetime import UTC, datetime
@@ -100,7 +100,7 @@ def test_consistency_proofs_are_the_published_ones(earlier: int, size: int) -> N
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33])
-def test_every_leaf_is_proven_and_no_other_place_root_or_proof_is(size: int) -> None:
+def test_every_leaf_is_proven_and_no_other_index_root_or_proof(size: int) -> None:
     leaves = some_leaves(size)
     root = root_of(leaves)
     for index, leaf in enumerate(leaves):
@@ -134,7 +134,7 @@ def test_every_beginning_is_proven_and_no_other_is(size: int) -> None:
     assert not is_consistent(size + 1, size, [], root, root)
 
 
-def test_leaves_that_there_are_not_are_refused() -> None:
+def test_an_index_or_a_size_outside_the_tree_is_refused() -> None:
     with pytest.raises(IndexError):
         inclusion_proof(LEAVES, 8)
     with pytest.raises(IndexError):
