@@ -1,7 +1,7 @@
-"""Stored events for ever: every form that was ever stored loads, and today's forms are written to the same bytes.
+"""Stored events: every form that was ever stored loads, and today's forms are written to the same bytes.
 
 `TOPIC.vN.json` is an event's stored JSON, to the byte, with a line's end behind it that is not part of it; a word
-before `.json` tells several of one form apart. A file is never changed. A new form of an event gets a file of its own
+before `.json` distinguishes several of one form. A file is never changed. A new form of an event gets a file of its own
 and an upcaster that lifts the older ones.
 """
 
@@ -76,7 +76,7 @@ def chained(topic: str, state: bytes) -> ChainedEvent:
 
 
 def written_again(topic: str, state: bytes) -> bytes:
-    """What would be stored today for what was loaded."""
+    """Load an event, and write it as it would be stored today."""
     recorded: Any = EventMapper.to_domain_event(object.__new__(EventMapper), chained(topic, state))
     write: Any = next_dispute_event if isinstance(recorded.event, get_args(DisputeEvent)) else next_event
     again: bytes = write(STREAM, None, recorded.event, recorded.metadata, AT).stored.state
@@ -84,7 +84,7 @@ def written_again(topic: str, state: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_it_loads_for_ever(name: str) -> None:
+def test_it_loads(name: str) -> None:
     topic, _ = topic_and_version(name)
     assert type(decode_event(topic, stored(name))) is KINDS[topic]
 
@@ -108,7 +108,7 @@ def test_every_event_has_a_file_for_each_of_its_forms() -> None:
 
 @pytest.mark.parametrize("topic", KINDS)
 def test_the_files_of_an_event_show_every_field_of_its_newest_form(topic: str) -> None:
-    """So that a field that is taken away, or renamed, fails the test of the same bytes."""
+    """Together they have every field, so that a field that is removed or renamed fails the test of the same bytes."""
     shown: set[str] = set()
     for name in FILES:
         if topic_and_version(name) == (topic, newest_version(topic)):
@@ -117,7 +117,7 @@ def test_the_files_of_an_event_show_every_field_of_its_newest_form(topic: str) -
 
 
 class WithoutCycle(msgspec.Struct, frozen=True):
-    """`CreditsGranted` as a careless change would leave it."""
+    """`CreditsGranted` without one of its fields."""
 
     credits: int
 
@@ -130,7 +130,7 @@ class Renamed(msgspec.Struct, frozen=True):
 
 
 @pytest.mark.parametrize("changed", [WithoutCycle, Renamed])
-def test_a_field_that_is_taken_away_or_renamed_fails(monkeypatch: pytest.MonkeyPatch, changed: Any) -> None:
+def test_a_field_that_is_removed_or_renamed_fails(monkeypatch: pytest.MonkeyPatch, changed: Any) -> None:
     """The tests above can fail: with a changed event in place of the real one, they would."""
     state = stored("CreditsGranted.v1.json")
     decoder = msgspec.json.Decoder(mapper.StoredBody[changed])
@@ -144,7 +144,7 @@ def test_a_field_that_is_taken_away_or_renamed_fails(monkeypatch: pytest.MonkeyP
 
 
 def test_an_older_form_is_lifted_to_todays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once upon a time, in this test, `CreditsGranted` said `amount`, and later had no cycle."""
+    """In this test `CreditsGranted` had `amount` at first, and then no cycle."""
 
     def rename_amount(data: dict[str, Any]) -> dict[str, Any]:
         return {"credits": data.pop("amount"), **data}

@@ -36,7 +36,7 @@ from tests.integration.time.fleet import BY
 from tests.unit.subscription.catalogues import odd_catalogue
 from tests.unit.subscription.model_life import Balance
 from tests.unit.subscription.replaying import replay
-from tests.unit.subscription.simulation import MICROSECOND, POLICIES, Simulation, random_history, shown
+from tests.unit.subscription.simulation import MICROSECOND, POLICIES, Simulation, balance_of, random_history
 
 SHORT, LONG = 20, pytest.param(int(os.environ.get("TALLYSTICK_HISTORIES", "1000")), marks=pytest.mark.long)
 
@@ -59,7 +59,7 @@ class Recorder:
             simulation.play(step)
         ledger = self.ledgers[beginning.policy]
         id = UUID(int=random.getrandbits(128), version=4)
-        for at, command in simulation.asked:
+        for at, command in simulation.commands:
             self.clock.now = at
             self._execute(ledger, id, command, random)
         return Life(id, simulation, ledger)
@@ -122,12 +122,12 @@ def test_the_past_is_what_an_independent_fold_makes_of_it(recorder: Recorder, hi
         for at in life.instants():
             state = past.at_instant(recorder.connection, life.id, at)
             assert state is not None, where
-            assert shown(state.state) == life.simulation.model.balance(at), f"{where}, at {at}"
+            assert balance_of(state.state) == life.simulation.model.balance(at), f"{where}, at {at}"
             counts["instants"] += 1
         for version, fact in enumerate(stored_facts(recorder.connection, life.id), start=1):
             state = past.at_version(recorder.connection, life.id, version)
             assert state is not None, where
-            assert (state.last_event.originator_version, _fact(shown(state.state))) == (version, fact), where
+            assert (state.last_event.originator_version, _fact(balance_of(state.state))) == (version, fact), where
             counts["versions"] += 1
         _check_now(recorder, life)
         counts["histories"] += 1

@@ -38,7 +38,7 @@ from tests.integration.time.fleet import BY
 from tests.unit.subscription.model import Renewal
 from tests.unit.subscription.model_life import Balance, Change, Span
 from tests.unit.subscription.plain_months import NEVER
-from tests.unit.subscription.simulation import shown
+from tests.unit.subscription.simulation import balance_of
 
 Asked = tuple[set[str], Mapping[str, Any]]
 """The outcomes that an answer can stand for, and the members of a refusal."""
@@ -110,7 +110,7 @@ class LedgerWorld:
 
     def look(self, id: UUID) -> Balance:
         recorded = self._recorded(id)
-        return shown(as_of(recorded, self._clock.now))._replace(version=recorded.version)
+        return balance_of(as_of(recorded, self._clock.now))._replace(version=recorded.version)
 
     def look_ahead(self, id: UUID) -> Renewal:
         return _renewal(renewal_view(id, as_of(self._recorded(id), self._clock.now)))
@@ -118,7 +118,7 @@ class LedgerWorld:
     def look_back(self, id: UUID, at: datetime) -> Balance:
         past = self._as_of.at_instant(self._connection, id, at)
         assert past is not None
-        return shown(past.state)
+        return balance_of(past.state)
 
     def spent(self, id: UUID) -> list[Spent]:
         charges = []

@@ -1,4 +1,4 @@
-"""Catalogues that the tests read: the public form's sample, and one model for each way of pricing."""
+"""Holds the catalogues of these tests: the public form's sample, and one model for each way of pricing."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The JSON of settings, prices and quotes: numbers stay exact, and come back as they went."""
+"""The JSON of settings, prices and quotes: numbers stay exact in both directions."""
 
 from decimal import Decimal
 from typing import get_args

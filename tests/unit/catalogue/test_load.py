@@ -1,4 +1,4 @@
-"""What loads, and for what does not, the line and the reason."""
+"""Loading a catalogue, or the line and the reason why it does not load."""
 
 from typing import get_args
 

@@ -25,7 +25,7 @@ def settings(
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "total_credits", "price"),
+    ("model", "requested", "total_credits", "price"),
     [
         # A track has one price, whatever its duration.
         ("flat", settings(), 150, f"{TRACK}: 1 track x 150"),
@@ -64,7 +64,7 @@ def settings(
             86_398_999_913_601_001,
             f"{SECOND}: 86399000.000000000000001 second x 999999999.000000000000000001",
         ),
-        # Images, by resolution where one is asked for.
+        # Images, by resolution where one is requested for.
         ("images", settings(), 20, f"{IMAGE}: 1 image x 20"),
         ("images", settings(resolution="2048x2048"), 60, f"{IMAGE}: 1 image x 60"),
         ("images", settings(resolution="512x512"), 8, f"{IMAGE}: 1 image x 7.25"),
@@ -79,8 +79,8 @@ def settings(
         ("tenths", settings(duration_seconds="0.000000000000000001"), 1, f"{SECOND}: 1E-18 second x 0.1"),
     ],
 )
-def test_a_generation_costs(model: str, asked: Settings, total_credits: int, price: str) -> None:
-    quoted = quote(model, asked)
+def test_a_generation_costs(model: str, requested: Settings, total_credits: int, price: str) -> None:
+    quoted = quote(model, requested)
 
     assert isinstance(quoted, Quote)
     assert (quoted.model, quoted.credits, shown(quoted.price)) == (model, total_credits, price)
@@ -92,7 +92,7 @@ def shown(price: Price) -> str:
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "recorded"),
+    ("model", "requested", "recorded"),
     [
         ("flat", settings(), settings(count=1)),
         ("flat", settings(duration_seconds="1.8E+2", count=2), settings(duration_seconds="180", count=2)),
@@ -102,8 +102,10 @@ def shown(price: Price) -> str:
         ("characters", settings(characters=7), settings(characters=7)),
     ],
 )
-def test_a_quote_records_the_settings_with_defaults_filled_in(model: str, asked: Settings, recorded: Settings) -> None:
-    quoted = quote(model, asked)
+def test_a_quote_records_the_settings_with_defaults_filled_in(
+    model: str, requested: Settings, recorded: Settings
+) -> None:
+    quoted = quote(model, requested)
 
     assert isinstance(quoted, Quote)
     assert repr(quoted.settings) == repr(recorded)  # 180 and not 1.8E+2, which compare equal
@@ -121,7 +123,7 @@ TOO_FINE = "duration_seconds must have at most 18 decimal places"
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "problem"),
+    ("model", "requested", "problem"),
     [
         # What the rule needs.
         ("seconds", settings(), "duration_seconds is required for seconds"),
@@ -168,8 +170,8 @@ TOO_FINE = "duration_seconds must have at most 18 decimal places"
         ("images-of-one-size", settings(resolution="1x1"), "resolution must be absent"),
     ],
 )
-def test_settings_that_cannot_be_priced_name_the_key(model: str, asked: Settings, problem: str) -> None:
-    quoted = quote(model, asked)
+def test_settings_that_cannot_be_priced_name_the_key(model: str, requested: Settings, problem: str) -> None:
+    quoted = quote(model, requested)
 
     assert isinstance(quoted, InvalidSettings)
     assert f"{quoted.key} {quoted.reason}" == problem

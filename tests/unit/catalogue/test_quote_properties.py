@@ -1,4 +1,4 @@
-"""What holds of every quote, whatever the model and the settings."""
+"""Properties of every quote, whatever the model and the settings."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -65,7 +65,7 @@ models: st.SearchStrategy[PricedModel] = st.one_of(
 
 @st.composite
 def settings_for(draw: st.DrawFn, model: PricedModel) -> Settings:
-    """Mostly what the model takes, now and then out of bounds or not for it."""
+    """Draw settings, mostly those of the model, now and then out of bounds or of another model."""
     values: dict[str, st.SearchStrategy[object]] = {
         "duration_seconds": st.one_of(
             st.integers(1, 600).map(Decimal),
@@ -79,7 +79,7 @@ def settings_for(draw: st.DrawFn, model: PricedModel) -> Settings:
     return msgspec.convert({key: draw(values[key]) for key in sorted(keys)}, Settings)
 
 
-asked = models.flatmap(lambda model: st.tuples(st.just(model), settings_for(model)))
+requests = models.flatmap(lambda model: st.tuples(st.just(model), settings_for(model)))
 
 
 def quote(model: PricedModel, settings: Settings) -> Quote | UnknownModel | InvalidSettings:
@@ -88,9 +88,9 @@ def quote(model: PricedModel, settings: Settings) -> Quote | UnknownModel | Inva
 
 
 @hypothesis_settings(deadline=None)
-@given(asked)
-def test_credits_are_the_recorded_product_rounded_up_and_at_least_one(asked: tuple[PricedModel, Settings]) -> None:
-    match quote(*asked):
+@given(request=requests)
+def test_credits_are_the_recorded_product_rounded_up_and_at_least_one(request: tuple[PricedModel, Settings]) -> None:
+    match quote(*request):
         case Quote(credits=total_credits, price=price):
             product = Fraction(price.quantity) * Fraction(price.credits_per_unit)
             assert type(total_credits) is int
@@ -102,18 +102,18 @@ def test_credits_are_the_recorded_product_rounded_up_and_at_least_one(asked: tup
 
 
 @hypothesis_settings(deadline=None)
-@given(asked)
-def test_normalised_settings_give_the_same_quote(asked: tuple[PricedModel, Settings]) -> None:
-    model, settings = asked
+@given(request=requests)
+def test_normalised_settings_give_the_same_quote(request: tuple[PricedModel, Settings]) -> None:
+    model, settings = request
     quoted = quote(model, settings)
     if isinstance(quoted, Quote):
         assert repr(quote(model, quoted.settings)) == repr(quoted)
 
 
 @hypothesis_settings(deadline=None)
-@given(asked)
-def test_a_quote_comes_back_from_json_to_the_digit(asked: tuple[PricedModel, Settings]) -> None:
-    quoted = quote(*asked)
+@given(request=requests)
+def test_a_quote_comes_back_from_json_to_the_digit(request: tuple[PricedModel, Settings]) -> None:
+    quoted = quote(*request)
     if isinstance(quoted, Quote):
         text = NUMBERS.encode(quoted)
         back = msgspec.json.decode(text, type=Quote)

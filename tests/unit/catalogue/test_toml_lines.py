@@ -114,9 +114,9 @@ def test_every_key_is_on_its_line() -> None:
 def paths(value: object, path: Path) -> list[Path]:
     match value:
         case dict():
-            inner = [found for key, item in value.items() for found in paths(item, (*path, key))]
+            inner = [each for key, item in value.items() for each in paths(item, (*path, key))]
         case list():
-            inner = [found for number, item in enumerate(value) for found in paths(item, (*path, number))]
+            inner = [each for number, item in enumerate(value) for each in paths(item, (*path, number))]
         case _:
             inner = []
     return [path, *inner] if path else inner

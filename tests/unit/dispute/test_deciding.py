@@ -1,4 +1,4 @@
-"""Disputes: what happened, what is asked, what comes of it, on the dispute and on the subscription."""
+"""Disputes: given events and a command, the events on the dispute and on the subscription, or a refusal."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ def given(history: History, *, is_reversed: bool = False) -> DisputedCharge:
     return DisputedCharge(SUBSCRIPTION_ID, history.charges["track"], version=3, is_reversed=is_reversed)
 
 
-def ask(
+def decision_on(
     command: DisputeCommand,
     *happened: DisputeEvent,
     subscription: str = CHARGED,
@@ -56,19 +56,19 @@ def resolving(outcome: Outcome, credit_to: CreditTo = "current_cycle") -> Resolv
 def test_a_dispute_is_opened_and_waits_for_somebody(reason: Reason) -> None:
     opened = DisputeOpened(SUBSCRIPTION_ID, "track", charge_version=3, reason=reason, note="Twice!")
 
-    assert ask(opening(reason)) == DisputeDecision([opened], [])
+    assert decision_on(opening(reason)) == DisputeDecision([opened], [])
 
 
 def test_r14_an_unsatisfying_result_is_rejected_at_once_by_its_rule() -> None:
-    decided = ask(opening("unsatisfied"))
+    decision = decision_on(opening("unsatisfied"))
 
-    assert isinstance(decided, DisputeDecision)
-    assert decided.on_dispute[1:] == [DisputeResolved("rejected", R14, rule="R14")]
-    assert decided.on_subscription == []
+    assert isinstance(decision, DisputeDecision)
+    assert decision.on_dispute[1:] == [DisputeResolved("rejected", R14, rule="R14")]
+    assert decision.on_subscription == []
 
 
 def test_there_is_no_dispute_about_what_was_not_charged() -> None:
-    assert ask(opening("other"), is_charged=False) == UnknownCharge("track")
+    assert decision_on(opening("other"), is_charged=False) == UnknownCharge("track")
 
 
 @pytest.mark.parametrize("to", ["original_cycle", "current_cycle"])
@@ -82,36 +82,36 @@ def test_upheld_gives_the_charge_back_on_the_subscription(to: CreditTo) -> None:
         balance_after=40_000,
     )
 
-    decided = ask(resolving("upheld", to), OPENED)
+    decision = decision_on(resolving("upheld", to), OPENED)
 
-    assert decided == DisputeDecision([DisputeResolved("upheld", "So it is.", to)], [reversed_charge])
+    assert decision == DisputeDecision([DisputeResolved("upheld", "So it is.", to)], [reversed_charge])
 
 
 def test_rejected_changes_nothing_on_the_subscription() -> None:
-    assert ask(resolving("rejected"), OPENED) == DisputeDecision([DisputeResolved("rejected", "So it is.")], [])
+    assert decision_on(resolving("rejected"), OPENED) == DisputeDecision([DisputeResolved("rejected", "So it is.")], [])
 
 
 @pytest.mark.parametrize("outcome", ["upheld", "rejected"])
 def test_a_dispute_is_decided_once(outcome: Outcome) -> None:
     rejected = DisputeResolved("rejected", "No.")
 
-    assert ask(resolving(outcome), OPENED, rejected) == DisputeClosed()
+    assert decision_on(resolving(outcome), OPENED, rejected) == DisputeClosed()
 
 
 @pytest.mark.parametrize("outcome", ["upheld", "rejected"])
 def test_there_is_nothing_to_decide_where_nothing_was_opened(outcome: Outcome) -> None:
-    assert ask(resolving(outcome)) == UnknownDispute()
+    assert decision_on(resolving(outcome)) == UnknownDispute()
 
 
 def test_a_charge_is_given_back_once() -> None:
-    assert ask(resolving("upheld"), OPENED, is_reversed=True) == ChargeAlreadyReversed()
-    assert isinstance(ask(resolving("rejected"), OPENED, is_reversed=True), DisputeDecision)
+    assert decision_on(resolving("upheld"), OPENED, is_reversed=True) == ChargeAlreadyReversed()
+    assert isinstance(decision_on(resolving("rejected"), OPENED, is_reversed=True), DisputeDecision)
 
 
 def test_once_its_cycle_has_ended_only_the_current_one_can_have_the_credits() -> None:
-    later = ask(resolving("upheld", "current_cycle"), OPENED, at="2024-03-05")
+    later = decision_on(resolving("upheld", "current_cycle"), OPENED, at="2024-03-05")
 
-    assert ask(resolving("upheld", "original_cycle"), OPENED, at="2024-03-05") == CycleClosed()
+    assert decision_on(resolving("upheld", "original_cycle"), OPENED, at="2024-03-05") == CycleClosed()
     assert isinstance(later, DisputeDecision)
     (reversed_charge,) = later.on_subscription
     assert isinstance(reversed_charge, ChargeReversed)
@@ -121,9 +121,9 @@ def test_once_its_cycle_has_ended_only_the_current_one_can_have_the_credits() ->
 def test_an_ended_subscription_gets_nothing_back_but_the_dispute_can_be_rejected() -> None:
     ended = CHARGED + "2024-02-05 | cancel now | status ended"
 
-    assert ask(resolving("upheld"), OPENED, subscription=ended) == SubscriptionHasEnded()
-    assert isinstance(ask(resolving("rejected"), OPENED, subscription=ended), DisputeDecision)
-    assert isinstance(ask(opening("other"), subscription=ended), DisputeDecision)
+    assert decision_on(resolving("upheld"), OPENED, subscription=ended) == SubscriptionHasEnded()
+    assert isinstance(decision_on(resolving("rejected"), OPENED, subscription=ended), DisputeDecision)
+    assert isinstance(decision_on(opening("other"), subscription=ended), DisputeDecision)
 
 
 def test_the_state_is_what_its_events_say() -> None:

@@ -1,4 +1,4 @@
-"""Cases for the tests of evidence: histories as a ledger would have stored them, sealed with keys of the test's own."""
+"""Builds cases for the tests of evidence: histories as a ledger would store them, sealed with keys of the tests."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ HISTORY = """
 
 
 def key_of(name: str) -> SigningKey:
-    """A signing key that is the same every time."""
+    """Return a signing key that is the same in every run."""
     return SigningKey(Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest()))
 
 
@@ -51,14 +51,14 @@ def disputed(
     note: str = "The same track was charged twice.",
     catalogue: Catalogue | None = None,
 ) -> Case:
-    """A history that is played, a dispute about a charge of it, and one checkpoint over both streams."""
+    """Play a history, dispute a charge of it, and seal both streams with one checkpoint."""
     history = play(table, catalogue)
     subscription, dispute = _stored(history, generation_id, reason, outcome, note)
     return sealed(subscription, dispute, KEY)
 
 
 def sealed(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent], key: SigningKey) -> Case:
-    """Both streams under one checkpoint of a key, at the positions that they have."""
+    """Seal both streams with one checkpoint of a key, at the positions that they have."""
     by_position = sorted([*subscription, *dispute], key=lambda each: each.position or 0)
     leaves = [each.hash for each in by_position]
     unsigned = Checkpoint(
@@ -104,7 +104,7 @@ def _charge_version(dispute: Sequence[ChainedEvent]) -> int:
 def _stored(
     history: History, generation_id: str, reason: Reason, outcome: Outcome | None, note: str
 ) -> tuple[list[ChainedEvent], list[ChainedEvent]]:
-    """The streams as the ledger stores them; positions begin at 101, as if others had come before."""
+    """Return the streams as the ledger stores them; positions begin at 101, as if others had come before."""
     subscription, dispute = list[ChainedEvent](), list[ChainedEvent]()
     head: StreamHead | None = None
     dispute_head: DisputeHead | None = None

@@ -1,4 +1,4 @@
-"""The example of the format's page: a case small enough to be followed by hand, and what the page shows of it."""
+"""Builds the example of the format's page: a case small enough to follow by hand, and what the page shows of it."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -21,19 +21,19 @@ TABLE = """
 
 
 def example_case() -> Case:
-    """The case of the example."""
+    """Build the case of the example."""
     return disputed(
         TABLE, "track-9c1d", "generation_failed", "upheld", "The track stops after a second.", packaged_catalogue()
     )
 
 
 def example_archive() -> bytes:
-    """The file of the example, which lies beside the page."""
+    """Build the file of the example, which lies beside the page."""
     return build(example_case(), KEY, MADE_AT)
 
 
 def example_blocks() -> Mapping[str, str]:
-    """What the page shows, by the names of its blocks."""
+    """Return what the page shows, by the names of its blocks."""
     case, archive = example_case(), example_archive()
     members = unpack(archive)
     (checkpoint,) = case.checkpoints
@@ -77,7 +77,7 @@ def _spaced(parts: list[bytes]) -> str:
 
 
 def _proof_steps(case: Case) -> list[str]:
-    """Every step from the charge's leaf to the root."""
+    """List every step from the charge's leaf to the root."""
     proof, charge = case.proofs[0], case.subscription[3]
     root = case.checkpoints[0].root
     assert is_included(charge.hash, proof.index, proof.size, proof.hashes, root)

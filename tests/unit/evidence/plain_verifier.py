@@ -1,4 +1,4 @@
-"""A verifier of evidence written from `docs/reference/evidence-format.md` alone, with nothing of Tallystick's own code.
+"""Verifies evidence; written from `docs/reference/evidence-format.md` alone, with nothing of Tallystick's own code.
 
 If the page and this do not suffice to check a file, the page lacks something.
 """
@@ -22,7 +22,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 # as plain as i
 
 
 def check(archive: bytes) -> list[str]:
-    """The key ids that signed. AssertionError, or any other error, for a file that does not hold."""
+    """Return the ids of the keys that signed. Raises AssertionError or another error for a false file."""
     members = read_zip(archive)
     assert list(members) == NAMES
     keys = canonical(members["keys.json"])
@@ -204,7 +204,7 @@ def quantity(rule: str, settings: Any) -> Fraction:
 
 
 def six(instant: str) -> str:
-    """An instant of the stored JSON, which leaves digits out that are zero, with six of them."""
+    """Write an instant of the stored JSON, which omits trailing zeros, with six digits of a second."""
     return datetime.fromisoformat(instant).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -24,20 +24,20 @@ def test_any_unzip_program_reads_it() -> None:
 
 def test_every_bit_counts() -> None:
     archive = pack(MEMBERS)
-    kept = {}
+    accepted = {}
     for place in range(len(archive)):
         for bit in range(8):
             altered = bytearray(archive)
             altered[place] ^= 1 << bit
             try:
-                kept[place] = unpack(bytes(altered))
+                accepted[place] = unpack(bytes(altered))
             except NotAnArchive:
                 continue
-    assert kept == {}
+    assert accepted == {}
 
 
 @pytest.mark.parametrize(
-    ("alter", "says"),
+    ("alter", "message"),
     [
         (lambda archive: archive + b"\n", "byte"),
         (lambda archive: b"\n" + archive, "byte 0"),
@@ -48,9 +48,9 @@ def test_every_bit_counts() -> None:
         (lambda archive: pack({"a": b""})[:31] * 2 + archive, "two members"),
     ],
 )
-def test_an_archive_with_anything_else_is_refused(alter: object, says: str) -> None:
+def test_an_archive_with_anything_else_is_refused(alter: object, message: str) -> None:
     assert callable(alter)
-    with pytest.raises(NotAnArchive, match=says):
+    with pytest.raises(NotAnArchive, match=message):
         unpack(alter(pack(MEMBERS)))
 
 

@@ -1,4 +1,4 @@
-"""Evidence proves a charge by itself; whatever does not fit is named."""
+"""Evidence proves a charge by itself; a member that does not fit is named."""
 
 from collections.abc import Callable
 from dataclasses import replace as with_field
@@ -33,7 +33,7 @@ def refused(archive: bytes, *trusted: str) -> str:
 
 
 def resigned(members: dict[str, bytes], key: SigningKey) -> bytes:
-    """The archive of altered members, under a manifest that fits them, signed with a key."""
+    """Pack altered members under a manifest that fits them, signed with a key."""
     held = {name: members[name] for name in MEMBERS}
     manifest = manifest_document(
         held,
@@ -97,10 +97,10 @@ def test_a_member_that_was_altered_is_named(member: str) -> None:
     middle = len(members[member]) // 2
     altered = members[member][:middle] + bytes([members[member][middle] ^ 1]) + members[member][middle + 1 :]
 
-    said = refused(pack({**members, member: altered}))
+    message = refused(pack({**members, member: altered}))
 
     allowed = {MANIFEST: {MANIFEST, SIGNATURE}, "keys.json": {"keys.json"}}.get(member, {member})
-    assert said.partition(":")[0] in allowed
+    assert message.partition(":")[0] in allowed
 
 
 def test_members_out_of_order_missing_or_added_are_refused() -> None:
@@ -245,7 +245,7 @@ def _other_ledger(case: Case) -> Case:
 
 
 @pytest.mark.parametrize(
-    ("alter", "says"),
+    ("alter", "message"),
     [
         (_other_hash, "proofs.json: the charge is not in checkpoint 7"),
         (_other_leaf, "proofs.json: the charge is not in checkpoint 7"),
@@ -257,8 +257,8 @@ def _other_ledger(case: Case) -> Case:
         (_other_ledger, "checkpoints.json: checkpoint 8 is one of another"),
     ],
 )
-def test_a_lie_is_found_even_where_the_ledgers_own_key_signed_it(alter: Alter, says: str) -> None:
-    assert refused(made(alter(disputed()))).startswith(says)
+def test_a_lie_is_found_even_where_the_ledgers_own_key_signed_it(alter: Alter, message: str) -> None:
+    assert refused(made(alter(disputed()))).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -284,11 +284,11 @@ def test_a_document_that_the_ledgers_own_key_signed_still_says_what_the_events_s
 
 @pytest.mark.parametrize("tampers", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
 def test_every_tamper_is_found(tampers: int) -> None:
-    """In every part of the file: bytes altered, added, removed, moved, cut off; in the file as it is, or in a member
+    """Alter, add, remove, move or cut off bytes in every part of the file; in the file as it is, or in a member
     that is then packed again, so that the archive is whole."""
     archive, random = made(disputed()), Random(7)
     members = unpack(archive)
-    found = 0
+    refusals = 0
     for number in range(tampers):
         altered = _tampered(archive, number * len(archive) // tampers, random)
         if number % 2:
@@ -296,8 +296,8 @@ def test_every_tamper_is_found(tampers: int) -> None:
             altered = pack({**members, name: _tampered(members[name], random.randrange(len(members[name])), random)})
         if altered != archive:
             assert refused(altered).partition(":")[0] in {"the archive", *MEMBERS, MANIFEST, SIGNATURE}, "it is named"
-            found += 1
-    assert found > tampers * 0.9
+            refusals += 1
+    assert refusals > tampers * 0.9
 
 
 def _tampered(archive: bytes, place: int, random: Random) -> bytes:

@@ -28,13 +28,13 @@ def _rewritten() -> None:
         return
     blocks = example_blocks()
     PAGE.write_text(
-        _BLOCK.sub(lambda found: f"{found[1]}{blocks[found['name']]}\n{found[4]}", PAGE.read_text(encoding="utf-8"))
+        _BLOCK.sub(lambda block: f"{block[1]}{blocks[block['name']]}\n{block[4]}", PAGE.read_text(encoding="utf-8"))
     )
     EXAMPLE.write_bytes(example_archive())
 
 
 def test_the_page_shows_what_the_code_makes() -> None:
-    shown = {found["name"]: found["shown"].strip() for found in _BLOCK.finditer(PAGE.read_text(encoding="utf-8"))}
+    shown = {block["name"]: block["shown"].strip() for block in _BLOCK.finditer(PAGE.read_text(encoding="utf-8"))}
 
     assert shown == example_blocks()
 

@@ -1,4 +1,4 @@
-"""The page for people: it says what was charged and why, and brings nothing from elsewhere."""
+"""The page for people: it explains the charge, and loads nothing from elsewhere."""
 
 import re
 from decimal import Decimal
@@ -18,7 +18,7 @@ def page(case: Case) -> str:
 
 
 def text(case: Case) -> str:
-    """What a reader sees."""
+    """Extract the text that a reader sees."""
     return re.sub(r"\s+", " ", re.sub(r"<(style|svg).*?</\1>|<[^>]*>", " ", page(case), flags=re.DOTALL))
 
 
@@ -29,7 +29,7 @@ def price(quantity: str, per_unit: str, unit: str = "track") -> Price:
 
 
 @pytest.mark.parametrize(
-    ("told", "charged_credits", "sum_"),
+    ("price_", "charged_credits", "sum_"),
     [
         (price("1", "150"), 150, "1 track × 150 credits = 150 credits"),
         (price("2", "150"), 300, "2 tracks × 150 credits = 300 credits"),
@@ -43,14 +43,14 @@ def price(quantity: str, per_unit: str, unit: str = "track") -> Price:
         (price("1000", "12345.6"), 12_345_600, "1,000 tracks × 12,345.6 credits = 12,345,600 credits"),
     ],
 )
-def test_the_price_is_a_sum_that_can_be_followed(told: Price, charged_credits: int, sum_: str) -> None:
-    assert arithmetic(told, charged_credits) == sum_
+def test_the_price_is_a_sum_that_can_be_followed(price_: Price, charged_credits: int, sum_: str) -> None:
+    assert arithmetic(price_, charged_credits) == sum_
 
 
 def test_it_says_what_was_charged_and_what_came_of_it() -> None:
     shown = text(disputed())
 
-    for said in (
+    for sentence in (
         "A charge of 300 credits, disputed",
         "The dispute was upheld. 300 credits were given back.",
         "music, made with lyria-3",
@@ -64,19 +64,19 @@ def test_it_says_what_was_charged_and_what_came_of_it() -> None:
         "checkpoint 7, 20 February 2024, 09:30:00 UTC",
         KEY.key_id,
     ):
-        assert said in shown
+        assert sentence in shown
 
 
 @pytest.mark.parametrize(
-    ("case", "said"),
+    ("case", "sentence"),
     [
         (disputed(outcome="rejected"), "The dispute was rejected. The charge stands."),
         (disputed(outcome=None), "The dispute is open: it has not been decided yet."),
         (disputed(reason="unsatisfied", outcome=None), "R14: an unsatisfying result is no ground for a refund."),
     ],
 )
-def test_it_says_where_the_dispute_stands(case: Case, said: str) -> None:
-    assert said in text(case)
+def test_it_says_where_the_dispute_stands(case: Case, sentence: str) -> None:
+    assert sentence in text(case)
 
 
 def test_what_others_wrote_is_text() -> None:

@@ -1,4 +1,4 @@
-"""The catalogue of these tests: the packaged plans and odd ones, and models that charge any number of credits."""
+"""Builds the catalogue of these tests: the packaged plans and odd ones, and models of any number of credits."""
 
 from functools import cache
 
@@ -95,12 +95,12 @@ models = [
 
 @cache
 def packaged_catalogue() -> Catalogue:
-    """The catalogue that comes with Tallystick."""
+    """Load the catalogue that comes with Tallystick."""
     return load_catalogue(packaged(), PACKAGED_SOURCE)
 
 
 @cache
 def odd_catalogue(upgrade_policy: UpgradePolicy = "deduct_used") -> Catalogue:
-    """The packaged plans and the odd ones, under the odd rate cards; the policy is that of plans without their own."""
+    """Load the packaged and the odd plans under the odd rate cards; `upgrade_policy` is the default policy."""
     odd = load_catalogue(ODD, "odd")
     return Catalogue(packaged_catalogue().plans + odd.plans, odd.rate_cards, upgrade_policy)

@@ -1,4 +1,4 @@
-"""One subscription's history in memory, kept as the ledger keeps it: what is due, then what the command brings."""
+"""Keeps one subscription's history in memory as the ledger does: what is due, then the events of the command."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -23,15 +23,15 @@ class GenerationIdConflict(Refusal, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What a command came to: `done`, `unchanged`, `replayed`, or a refusal's code; and the events recorded for it."""
+    """The outcome of a command: `done`, `unchanged`, `replayed`, or a refusal's code; and the recorded events."""
 
     code: str
     events: tuple[Event, ...] = ()
     refusal: Refusal | None = None
 
 
-class KeptRefusal(Struct, frozen=True):
-    """A charge that was refused, the state that it was refused on, and when."""
+class RecordedRefusal(Struct, frozen=True):
+    """A refused charge, the state on which it was refused, and the instant."""
 
     command: ChargeGeneration
     refusal: Refusal
@@ -40,14 +40,14 @@ class KeptRefusal(Struct, frozen=True):
 
 
 class History:
-    """The recorded events of one subscription, each with the instant of its recording, and the state they leave."""
+    """The recorded events of one subscription, each with the instant of its recording, and the state after them."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self.recorded: list[tuple[datetime, Event]] = []
         self.state: Subscription | None = None
         self.charges: dict[str, GenerationCharged] = {}
-        self.refused: list[KeptRefusal] = []
+        self.refused: list[RecordedRefusal] = []
 
     def apply(self, command: Command, at: datetime) -> Answer:
         """Carry a command out at an instant, or refuse it."""
@@ -59,24 +59,24 @@ class History:
         decision = decide(self.state, command, at, self.catalogue)
         if isinstance(decision, Refusal):
             if isinstance(command, ChargeGeneration) and self.state is not None:
-                self.refused.append(KeptRefusal(command, decision, self.state, at))
+                self.refused.append(RecordedRefusal(command, decision, self.state, at))
             return Answer(decision.code, tuple(due), decision)
         self._record(decision, at)
         return Answer("done" if decision else "unchanged", (*due, *decision))
 
     def reversal_of(self, generation_id: str, credit_to: CreditTo) -> ReverseCharge:
-        """The command that gives a charge back, as a dispute that is upheld puts it."""
+        """Return the command that reverses a charge, as an upheld dispute does."""
         charged = self.charges[generation_id]
         return ReverseCharge(generation_id, "dispute", credit_to, charged.credits, charged.cycle_number)
 
     def state_at(self, at: datetime) -> Subscription:
-        """The state as it was at an instant, rebuilt from what was recorded by then. Raises where nothing was."""
+        """Rebuild the state at an instant from what was recorded by then. Raises AssertionError where nothing was."""
         state = fold(event for recorded_at, event in self.recorded if recorded_at <= at)
         assert state is not None, f"nothing was recorded by {at}"
         return as_of(state, at)
 
     def last(self, kind: type[E]) -> E:
-        """The latest event of a kind."""
+        """Return the latest event of a kind."""
         return next(event for _, event in reversed(self.recorded) if isinstance(event, kind))
 
     def _record(self, events: list[Event], at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""A model of a subscription, written from the contract alone: what the service is compared with.
+"""A model of a subscription, written from the contract alone, to compare the core with.
 
 Where the service keeps counters and moves them, the model keeps facts and reckons every answer anew (`model_life.py`).
 It shares with the service only the words of its commands, and the catalogue's plans and quotes, which have tests of
@@ -33,8 +33,8 @@ from tests.unit.subscription.model_life import (
     EndedAtOnce,
     Era,
     Fact,
-    GivenBack,
     Life,
+    Reversal,
     Scheduled,
 )
 from tests.unit.subscription.plain_months import NEVER
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
 
 class Renewal(NamedTuple):
-    """What time alone will bring: `upcoming` holds `(at, cycle_reset | term_renewal | ends, credits)`."""
+    """The boundaries that time will bring: `upcoming` holds `(at, cycle_reset | term_renewal | ends, credits)`."""
 
     credits_renew_at: datetime | None
     subscription_renews_at: datetime | None
@@ -68,10 +68,10 @@ class ModelSubscription:
         self._started: StartSubscription | None = None
         self.charges: dict[str, Charge] = {}
         self.reversed: set[str] = set()
-        """Generation ids of the charges that were given back."""
+        """Generation ids of the reversed charges."""
 
     def apply(self, command: Command, at: datetime, expected_version: int | None = None) -> Outcome:
-        """What a command comes to at an instant. A charge is reversed once at most, which the caller sees to."""
+        """Apply a command at an instant. The caller must not reverse a charge twice."""
         if isinstance(command, ChargeGeneration) and (before := self.charges.get(command.generation_id)):
             return Outcome("replayed" if _is_same(command, before) else "generation_id_conflict")
         if self._started is None:
@@ -87,14 +87,14 @@ class ModelSubscription:
             return Outcome("unchanged")
         if now.status == "ended":
             return Outcome("subscription_ended")
-        return self._asked_of_a_living(command, at, now)
+        return self._apply_to_unended(command, at, now)
 
     def balance(self, at: datetime) -> Balance:
-        """What was to be seen at an instant, also one of the past, but none before the start."""
-        return self._life.look(at)
+        """Return the balance at an instant, also a past one, but none before the start."""
+        return self._life.balance_at(at)
 
     def renewal(self, at: datetime) -> Renewal:
-        """What is to come if nothing is asked any more; for an instant not before the last command."""
+        """Return what is to come without further commands; for an instant not before the last command."""
         now = look = self.balance(at)
         upcoming: list[tuple[datetime, str, int]] = []
         while len(upcoming) < UPCOMING and look.status != "ended" and look.cycle.ends_at != NEVER:
@@ -111,7 +111,7 @@ class ModelSubscription:
             upcoming=tuple(upcoming),
         )
 
-    def _asked_of_a_living(
+    def _apply_to_unended(
         self,
         command: ChargeGeneration
         | UpgradePlan
@@ -131,18 +131,18 @@ class ModelSubscription:
                 return self._downgrade(command, at, now)
             case CancelSubscription():
                 if command.when == "now":
-                    return self._happened(EndedAtOnce(at))
-                return Outcome("unchanged") if now.status == "cancelling" else self._happened(Scheduled(at, "cancel"))
+                    return self._add(EndedAtOnce(at))
+                return Outcome("unchanged") if now.status == "cancelling" else self._add(Scheduled(at, "cancel"))
             case ResumeSubscription():
                 is_scheduled = now.scheduled_change is not None
-                return self._happened(Scheduled(at, "nothing")) if is_scheduled else Outcome("nothing_scheduled")
+                return self._add(Scheduled(at, "nothing")) if is_scheduled else Outcome("nothing_scheduled")
             case ReverseCharge():
                 return self._reverse(command, at, now)
             case _:
                 assert_never(command)
 
-    def _happened(self, fact: Fact) -> Outcome:
-        self._life.happened(fact)
+    def _add(self, fact: Fact) -> Outcome:
+        self._life.add(fact)
         return Outcome("done")
 
     def _start(self, command: StartSubscription, at: datetime) -> Outcome:
@@ -169,7 +169,7 @@ class ModelSubscription:
             return Outcome("insufficient_credits", {"required_credits": quote.credits, **seen, **options})
         id, number = command.generation_id, now.cycle.number
         self.charges[id] = Charge(at, id, command.model, quote.settings, quote.credits, left, number)
-        return self._happened(self.charges[id])
+        return self._add(self.charges[id])
 
     def _upgrade(self, command: UpgradePlan, at: datetime) -> Outcome:
         plan = self._catalogue.plan(command.plan_id)
@@ -188,14 +188,14 @@ class ModelSubscription:
             return Outcome("not_a_downgrade", {"plan_id": command.plan_id})
         if now.scheduled_change == Change("downgrade", plan.plan_id, now.term.ends_at):
             return Outcome("unchanged")
-        return self._happened(Scheduled(at, "downgrade", plan))
+        return self._add(Scheduled(at, "downgrade", plan))
 
     def _reverse(self, command: ReverseCharge, at: datetime, now: Balance) -> Outcome:
         charge = self.charges[command.generation_id]
         if command.credit_to == "original_cycle" and charge.cycle_number != now.cycle.number:
             return Outcome("cycle_closed")
         self.reversed.add(charge.generation_id)
-        return self._happened(GivenBack(at, charge.credits))
+        return self._add(Reversal(at, charge.credits))
 
     def _options(self, plan: Plan, asset_type: AssetType) -> tuple[str, ...]:
         higher = [each for each in self._catalogue.plans if each.tier > plan.tier and asset_type in each.asset_types]
@@ -210,22 +210,22 @@ class ModelLedger:
         self.subscriptions: dict[Hashable, ModelSubscription] = {}
 
     def apply(self, id: Hashable, command: Command, at: datetime, expected_version: int | None = None) -> Outcome:
-        """What the command comes to for that subscription."""
+        """Apply a command to a subscription."""
         subscription = self.subscriptions.setdefault(id, ModelSubscription(self._catalogue))
         return subscription.apply(command, at, expected_version)
 
     def balance(self, id: Hashable, at: datetime) -> Balance:
-        """What was to be seen of that subscription at an instant. KeyError where nothing was asked of it."""
+        """Return the balance of a subscription at an instant. Raises KeyError where it had no command."""
         return self.subscriptions[id].balance(at)
 
     def renewal(self, id: Hashable, at: datetime) -> Renewal:
-        """What is to come for that subscription. KeyError where nothing was asked of it."""
+        """Return what is to come for a subscription. Raises KeyError where it had no command."""
         return self.subscriptions[id].renewal(at)
 
 
 def _is_same(command: ChargeGeneration, charge: Charge) -> bool:
-    """Whether a request is the one that was charged; a count left out is the one that was filled in."""
+    """Whether a request is the one that was charged; a missing count is the default that was filled in."""
     settings, charged = command.settings, charge.settings
     count = 1 if settings.count is None and charged.count is not None else settings.count
-    asked = (command.model, settings.duration_seconds, count, settings.resolution, settings.characters)
-    return asked == (charge.model, charged.duration_seconds, charged.count, charged.resolution, charged.characters)
+    requested = (command.model, settings.duration_seconds, count, settings.resolution, settings.characters)
+    return requested == (charge.model, charged.duration_seconds, charged.count, charged.resolution, charged.characters)

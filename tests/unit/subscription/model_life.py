@@ -1,8 +1,8 @@
-"""What happened to the model's subscription, and what that shows at any instant: facts first, every number reckoned.
+"""Computes what the facts of the model's subscription show at any instant.
 
 A life is a list of eras, one from the start and one from each upgrade. Within an era the anchor stands still, so cycles
 and terms follow from whole months; only what was scheduled in a term decides what comes after it. Nothing is counted as
-it happens: a look adds up the facts that lie in the interval asked about.
+it happens: each balance adds up the facts that lie in its interval.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is scheduled for the end of the term; a downgrade names its plan."""
+    """A change that is scheduled for the end of the term; a downgrade names its plan."""
 
     kind: str
     plan_id: str | None
@@ -30,7 +30,7 @@ class Change(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """All that can be seen of a subscription at an instant, with every boundary recorded that is due by then."""
+    """All that a subscription shows at an instant, with every boundary applied that is due by then."""
 
     plan_id: str
     status: str
@@ -49,7 +49,7 @@ class Balance(NamedTuple):
 
 @dataclass(frozen=True)
 class Charge:
-    """A charge that was made, and what it left."""
+    """A charge, and the balance after it."""
 
     at: datetime
     generation_id: str
@@ -61,7 +61,7 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class GivenBack:
+class Reversal:
     """A charge was reversed."""
 
     at: datetime
@@ -70,7 +70,7 @@ class GivenBack:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A change was set for the end of the term, or (`nothing`) taken back."""
+    """A change was scheduled for the end of the term, or (`nothing`) withdrawn."""
 
     at: datetime
     kind: Literal["cancel", "downgrade", "nothing"]
@@ -84,7 +84,7 @@ class EndedAtOnce:
     at: datetime
 
 
-Fact = Charge | GivenBack | Scheduled | EndedAtOnce
+Fact = Charge | Reversal | Scheduled | EndedAtOnce
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Era:
 
 
 class Term(NamedTuple):
-    """A term of an era, and what was said last in it about its end; months count from the era's anchor."""
+    """A term of an era, and the last change scheduled in it for its end; months count from the era's anchor."""
 
     plan: Plan
     end_month: int
@@ -108,26 +108,26 @@ class Term(NamedTuple):
 
     @property
     def change(self) -> Change | None:
-        """What waits for the term's end."""
+        """The change that is scheduled for the term's end."""
         if self.scheduled is None or self.scheduled.kind == "nothing":
             return None
         plan_id = self.scheduled.plan.plan_id if self.scheduled.plan else None
         return Change(self.scheduled.kind, plan_id, self.ends_at)
 
 
-class Moved(NamedTuple):
-    """Credits used, and credits given back."""
+class Movements(NamedTuple):
+    """Credits used, and credits reversed."""
 
     used: int
-    given_back: int
+    reversed: int
 
 
-class Counted(NamedTuple):
+class Counters(NamedTuple):
     """The four numbers of a balance."""
 
     granted: int
     used: int
-    given_back: int
+    reversed: int
     carried: int
 
 
@@ -136,31 +136,31 @@ class Life:
 
     def __init__(self) -> None:
         self.eras: list[Era] = []
-        self._looks: dict[datetime, Balance] = {}  # since anything happened
+        self._balances: dict[datetime, Balance] = {}  # since the last fact
 
     def begin(self, era: Era) -> None:
-        """A new era begins, at its anchor."""
+        """Begin a new era, at its anchor."""
         self.eras.append(era)
-        self._looks.clear()
+        self._balances.clear()
 
-    def happened(self, fact: Fact) -> None:
-        """One more fact of the present era."""
+    def add(self, fact: Fact) -> None:
+        """Add a fact to the present era."""
         self.eras[-1].facts.append(fact)
-        self._looks.clear()
+        self._balances.clear()
 
-    def look(self, at: datetime) -> Balance:
-        """What was to be seen at an instant not before the start."""
-        if at not in self._looks:
+    def balance_at(self, at: datetime) -> Balance:
+        """Return the balance at an instant not before the start."""
+        if at not in self._balances:
             number = max(number for number, era in enumerate(self.eras) if era.anchor_at <= at)
-            self._looks[at] = self._look(number, at)
-        return self._looks[at]
+            self._balances[at] = self._balance_in(number, at)
+        return self._balances[at]
 
     def plan(self, at: datetime) -> Plan:
-        """The plan at an instant of the present era."""
+        """Return the plan at an instant of the present era."""
         return _terms(self.eras[-1], at)[-1].plan
 
-    def _look(self, number: int, at: datetime) -> Balance:
-        """What an era that began by then shows at an instant."""
+    def _balance_in(self, number: int, at: datetime) -> Balance:
+        """Compute the balance at an instant, in an era that began by then."""
         era = self.eras[number]
         ended_at_once = next((fact for fact in era.facts if isinstance(fact, EndedAtOnce) and fact.at <= at), None)
         until = ended_at_once.at if ended_at_once else at
@@ -172,67 +172,67 @@ class Life:
         month = term.end_month - 1 if has_run_out else months_passed(era.anchor_at, until)
         starts_at, ends_at = (months_later(era.anchor_at, each) for each in (month, month + 1))
         is_last = is_ended or ends_at == NEVER or (is_cancelling and ends_at == term.ends_at)
-        counted = Counted(0, 0, 0, 0) if is_ended else self._counted(number, month, term.plan, at)
-        cycles, lived_terms, events = self._lived_before(number)
+        counters = Counters(0, 0, 0, 0) if is_ended else self._counters(number, month, term.plan, at)
+        cycles, earlier_terms, events = self._counts_before(number)
         facts = sum(2 if isinstance(fact, EndedAtOnce) else 1 for fact in era.facts if fact.at <= at)
         return Balance(
             plan_id=term.plan.plan_id,
             status="ended" if is_ended else "cancelling" if is_cancelling else "active",
-            balance_credits=counted.granted - counted.used + counted.given_back,
-            granted_credits=counted.granted,
-            used_credits=counted.used,
-            reversed_credits=counted.given_back,
-            carried_credits=counted.carried,
+            balance_credits=counters.granted - counters.used + counters.reversed,
+            granted_credits=counters.granted,
+            used_credits=counters.used,
+            reversed_credits=counters.reversed,
+            carried_credits=counters.carried,
             anchor_at=era.anchor_at,
             cycle=Span(cycles + month + 1, starts_at, ends_at),
-            term=Span(lived_terms + len(terms), term.starts_at, term.ends_at),
+            term=Span(earlier_terms + len(terms), term.starts_at, term.ends_at),
             scheduled_change=None if is_ended else change,
             credits_renew_at=None if is_last else ends_at,
             version=events + facts + month + (len(terms) - 1) + has_run_out,
         )
 
-    def _lived_before(self, number: int) -> tuple[int, int, int]:
-        """Cycles and terms that earlier eras began, and events up to and with the one that began this era."""
+    def _counts_before(self, number: int) -> tuple[int, int, int]:
+        """Count the cycles and terms of earlier eras, and the events up to and with the one that began this era."""
         if number == 0:
             return 0, 0, 2  # the start, and the first grant
-        before = self._look(number - 1, self.eras[number].anchor_at)
+        before = self._balance_in(number - 1, self.eras[number].anchor_at)
         return before.cycle.number, before.term.number, before.version + 1
 
-    def _counted(self, number: int, month: int, plan: Plan, at: datetime) -> Counted:
-        """The numbers of a cycle, as of an instant in it; an era's first cycle opens as its upgrade's policy has it."""
+    def _counters(self, number: int, month: int, plan: Plan, at: datetime) -> Counters:
+        """Compute the counters at an instant of a cycle; an era's first cycle opens as its upgrade's policy has it."""
         era = self.eras[number]
-        now = _moved(era, months_later(era.anchor_at, month), at)
+        now = _movements(era, months_later(era.anchor_at, month), at)
         allowance = plan.monthly_credits
         match era.policy if month == 0 else None:
             case "add_leftover":
-                leftover = self._look(number - 1, era.anchor_at).balance_credits
-                return Counted(allowance + leftover, now.used, now.given_back, leftover)
+                leftover = self._balance_in(number - 1, era.anchor_at).balance_credits
+                return Counters(allowance + leftover, now.used, now.reversed, leftover)
             case "deduct_used":
-                before = self._moved_since_reset(number - 1, era.anchor_at)
-                deducted = min(before.used, allowance + before.given_back)
-                return Counted(allowance, deducted + now.used, before.given_back + now.given_back, 0)
+                before = self._movements_since_reset(number - 1, era.anchor_at)
+                deducted = min(before.used, allowance + before.reversed)
+                return Counters(allowance, deducted + now.used, before.reversed + now.reversed, 0)
             case "fresh" | None:
-                return Counted(allowance, now.used, now.given_back, 0)
+                return Counters(allowance, now.used, now.reversed, 0)
 
-    def _moved_since_reset(self, number: int, at: datetime) -> Moved:
-        """Everything used and given back since the last reset, across the upgrades since."""
+    def _movements_since_reset(self, number: int, at: datetime) -> Movements:
+        """Sum what was used and reversed since the last reset, across the upgrades since."""
         era = self.eras[number]
         month = months_passed(era.anchor_at, at)
-        now = _moved(era, months_later(era.anchor_at, month), at)
+        now = _movements(era, months_later(era.anchor_at, month), at)
         if month > 0 or number == 0:
             return now
-        before = self._moved_since_reset(number - 1, era.anchor_at)
-        return Moved(before.used + now.used, before.given_back + now.given_back)
+        before = self._movements_since_reset(number - 1, era.anchor_at)
+        return Movements(before.used + now.used, before.reversed + now.reversed)
 
 
 def _terms(era: Era, at: datetime) -> list[Term]:
-    """The terms of an era that began by an instant; the last is the one it lies in, or the one that all ended with."""
-    said = [fact for fact in era.facts if isinstance(fact, Scheduled) and fact.at <= at]
+    """List the terms of an era that began by an instant; the last one has the instant, or ends the subscription."""
+    scheduled_facts = [fact for fact in era.facts if isinstance(fact, Scheduled) and fact.at <= at]
     plan, month, terms = era.plan, 0, list[Term]()
     while True:
         end_month = month + (12 if plan.billing_period == "yearly" else 1)
         starts_at, ends_at = months_later(era.anchor_at, month), months_later(era.anchor_at, end_month)
-        in_term = [fact for fact in said if starts_at <= fact.at and (fact.at < ends_at or ends_at == NEVER)]
+        in_term = [fact for fact in scheduled_facts if starts_at <= fact.at and (fact.at < ends_at or ends_at == NEVER)]
         scheduled = in_term[-1] if in_term else None
         terms.append(Term(plan, end_month, starts_at, ends_at, scheduled))
         if ends_at > at or ends_at == NEVER or (scheduled and scheduled.kind == "cancel"):
@@ -240,10 +240,10 @@ def _terms(era: Era, at: datetime) -> list[Term]:
         plan, month = (scheduled and scheduled.plan) or plan, end_month
 
 
-def _moved(era: Era, since: datetime, at: datetime) -> Moved:
-    """Credits used and given back in an era, from one instant up to and at another."""
+def _movements(era: Era, since: datetime, at: datetime) -> Movements:
+    """Sum the credits used and reversed in an era, from one instant up to and at another."""
     between = [fact for fact in era.facts if since <= fact.at <= at]
-    return Moved(
+    return Movements(
         used=sum(fact.credits for fact in between if isinstance(fact, Charge)),
-        given_back=sum(fact.credits for fact in between if isinstance(fact, GivenBack)),
+        reversed=sum(fact.credits for fact in between if isinstance(fact, Reversal)),
     )

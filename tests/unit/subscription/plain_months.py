@@ -1,6 +1,6 @@
-"""Months counted in whole numbers: what the service's calendar and the model are compared with.
+"""Counts months in whole numbers, to compare the calendar with, and for the model.
 
-Nothing but `calendar.monthrange`, which says how many days a month has; the service reckons with another library.
+Nothing but `calendar.monthrange`, which gives the days of a month; the core computes with another library.
 """
 
 from calendar import monthrange
@@ -14,7 +14,7 @@ NEVER = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
 
 @lru_cache(maxsize=10_000)
 def months_later(anchor_at: datetime, months: int) -> datetime:
-    """The anchor's day and time so many months later, or the month's last day where it is shorter; at most `NEVER`."""
+    """Return the anchor's day and time so many months later, clipped to the month's last day; at most `NEVER`."""
     ordinal = 12 * anchor_at.year + (anchor_at.month - 1) + months
     year, month = ordinal // 12, ordinal % 12 + 1
     if year > LAST_YEAR:
@@ -25,7 +25,7 @@ def months_later(anchor_at: datetime, months: int) -> datetime:
 
 
 def months_passed(anchor_at: datetime, at: datetime) -> int:
-    """How many whole months after the anchor have passed at an instant not before it.
+    """Count the whole months from the anchor to an instant not before it.
 
     One that ends exactly then has passed; one that ends at `NEVER` never does.
     """

@@ -1,4 +1,4 @@
-"""A history of these tests as the ledger would hand it to a replay."""
+"""Replays a history of these tests as the ledger would."""
 
 from datetime import datetime
 
@@ -11,23 +11,23 @@ KEPT = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
 
 
 def events_of(history: History) -> list[RecordedEvent]:
-    """The recorded events with their versions."""
+    """Return the recorded events with their versions."""
     return [RecordedEvent(version, at, event) for version, (at, event) in enumerate(history.recorded, start=1)]
 
 
 def refusals_of(history: History) -> list[RecordedRefusal]:
-    """The refusals that the ledger keeps: of each generation one a version, the first."""
-    kept: dict[tuple[str, int], RecordedRefusal] = {}
+    """Return the refusals that the ledger records: one a generation and version, the first."""
+    recorded: dict[tuple[str, int], RecordedRefusal] = {}
     for each in history.refused:
         if isinstance(each.refusal, KEPT):
             required = each.refusal.required_credits if isinstance(each.refusal, InsufficientCredits) else None
             version, balance = each.state.version, each.state.balance_credits
             row = RecordedRefusal(version, each.at, each.command, each.refusal.code, required, balance)
-            kept.setdefault((each.command.generation_id, version), row)
-    return list(kept.values())
+            recorded.setdefault((each.command.generation_id, version), row)
+    return list(recorded.values())
 
 
 def replay(history: History, changes: Changes, until: datetime | None = None) -> Replay:
-    """What the history would have been with the changes, up to its last event unless said."""
+    """Replay a history with changes, up to its last event or refusal by default."""
     end = until or max([at for at, _ in history.recorded] + [each.at for each in history.refused])
     return what_if(events_of(history), refusals_of(history), changes, end, history.catalogue)

@@ -1,18 +1,18 @@
-"""Scenarios as text tables: when, what is asked, what comes of it.
+"""Plays scenarios that are text tables: an instant, a command, its outcome.
 
     2024-01-31 10:00 | start ai-suite-40000-monthly   | balance 40,000  renews 2024-02-29 10:00
     2024-02-05       | charge 1,000                   | balance 39,000 of 40,000
     2024-02-10 12:00 | upgrade max-pro-240000-monthly | balance 239,000 of 240,000  cycle 2
                      | charge 240,000                 | refused insufficient_credits
 
-The rows above the last are what is given. An empty first column is the instant of the row before; an empty second one
-asks for nothing, so the row reads the state as of that instant. The last column names any of `VIEWS`, and `recorded`
-with the events, in order. Unless it says `refused` or `answered`, the command must be carried out.
+The rows above the last are the given history. An empty first column is the instant of the row before; a row whose
+second column is empty reads the state as of that instant. The last column names any of `VIEWS`, and `recorded` with the
+events, in order. Unless it has `refused` or `answered`, the command must be carried out.
 
-    charge CREDITS [ASSET_TYPE] [as ID]      one credit a character, music unless said
+    charge CREDITS [ASSET_TYPE] [as ID]      one credit a character, by default of music
     generate MODEL [SETTING=VALUE ...] [as ID]
     start, upgrade, downgrade PLAN           cancel [now]       resume       record
-    reverse ID [original_cycle]              gives a charge back, to the current cycle unless said
+    reverse ID [original_cycle]              reverses a charge, by default to the current cycle
 """
 
 import shlex
@@ -61,31 +61,31 @@ ANSWERS: Mapping[str, Callable[[Answer], object]] = {
 
 
 def play(table: str, catalogue: Catalogue | None = None) -> History:
-    """Play the rows of a table in order and check each; the history they leave. AssertionError names the row."""
+    """Play the rows of a table in order, check each, and return the history. AssertionError names the row."""
     history = History(catalogue or odd_catalogue())
     at: datetime | None = None
     for row in filter(str.strip, table.splitlines()):
-        when, asked, expected = (column.strip() for column in row.split("|"))
+        when, command, expected = (column.strip() for column in row.split("|"))
         at = instant(when) if when else at
         assert at is not None, f"the first row has an instant: {row}"
-        answer = history.apply(_command(history, asked), at) if asked else None
+        answer = history.apply(_command(history, command), at) if command else None
         state = history.state_at(at) if history.state else None
         expectations = dict(_expectations(expected))
         if answer is not None and "refused" not in expectations:
             expectations.setdefault("answered", "done")
         for name, value in expectations.items():
-            found = _found(name, answer, state)
-            assert found == value, f"{row.strip()}\n    {name}: {found}, not {value}"
+            actual = _actual(name, answer, state)
+            assert actual == value, f"{row.strip()}\n    {name}: {actual}, not {value}"
     return history
 
 
 def instant(text: str) -> datetime:
-    """A date, or a date and time of any precision, in UTC."""
+    """Parse a date, or a date and time of any precision, in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _expectations(text: str) -> Iterator[tuple[str, str]]:
-    """`name value value name value` in pairs; a word that is no name goes on with the value before."""
+    """Split `name value value name value` into pairs; a word that is no name continues the value before it."""
     name, values = "", list[str]()
     for word in text.split():
         if word in VIEWS or word in ANSWERS:
@@ -93,17 +93,17 @@ def _expectations(text: str) -> Iterator[tuple[str, str]]:
                 yield name, " ".join(values)
             name, values = word, []
         else:
-            assert name, f"not the name of anything to look at: {word}"
+            assert name, f"not the name of a view: {word}"
             values.append(word)
     if name:
         yield name, " ".join(values)
 
 
-def _found(name: str, answer: Answer | None, state: Subscription | None) -> str:
+def _actual(name: str, answer: Answer | None, state: Subscription | None) -> str:
     if name in ANSWERS:
-        assert answer is not None, "a row that asks nothing is answered nothing"
+        assert answer is not None, "a row without a command has no answer"
         return str(ANSWERS[name](answer))
-    assert state is not None, "there is no subscription to look at"
+    assert state is not None, "there is no subscription yet"
     return str(VIEWS[name](state))
 
 

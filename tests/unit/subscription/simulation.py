@@ -1,8 +1,8 @@
-"""Simulated histories: the service's core and the model are asked the same things, and must show the same after each.
+"""Plays simulated histories: the core and the model get the same commands, and must show the same after each.
 
-A history is where it begins and a list of steps, a wait and something asked. Both come from fixed tables, so that a
+A history is its beginning and a list of steps, each a wait and a request. Both come from fixed tables, so that a
 generator needs no knowledge of the rules; what depends on the state (`all` of the balance, the end of the `cycle`) is
-worked out while it is played.
+computed while it is played.
 """
 
 from calendar import monthrange
@@ -50,9 +50,9 @@ STEPS_MAX = 40
 STARTS_FROM, STARTS_WITHIN = datetime(2023, 1, 1, tzinfo=UTC), timedelta(days=3 * 365)
 
 Wait = tuple[str, timedelta]
-"""From `now`, or from the end of the present `cycle` or `term`."""
-Ask = tuple[str, ...]
-"""A verb and what it is about."""
+"""An offset from `now`, or from the end of the present `cycle` or `term`."""
+Request = tuple[str, ...]
+"""A verb and its arguments."""
 
 WAITS: tuple[Wait, ...] = (
     *[("now", timedelta(0))] * 16,
@@ -67,7 +67,7 @@ WAITS: tuple[Wait, ...] = (
     *[(period, offset) for period in ("cycle", "term") for offset in (-MICROSECOND, timedelta(0), MICROSECOND)],
 )
 
-CHARGES: tuple[Ask, ...] = (
+CHARGES: tuple[Request, ...] = (
     *[("charge", amount, "music") for amount in ("1", "1000", "half", "all", "more")],
     *[("charge", amount, "voiceover") for amount in ("150", "half", "all")],
     ("charge", "7", "image"),
@@ -82,10 +82,10 @@ CHARGES: tuple[Ask, ...] = (
     *[("again", which) for which in ("0", "3")],
     *[("otherwise", what) for what in ("model", "settings")],
 )
-REVERSALS: tuple[Ask, ...] = tuple(
+REVERSALS: tuple[Request, ...] = tuple(
     ("reverse", which, credit_to) for which in ("0", "1", "5") for credit_to in ("original_cycle", "current_cycle")
 )
-ASKS: tuple[Ask, ...] = (
+REQUESTS: tuple[Request, ...] = (
     *CHARGES * 6,
     *REVERSALS * 3,
     *[("upgrade", plan_id) for plan_id in PLAN_IDS] * 3,
@@ -100,14 +100,14 @@ ASKS: tuple[Ask, ...] = (
 
 
 class Step(NamedTuple):
-    """Wait, then ask."""
+    """A wait, then a request."""
 
     wait: Wait
-    ask: Ask
+    request: Request
 
 
 class Beginning(NamedTuple):
-    """When a subscription starts, with what plan, and what the catalogue's upgrade policy is."""
+    """The start of a subscription: its instant and plan, and the upgrade policy of the catalogue."""
 
     at: datetime
     plan_id: str
@@ -115,11 +115,11 @@ class Beginning(NamedTuple):
 
 
 class Divergence(AssertionError):
-    """The service and the model do not agree, or something holds that never may."""
+    """The core and the model differ, or an invariant is broken."""
 
 
 class Simulation:
-    """One history as it is played, by the core on one side and the model on the other."""
+    """One history while it is played, by the core and by the model."""
 
     def __init__(self, beginning: Beginning) -> None:
         catalogue = odd_catalogue(beginning.policy)
@@ -127,22 +127,22 @@ class Simulation:
         self.model = ModelSubscription(catalogue)
         self.at = beginning.at
         self.instants = [beginning.at]
-        self.asked: list[tuple[datetime, Command]] = []
-        """Every command, the start included, and when it was put."""
+        self.commands: list[tuple[datetime, Command]] = []
+        """Every command, the start included, with its instant."""
         self._start = StartSubscription("account", beginning.plan_id)
         self._charged: list[ChargeGeneration] = []
         self._refused: ChargeGeneration | None = None
         self._attempts = 0
-        self._ask(self._start)
+        self._apply(self._start)
 
     def play(self, step: Step) -> None:
-        """Wait and ask. Raises Divergence."""
+        """Play one step. Raises Divergence."""
         self.at = self._instant_after(step.wait)
         self.instants.append(self.at)
-        self._ask(self._command(step.ask))
+        self._apply(self._command(step.request))
 
     def check_past(self) -> None:
-        """Every instant of the past still shows what it showed, rebuilt from the events in their stored form."""
+        """Check that every past instant shows what it showed, rebuilt from the events in their stored form."""
         encode, decode = msgspec.json.Encoder(decimal_format="number").encode, msgspec.json.decode
         recorded = [(at, decode(encode(event), type=type(event))) for at, event in self.history.recorded]
         _agree("the stored form", fold(event for _, event in recorded), self.history.state)
@@ -151,16 +151,16 @@ class Simulation:
             while position < len(recorded) and recorded[position][0] <= at:
                 state, position = evolve(state, recorded[position][1]), position + 1
             assert state is not None
-            _agree(f"as of {at}", shown(as_of(state, at)), self.model.balance(at))
+            _agree(f"as of {at}", balance_of(as_of(state, at)), self.model.balance(at))
 
     def check_future(self) -> None:
-        """What is to come is what the model expects."""
+        """Check that the core expects the same future as the model."""
         coming = islice(boundaries(self._state_now()), UPCOMING)
         expected = self.model.renewal(self.at).upcoming
         _agree("what is to come", tuple(_upcoming(boundary) for boundary in coming), expected)
 
-    def _ask(self, command: Command) -> None:
-        self.asked.append((self.at, command))
+    def _apply(self, command: Command) -> None:
+        self.commands.append((self.at, command))
         before = self.model.balance(self.at) if self.history.state else None
         expected = self.model.apply(command, self.at)
         answer = self.history.apply(command, self.at)
@@ -172,19 +172,19 @@ class Simulation:
         fields = msgspec.structs.asdict(answer.refusal) if answer.refusal else {}
         _agree(f"the outcome of {command}", Outcome(answer.code, fields), expected)
         now = self.model.balance(self.at)
-        _agree("what is shown", shown(self._state_now()), now)
+        _agree("what is shown", balance_of(self._state_now()), now)
         for event in answer.events:
-            _agree(f"what {event} says", *self._told(event, before, now))
+            _agree(f"what {event} states", *self._statements(event, before, now))
         self._check_invariants(now)
 
-    def _told(self, event: Event, before: Balance | None, now: Balance) -> tuple[object, object]:
-        """What an event says beside what the state keeps of it, and what the model knows of that."""
+    def _statements(self, event: Event, before: Balance | None, now: Balance) -> tuple[object, object]:
+        """Return what an event states beyond the state after it, and what the model has for that."""
         balance_before = before.balance_credits if before else 0
         match event:
             case GenerationCharged():
                 charge = self.model.charges[event.generation_id]
-                said = (event.credits, event.balance_before, event.balance_after, event.cycle_number)
-                return said, (charge.credits, balance_before, charge.balance_after, charge.cycle_number)
+                stated = (event.credits, event.balance_before, event.balance_after, event.cycle_number)
+                return stated, (charge.credits, balance_before, charge.balance_after, charge.cycle_number)
             case CycleReset():
                 return event.lapsed_credits, self._balance_just_before(event.cycle.starts_at)
             case SubscriptionEnded():
@@ -230,8 +230,8 @@ class Simulation:
         start = {"now": self.at, "cycle": now.cycle.ends_at, "term": now.term.ends_at}[since]
         return NEVER if start > NEVER - offset else max(self.at, start + offset)
 
-    def _command(self, ask: Ask) -> Command:
-        match ask:
+    def _command(self, request: Request) -> Command:
+        match request:
             case "charge", amount, asset_type:
                 return self._new_charge(asset_type, Settings(characters=self._credits(amount)))
             case "generate", model, settings:
@@ -275,7 +275,7 @@ class Simulation:
 
 
 def play(beginning: Beginning, steps: Sequence[Step]) -> None:
-    """Play a whole history, then look back and ahead. Raises Divergence."""
+    """Play a whole history, then check its past and its future. Raises Divergence."""
     simulation = Simulation(beginning)
     for step in steps:
         simulation.play(step)
@@ -284,30 +284,30 @@ def play(beginning: Beginning, steps: Sequence[Step]) -> None:
 
 
 def random_history(random: Random) -> tuple[Beginning, list[Step]]:
-    """A history at random; the same for the same state of the generator."""
+    """Draw a history; the same for the same state of the generator."""
     started_at = STARTS_FROM + timedelta(microseconds=random.randrange(STARTS_WITHIN // MICROSECOND))
     if random.random() < 0.2:  # at the end of a month, where clipping shows
         started_at = started_at.replace(day=monthrange(started_at.year, started_at.month)[1])
     if random.random() < 0.01:  # where the calendar ends
         started_at = started_at.replace(year=random.randint(9996, 9999), day=random.randint(1, 28))
     beginning = Beginning(started_at, random.choice(PLAN_IDS), random.choice(POLICIES))
-    steps = [Step(random.choice(WAITS), random.choice(ASKS)) for _ in range(random.randint(1, STEPS_MAX))]
+    steps = [Step(random.choice(WAITS), random.choice(REQUESTS)) for _ in range(random.randint(1, STEPS_MAX))]
     return beginning, steps
 
 
 def shortest(beginning: Beginning, steps: Sequence[Step]) -> tuple[list[Step], Exception]:
-    """The steps without those that a failure does not need, and the failure that is left."""
-    kept, failure = list(steps), _failure(beginning, steps)
+    """Drop the steps that a failure does not need; return those left and their failure."""
+    needed, failure = list(steps), _failure(beginning, steps)
     for step in reversed(steps):
-        without = [each for each in kept if each is not step]
+        without = [each for each in needed if each is not step]
         if (still := _failure(beginning, without)) is not None:
-            kept, failure = without, still
+            needed, failure = without, still
     assert failure is not None, "a history that holds has nothing to be made short for"
-    return kept, failure
+    return needed, failure
 
 
-def shown(state: Subscription) -> Balance:
-    """What a state of the service shows, in the model's words."""
+def balance_of(state: Subscription) -> Balance:
+    """Write a state of the core as the balance that the model has."""
     change = state.scheduled_change
     plan_id = change.plan.plan_id if change and change.plan else None
     return Balance(
@@ -335,9 +335,9 @@ def _failure(beginning: Beginning, steps: Sequence[Step]) -> Exception | None:
     return None
 
 
-def _agree(what: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise Divergence(f"{what}\n    service: {found}\n    model:   {expected}")
+def _agree(what: str, actual: object, expected: object) -> None:
+    if actual != expected:
+        raise Divergence(f"{what}\n    service: {actual}\n    model:   {expected}")
 
 
 def _upcoming(boundary: Boundary) -> tuple[datetime, str, int]:

@@ -1,4 +1,4 @@
-"""Random histories: whatever is asked, whenever, the service shows what the independent model reckons from facts.
+"""Random histories: whatever the commands and their instants, the core shows what the independent model computes.
 
 `TALLYSTICK_HISTORIES=1000000 pytest -m long -s tests/unit/subscription` plays a million and prints the seed; the same
 seed in `TALLYSTICK_SEED` plays the same histories again.
@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from services.subscription.commands import Command
 from services.subscription.events import Event
 from tests.unit.subscription.simulation import (
-    ASKS,
     PLAN_IDS,
     POLICIES,
+    REQUESTS,
     STEPS_MAX,
     WAITS,
     Beginning,
@@ -39,12 +39,12 @@ beginnings = st.builds(
     st.sampled_from(PLAN_IDS),
     st.sampled_from(POLICIES),
 )
-steps = st.lists(st.builds(Step, st.sampled_from(WAITS), st.sampled_from(ASKS)), max_size=STEPS_MAX)
+steps = st.lists(st.builds(Step, st.sampled_from(WAITS), st.sampled_from(REQUESTS)), max_size=STEPS_MAX)
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(beginnings, steps)
-def test_every_history_shows_what_the_model_reckons(beginning: Beginning, steps: list[Step]) -> None:
+def test_every_history_shows_what_the_model_computes(beginning: Beginning, steps: list[Step]) -> None:
     play(beginning, steps)
 
 
@@ -55,14 +55,14 @@ def test_a_thousand_histories_at_random() -> None:
 
 
 def test_histories_have_every_command_and_every_event() -> None:
-    """So that what is added to the core is compared with the model, and replayed by what-if, from its first day on."""
+    """Compare what is added to the core with the model, and replay it by what-if, from its first day on."""
     commands, events = set[type](), set[type]()
     for number in range(200):
         beginning, steps = random_history(Random(number))
         simulation = Simulation(beginning)
         for step in steps:
             simulation.play(step)
-        commands |= {type(command) for _, command in simulation.asked}
+        commands |= {type(command) for _, command in simulation.commands}
         events |= {type(event) for _, event in simulation.history.recorded}
     assert commands == set(get_args(Command))
     assert events == set(get_args(Event))
@@ -84,15 +84,15 @@ def test_a_campaign_of_histories() -> None:
 
 
 def play_histories(seed: int, first: int, count: int) -> str | None:
-    """Play histories `first` to `first + count` of a seed; the first that fails, made short, as text."""
+    """Play histories `first` to `first + count` of a seed; return the first that fails, shortened, as text."""
     for number in range(first, first + count):
         beginning, steps = random_history(Random(f"{seed}:{number}"))
         try:
             play(beginning, steps)
         except Exception as failure:  # noqa: BLE001 # a crash of the core is as much a failure as a divergence
-            kept, left = shortest(beginning, steps)
-            told = "\n".join(f"    {step}" for step in kept)
-            return f"TALLYSTICK_SEED={seed}, history {number}: {failure!r}\n{beginning}\n{told}\n{left!r}"
+            needed, left = shortest(beginning, steps)
+            lines = "\n".join(f"    {step}" for step in needed)
+            return f"TALLYSTICK_SEED={seed}, history {number}: {failure!r}\n{beginning}\n{lines}\n{left!r}"
     return None
 
 

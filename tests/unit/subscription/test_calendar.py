@@ -91,25 +91,25 @@ def test_beyond_the_last_day_there_is_nothing(anchor: str, months: int) -> None:
 def test_no_reset_is_lost_and_none_comes_twice(plan_id: str, year: int) -> None:
     for month, day in TELLING_DAYS:
         if day <= monthrange(year, month)[1]:
-            _check_a_life(plan_id, datetime(year, month, day, 10, 30, 0, 1, tzinfo=UTC), months=60)
+            _check_future(plan_id, datetime(year, month, day, 10, 30, 0, 1, tzinfo=UTC), months=60)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("plan_id", ["ai-suite-40000-monthly", "ai-suite-40000-yearly"])
 def test_no_reset_is_lost_and_none_comes_twice_over_a_hundred_years(plan_id: str) -> None:
     for month, day in ANCHOR_DAYS:
-        _check_a_life(plan_id, datetime(LEAP_YEAR, month, day, 10, 30, 0, 1, tzinfo=UTC), months=CENTURY_MONTHS)
+        _check_future(plan_id, datetime(LEAP_YEAR, month, day, 10, 30, 0, 1, tzinfo=UTC), months=CENTURY_MONTHS)
 
 
-def _check_a_life(plan_id: str, anchor_at: datetime, months: int) -> None:
-    """Cycles and terms of a subscription left alone: at the oracle's instants, end to end, numbered one by one."""
+def _check_future(plan_id: str, anchor_at: datetime, months: int) -> None:
+    """Check cycles and terms of a subscription without commands: at the oracle's instants, end to end, numbered."""
     state = _started(plan_id, anchor_at)
-    lived = list(islice(boundaries(state), months))
-    cycles = [state.cycle, *(event.cycle for each in lived for event in each.events if isinstance(event, CycleReset))]
-    terms = [state.term, *(event.term for each in lived for event in each.events if isinstance(event, TermRenewed))]
+    future = list(islice(boundaries(state), months))
+    cycles = [state.cycle, *(event.cycle for each in future for event in each.events if isinstance(event, CycleReset))]
+    terms = [state.term, *(event.term for each in future for event in each.events if isinstance(event, TermRenewed))]
     months_a_term = 12 if plan_id.endswith("yearly") else 1
 
-    assert [each.at for each in lived] == [months_later(anchor_at, number) for number in range(1, months + 1)]
+    assert [each.at for each in future] == [months_later(anchor_at, number) for number in range(1, months + 1)]
     assert [cycle.number for cycle in cycles] == list(range(1, months + 2))
     assert [term.number for term in terms] == list(range(1, months // months_a_term + 2))
     for periods in (cycles, terms):

@@ -1,4 +1,4 @@
-"""Ending: at the term's end or at once, taken back until then, and for good afterwards."""
+"""Ending a subscription: at the term's end or at once, withdrawn until then, and for good afterwards."""
 
 import pytest
 
@@ -122,7 +122,7 @@ def test_a_refused_charge_in_the_last_cycle_names_no_renewal() -> None:
 
 @pytest.mark.parametrize("how", ["cancel", "cancel now"])
 @pytest.mark.parametrize(
-    "asked",
+    "command",
     [
         "charge 1",
         "charge 999,999 voiceover",
@@ -137,12 +137,12 @@ def test_a_refused_charge_in_the_last_cycle_names_no_renewal() -> None:
         "reverse song original_cycle",
     ],
 )
-def test_an_ended_subscription_refuses_every_command(how: str, asked: str) -> None:
+def test_an_ended_subscription_refuses_every_command(how: str, command: str) -> None:
     play(f"""
         2024-01-31 | start max-pro-40000-monthly | balance 40,000
                    | charge 150 as song          | balance 39,850
                    | {how}                       | answered done
-        2024-02-29 | {asked}                     | refused subscription_ended  balance 0  status ended
+        2024-02-29 | {command}                     | refused subscription_ended  balance 0  status ended
                    | charge 150 as song          | answered replayed
                    | record                      | answered unchanged
     """)

@@ -1,4 +1,4 @@
-"""Spending credits: what a generation costs, what the plan includes, what is left, and once only."""
+"""Charging: the price of a generation, the plan's asset types, the balance after it, and no charge twice."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -172,7 +172,7 @@ def test_a_refused_charge_leaves_only_what_time_had_made_due() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("command", "code"),
     [
         ("generate no-such-model", "unknown_model"),
         ("generate music", "invalid_settings"),
@@ -182,10 +182,10 @@ def test_a_refused_charge_leaves_only_what_time_had_made_due() -> None:
         ("generate withdrawn resolution=1x1", "invalid_settings"),
     ],
 )
-def test_what_cannot_be_priced_is_refused(asked: str, code: str) -> None:
+def test_what_cannot_be_priced_is_refused(command: str, code: str) -> None:
     play(f"""
         2024-01-31 | start ai-suite-40000-monthly | balance 40,000
-                   | {asked}                      | refused {code}  balance 40,000  version 2
+                   | {command}                      | refused {code}  balance 40,000  version 2
     """)
 
 

@@ -1,4 +1,4 @@
-"""Giving a charge back, as an upheld dispute does: to its own cycle while that lasts, or to the current one."""
+"""Reversing a charge, as an upheld dispute does: to its own cycle while that lasts, or to the current one."""
 
 import pytest
 

@@ -13,7 +13,7 @@ from tests.unit.subscription.scenario import instant, play
 
 
 def with_policies(**policies: UpgradePolicy) -> Catalogue:
-    """The odd catalogue with policies of some plans set; `max_pro` is written for `max-pro`."""
+    """Set the policies of some plans of the odd catalogue; `max_pro` stands for `max-pro`."""
     odd = odd_catalogue()
     plans = [
         replace(plan, upgrade_policy=policies.get(plan.plan_id.replace("-", "_"), plan.upgrade_policy))

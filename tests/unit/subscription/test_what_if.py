@@ -1,4 +1,4 @@
-"""What would have been: each history is played, changed in one thing, and compared with what happened."""
+"""What-if: each history is played, replayed with one change, and compared with what was recorded."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -24,8 +24,8 @@ SPENT = """
 """
 
 
-def told(differences: list[ReplayDifference]) -> list[str]:
-    """Each difference as a line: version, generation, and what it was and would have been."""
+def lines(differences: list[ReplayDifference]) -> list[str]:
+    """Write each difference as a line: version, generation, recorded and replayed outcome."""
     return [
         f"{each.version} {each.generation_id}: {_word(each.actual)} -> {_word(each.replayed)}" for each in differences
     ]
@@ -59,7 +59,7 @@ def test_without_a_change_nothing_differs() -> None:
 def test_without_a_charge_what_it_kept_out_is_charged() -> None:
     replayed = replay(play(SPENT), Changes(without_generations=frozenset({"film"})))
 
-    assert told(replayed.differences) == [
+    assert lines(replayed.differences) == [
         "3 film: 9,000 leaving 1,000 -> nothing",
         "3 song: insufficient_credits on 1,000 -> 2,000 leaving 8,000",
     ]
@@ -70,7 +70,7 @@ def test_without_a_charge_what_it_kept_out_is_charged() -> None:
 def test_an_inserted_charge_keeps_out_what_came_after_it() -> None:
     replayed = replay(play(SPENT), Changes(insert_charges=(inserted("2024-02-01 12:00", 600),)))
 
-    assert told(replayed.differences) == [
+    assert lines(replayed.differences) == [
         "3 more: nothing -> 600 leaving 400",
         "4 jingle: 500 leaving 500 -> insufficient_credits on 400",
     ]
@@ -80,13 +80,13 @@ def test_an_inserted_charge_keeps_out_what_came_after_it() -> None:
 def test_an_inserted_charge_comes_after_what_was_recorded_at_its_instant() -> None:
     replayed = replay(play(SPENT), Changes(insert_charges=(inserted("2024-02-03", 501),)))
 
-    assert told(replayed.differences) == ["4 more: nothing -> insufficient_credits on 500"]
+    assert lines(replayed.differences) == ["4 more: nothing -> insufficient_credits on 500"]
 
 
 def test_an_inserted_charge_of_a_generation_that_was_charged_later_takes_its_place() -> None:
     replayed = replay(play(SPENT), Changes(insert_charges=(inserted("2024-02-01", 500, "jingle"),)))
 
-    assert told(replayed.differences) == [
+    assert lines(replayed.differences) == [
         "3 jingle: nothing -> 500 leaving 500",
         "4 jingle: 500 leaving 500 -> charged before",
     ]
@@ -96,7 +96,7 @@ def test_an_inserted_charge_of_a_generation_that_was_charged_later_takes_its_pla
 def test_inserted_charges_of_one_instant_come_in_their_order() -> None:
     both = (inserted("2024-02-05", 400, "first"), inserted("2024-02-05", 200, "second"))
 
-    assert told(replay(play(SPENT), Changes(insert_charges=both), until=instant("2024-02-06")).differences) == [
+    assert lines(replay(play(SPENT), Changes(insert_charges=both), until=instant("2024-02-06")).differences) == [
         "4 first: nothing -> 400 leaving 100",
         "4 second: nothing -> insufficient_credits on 100",
     ]
@@ -105,7 +105,7 @@ def test_inserted_charges_of_one_instant_come_in_their_order() -> None:
 def test_an_inserted_charge_before_the_start_is_refused() -> None:
     replayed = replay(play(SPENT), Changes(insert_charges=(inserted("2024-01-30", 1),)))
 
-    assert told(replayed.differences) == ["0 more: nothing -> unknown_subscription on 0"]
+    assert lines(replayed.differences) == ["0 more: nothing -> unknown_subscription on 0"]
 
 
 def test_a_refusal_that_would_have_been_charged_makes_the_later_charge_a_repetition() -> None:
@@ -116,7 +116,7 @@ def test_a_refusal_that_would_have_been_charged_makes_the_later_charge_a_repetit
         2024-02-29 | charge 2,000 as song       | balance 8,000
     """)
 
-    assert told(replay(history, Changes(without_generations=frozenset({"film"}))).differences) == [
+    assert lines(replay(history, Changes(without_generations=frozenset({"film"}))).differences) == [
         "3 film: 9,000 leaving 1,000 -> nothing",
         "3 song: insufficient_credits on 1,000 -> 2,000 leaving 8,000",
         "4 None: CycleReset -> CycleReset",
@@ -133,7 +133,7 @@ def test_a_model_at_another_price_is_charged_it_by_the_unit() -> None:
     """)
     replayed = replay(history, Changes(reprice={"lyria-3": Decimal("100.5")}))
 
-    assert told(replayed.differences) == [
+    assert lines(replayed.differences) == [
         "3 one: 150 leaving 39,850 -> 101 leaving 39,899",
         "4 three: 450 leaving 39,400 -> 302 leaving 39,597",
     ]
@@ -158,7 +158,7 @@ def test_a_refusal_is_priced_anew_too() -> None:
                    | generate lyria-3 as track  | refused insufficient_credits
     """)
 
-    assert told(replay(history, Changes(reprice={"lyria-3": Decimal(100)})).differences) == [
+    assert lines(replay(history, Changes(reprice={"lyria-3": Decimal(100)})).differences) == [
         "3 track: insufficient_credits on 100 -> 100 leaving 0"
     ]
 
@@ -176,7 +176,7 @@ def test_another_upgrade_policy_leaves_other_credits() -> None:
     (upgrade,) = replayed.differences
     assert isinstance(upgrade.replayed, PlanUpgraded)
     assert (upgrade.replayed.policy, upgrade.replayed.carried_credits) == ("add_leftover", 39_000)
-    assert told(replay(history, Changes(upgrade_policy="add_leftover")).differences) == [
+    assert lines(replay(history, Changes(upgrade_policy="add_leftover")).differences) == [
         "4 None: PlanUpgraded -> PlanUpgraded",
         "5 None: CycleReset -> CycleReset",
     ]
@@ -189,11 +189,11 @@ def test_a_reversal_gives_back_what_was_charged_then() -> None:
                    | reverse track                | balance 40,000
     """)
 
-    assert told(replay(history, Changes(reprice={"lyria-3": Decimal(10)})).differences) == [
+    assert lines(replay(history, Changes(reprice={"lyria-3": Decimal(10)})).differences) == [
         "3 track: 150 leaving 39,850 -> 10 leaving 39,990",
         "4 track: 150 leaving 40,000 -> 10 leaving 40,000",
     ]
-    assert told(replay(history, Changes(without_generations=frozenset({"track"}))).differences) == [
+    assert lines(replay(history, Changes(without_generations=frozenset({"track"}))).differences) == [
         "3 track: 150 leaving 39,850 -> nothing",
         "4 track: 150 leaving 40,000 -> nothing",
     ]
@@ -206,7 +206,7 @@ def test_what_lapses_differs_although_it_was_recorded_later_than_an_inserted_cha
     """)
     replayed = replay(history, Changes(insert_charges=(inserted("2024-02-29", 10), inserted("2024-02-01", 5, "early"))))
 
-    assert told(replayed.differences) == [
+    assert lines(replayed.differences) == [
         "2 early: nothing -> 5 leaving 9,995",
         "2 more: nothing -> 10 leaving 9,990",
         "3 None: CycleReset -> CycleReset",
@@ -223,7 +223,7 @@ def test_several_changes_hold_together() -> None:
         insert_charges=(inserted("2024-02-02 12:00", 1_500, "voice", "voiceover"),),
     )
 
-    assert told(replay(play(SPENT), changes).differences) == [
+    assert lines(replay(play(SPENT), changes).differences) == [
         "3 film: 9,000 leaving 1,000 -> nothing",
         "3 song: insufficient_credits on 1,000 -> 8,000 leaving 2,000",
         "3 voice: nothing -> 1,500 leaving 500",
@@ -240,7 +240,7 @@ def test_the_end_cuts_history_changes_and_what_is_due() -> None:
     assert (replayed.actual.version, replayed.replayed.version) == (4, 5)
     later = replay(history, changes, until=instant("2024-03-01"))
     assert as_of(later.actual, instant("2024-03-01")).balance_credits == 10_000
-    assert told(later.differences)[-1] == "5 None: CycleReset -> CycleReset"
+    assert lines(later.differences)[-1] == "5 None: CycleReset -> CycleReset"
 
 
 def test_a_later_catalogue_does_not_change_what_happened() -> None:
@@ -258,11 +258,11 @@ def test_a_later_catalogue_does_not_change_what_happened() -> None:
 
     assert replay(history, Changes()).differences == []
     replayed = replay(history, Changes(without_generations=frozenset({"film"})))
-    assert told(replayed.differences)[:2] == [
+    assert lines(replayed.differences)[:2] == [
         "3 film: 9,900 leaving 100 -> nothing",
         "3 song: insufficient_credits on 100 -> 300 leaving 9,700",
     ]
-    assert "track" not in {each.generation_id for each in replayed.differences}, "nothing says what it would have been"
+    assert "track" not in {each.generation_id for each in replayed.differences}, "its replayed outcome is unknown"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_refusal_that_has_nothing_to_do_with_credits_stays(given: str, code: s
 def test_an_immediate_cancellation_lapses_other_credits() -> None:
     history = play(SPENT + "2024-02-04 | cancel now | balance 0")
 
-    assert told(replay(history, Changes(without_generations=frozenset({"jingle"}))).differences) == [
+    assert lines(replay(history, Changes(without_generations=frozenset({"jingle"}))).differences) == [
         "4 jingle: 500 leaving 500 -> nothing",
         "6 None: SubscriptionEnded -> SubscriptionEnded",
     ]

@@ -1,4 +1,4 @@
-"""Random histories and random changes: a replay is what the independent model reckons from the changed requests.
+"""Random histories and random changes: a replay is what the independent model computes from the changed commands.
 
 `TALLYSTICK_SEED` plays the same histories again. The long form plays 1,000 of each property.
 """
@@ -22,7 +22,7 @@ from services.subscription.what_if import Changes, InsertedCharge
 from tests.unit.subscription.history import History
 from tests.unit.subscription.model import ModelSubscription
 from tests.unit.subscription.replaying import events_of, refusals_of, replay
-from tests.unit.subscription.simulation import POLICIES, Simulation, random_history, shown
+from tests.unit.subscription.simulation import POLICIES, Simulation, balance_of, random_history
 
 SHORT = 100
 
@@ -41,25 +41,25 @@ def test_no_change_is_what_happened(histories: int) -> None:
 
 
 @pytest.mark.parametrize("histories", [SHORT, pytest.param(1_000, marks=pytest.mark.long)])
-def test_a_change_comes_to_what_the_model_reckons(histories: int) -> None:
+def test_a_change_comes_to_what_the_model_computes(histories: int) -> None:
     seed = _seed()
     differing = 0
     for number in range(histories):
         random = Random(f"{seed}:{number}")
         simulation = _played(random)
         changes = _random_changes(random, simulation)
-        model, charged = _reckoned(simulation.history, changes)
+        model, charged = _changed_model(simulation.history, changes)
         replayed = replay(simulation.history, changes, simulation.at)
         where = f"TALLYSTICK_SEED={seed}, history {number}: {changes}"
-        assert shown(as_of(replayed.replayed, simulation.at)) == model.balance(simulation.at), where
+        assert balance_of(as_of(replayed.replayed, simulation.at)) == model.balance(simulation.at), where
         actually = set(simulation.history.charges)
-        gone = {
+        removed = {
             each.generation_id
             for each in replayed.differences
             if _is_charge(each.actual) and not _is_charge(each.replayed)
         }
-        come = {each.generation_id for each in replayed.differences if _is_charge(each.replayed)}
-        assert (actually - gone) | come == charged, where
+        added = {each.generation_id for each in replayed.differences if _is_charge(each.replayed)}
+        assert (actually - removed) | added == charged, where
         differing += bool(replayed.differences)
     assert differing > histories // 2, "most changes make a difference, or nothing was tried"
 
@@ -77,7 +77,7 @@ def _is_charge(outcome: object) -> bool:
 
 
 def _random_changes(random: Random, simulation: Simulation) -> Changes:
-    """One change or several. Those left out stay as they were."""
+    """Draw one change or several."""
     tried = sorted({*simulation.history.charges, *(each.command.generation_id for each in simulation.history.refused)})
     kinds = random.sample(["without", "reprice", "policy", "insert"], random.randint(1, 4))
     began = simulation.instants[0]
@@ -108,8 +108,8 @@ def _random_prices(random: Random) -> Mapping[str, Decimal]:
     return {model: Decimal(random.choice(["0.5", "1", "100", "1000", "1500.25"])) for model in models}
 
 
-def _reckoned(history: History, changes: Changes) -> tuple[ModelSubscription, set[str]]:
-    """The model after the recorded requests, with the changes, and what it charged."""
+def _changed_model(history: History, changes: Changes) -> tuple[ModelSubscription, set[str]]:
+    """Apply the recorded commands, with the changes, to the model; return it and its charges."""
     model = ModelSubscription(_changed_catalogue(history.catalogue, changes.reprice, changes.upgrade_policy))
     steps = list(steps_of(events_of(history), refusals_of(history), history.catalogue, None))
     for extra in changes.insert_charges:
