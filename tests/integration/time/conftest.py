@@ -1,4 +1,4 @@
-"""What the tests of time share: workers on the test's ledger and clock."""
+"""Shared fixtures of the tests of time: workers on the test's ledger and clock."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,13 +18,13 @@ OpenWorker = Callable[[], RenewalWorker]
 
 @pytest.fixture
 def open_worker(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[OpenWorker]:
-    """Opens one more renewal worker, as another process would: with a ledger of its own."""
-    with ExitStack() as opened:
+    """A function that opens one more renewal worker, with a ledger of its own, as another process would."""
+    with ExitStack() as parts:
 
         def open_one() -> RenewalWorker:
-            ledger = opened.enter_context(Ledger(database_url, SCHEMA, catalogue, clock=clock))
+            ledger = parts.enter_context(Ledger(database_url, SCHEMA, catalogue, clock=clock))
             worker = RenewalWorker(ledger.lane, lambda: connect(database_url, autocommit=True), SCHEMA, clock)
-            return opened.enter_context(worker)
+            return parts.enter_context(worker)
 
         yield open_one
 
@@ -44,5 +44,5 @@ def clocks(database_url: str, ledger: Ledger, clock: SettableClock) -> Iterator[
 
 @pytest.fixture
 def recorded(database_url: str) -> Recorded:
-    """The events table."""
+    """The recorded events."""
     return Recorded(database_url)

@@ -1,4 +1,4 @@
-"""Roles as processes of their own, at the real time."""
+"""Runs roles as processes of their own, on the real clock."""
 
 import os
 import socket
@@ -15,13 +15,13 @@ from pathlib import Path
 def renewals(
     database_url: str, folder: Path, *options: str, port: int = 0
 ) -> AbstractContextManager[subprocess.Popen[str]]:
-    """A running `tallystick renewals`; killed at the end if it has not ended by then."""
+    """Run `tallystick renewals`; killed at the end if it has not ended by then."""
     return running(database_url, folder, "renewals", *options, port=port)
 
 
 @contextmanager
 def running(database_url: str, folder: Path, *arguments: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
-    """A running `tallystick`; killed at the end if it has not ended by then."""
+    """Run `tallystick`; killed at the end if it has not ended by then."""
     environment = {
         **os.environ,
         "TALLYSTICK_DATABASE_URL": database_url,
@@ -40,7 +40,7 @@ def running(database_url: str, folder: Path, *arguments: str, port: int = 0) -> 
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Find a port that nobody listens on."""
     with socket.socket() as probing:
         probing.bind(("127.0.0.1", 0))
         port: int = probing.getsockname()[1]
@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 def page(port: int, path: str) -> str:
-    """What the address answers, as soon as it answers."""
+    """Fetch a page, as soon as the address answers."""
     while True:
         with suppress(urllib.error.URLError), urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
             body: bytes = answer.read()

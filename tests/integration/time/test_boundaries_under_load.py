@@ -24,7 +24,7 @@ INSTANTS = (FIRST_RESET - MICROSECOND, FIRST_RESET, FIRST_RESET + MICROSECOND)
 
 @contextmanager
 def at_work(*workers: RenewalWorker) -> Iterator[None]:
-    """Let the workers look for work all the time, as if every moment were the moment."""
+    """Let the workers look for work without a pause."""
 
     def work(worker: RenewalWorker) -> None:
         while not stop.is_set():
@@ -70,12 +70,12 @@ def test_charges_that_race_the_boundary_spend_each_allowance_exactly(
     clock.now = INSTANTS[0]
     with at_work(open_worker(), open_worker()), ThreadPoolExecutor(64) as clients:
 
-        def ask(number: int) -> object:
+        def charge(number: int) -> object:
             if number == affordable:  # in the midst of them, the instant comes
                 clock.now = FIRST_RESET
             return ledger.execute(id, ChargeGeneration(f"track-{number}", "lyria-3-pro"), BY)
 
-        answers = list(clients.map(ask, range(3 * affordable)))
+        answers = list(clients.map(charge, range(3 * affordable)))
 
     cycles = Counter(answer.charge.cycle_number for answer in answers if isinstance(answer, Charged))
     assert cycles[2] == affordable

@@ -1,4 +1,4 @@
-"""Test clocks: subscriptions that live in the clock's time, through the same write path and the same recording."""
+"""Test clocks: their subscriptions live in the clock's time, on the same write path and with the same recording."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -162,7 +162,7 @@ def test_after_an_advance_that_was_cut_short_reads_and_charges_are_right_and_the
     assert (charged.charge.cycle_number, charged.charge.charged_at) == (3, RESETS[1])
 
     assert worker.catch_up() == Tally(subscriptions=1, events=2)
-    assert recorded.by(idle)[2:] == [KEY_ID, KEY_ID]
+    assert recorded.key_ids(idle)[2:] == [KEY_ID, KEY_ID]
     assert recorded.instants(idle, "CycleReset") == [RESETS[1]] * 2
 
 
@@ -213,6 +213,6 @@ def _events(advanced: Advanced | Backwards | UnknownTestClock) -> int:
 
 
 def _only_move(database_url: str, clock_id: str, to: datetime) -> None:
-    """What an advance has done when its process is killed in the middle."""
+    """Move the clock and record nothing, as an advance whose process is killed in the middle."""
     with closing(connect(database_url, autocommit=True)) as connection:
         connection.execute("UPDATE tallystick.test_clocks SET now = %s WHERE test_clock_id = %s", [to, clock_id])

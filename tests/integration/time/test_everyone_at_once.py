@@ -50,20 +50,20 @@ def durable_database() -> Iterator[str]:
 
 
 def backlog(database_url: str) -> int:
-    """How many subscriptions are due and not reset yet."""
+    """Count the subscriptions that are due and not reset yet."""
     with closing(connect(database_url, autocommit=True)) as connection:
         return DueQueries(SCHEMA).backlog(connection, datetime.now(UTC)).due
 
 
 class Customers:
-    """Clients that charge one subscription after another, and how long they waited for each answer."""
+    """Clients that charge one subscription after another, and measure the latency of each charge."""
 
     def __init__(self, ledger: Ledger, ids: Sequence[UUID]) -> None:
         self._ledger = ledger
         self._ids = ids
         self._numbers = count()
         self.cycles: Counter[int] = Counter()
-        self.waited_seconds: list[float] = []
+        self.latencies_seconds: list[float] = []
 
     @contextmanager
     def charging(self) -> Iterator[None]:
@@ -81,18 +81,18 @@ class Customers:
     def _charge_until(self, stop: threading.Event) -> None:
         while not stop.wait(PAUSE_SECONDS):
             command = ChargeGeneration(f"track-{next(self._numbers)}", "lyria-3")
-            asked_at = time.perf_counter()
+            sent_at = time.perf_counter()
             answer = self._ledger.execute(random.choice(self._ids), command, BY)
-            self.waited_seconds.append(time.perf_counter() - asked_at)
+            self.latencies_seconds.append(time.perf_counter() - sent_at)
             assert isinstance(answer, Charged)
             self.cycles[answer.charge.cycle_number] += 1
 
     def latency(self) -> str:
-        """Percentiles in milliseconds."""
-        percentiles = quantiles(self.waited_seconds, n=100)
+        """Write the percentiles of latency, in milliseconds."""
+        percentiles = quantiles(self.latencies_seconds, n=100)
         p50, p95, p99 = (percentiles[each - 1] * 1000 for each in (50, 95, 99))
-        worst = max(self.waited_seconds) * 1000
-        answered = len(self.waited_seconds)
+        worst = max(self.latencies_seconds) * 1000
+        answered = len(self.latencies_seconds)
         return f"{answered:,} charges, p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, worst {worst:.0f} ms"
 
 
@@ -113,14 +113,14 @@ def test_everyone_is_reset_and_charges_go_on(durable_database: str, catalogue: C
             renewals(durable_database, tmp_path, "--no-http"),
             busy.charging(),
         ):
-            while (waiting := backlog(durable_database)) > 0.99 * len(ids):
+            while (due := backlog(durable_database)) > 0.99 * len(ids):
                 time.sleep(0.02)
-            began_at, at_first = time.perf_counter(), waiting
+            began_at, due_at_first = time.perf_counter(), due
             while backlog(durable_database):
                 time.sleep(0.1)
-            took_seconds = time.perf_counter() - began_at
+            duration_seconds = time.perf_counter() - began_at
 
-    print(f"\n{len(ids):,} resets by two workers: {at_first / took_seconds:,.0f} a second")
+    print(f"\n{len(ids):,} resets by two workers: {due_at_first / duration_seconds:,.0f} a second")
     print(f"before:    {quiet.latency()}")
     print(f"meanwhile: {busy.latency()}")
     assert recorded.counts("CycleReset") == Counter({1: len(ids)})

@@ -1,4 +1,4 @@
-"""An API process is killed in the middle of an advance: the clock has moved, and the rest is recorded all the same."""
+"""An API process is killed in the middle of an advance: the clock has moved, and the rest is recorded later."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What an operator sees of a renewal worker that is behind, that is stuck, or that is not there."""
+"""What an operator sees of a renewal worker that is behind, stuck or absent."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def role(worker: RenewalWorker) -> RenewalRole:
     return RenewalRole(worker, CollectorRegistry(), lambda: progress(Console(quiet=True)))
 
 
-def test_the_api_tells_how_far_recording_is_behind(
+def test_the_api_shows_the_lag_of_recording(
     ledger: Ledger, clocks: Clocks, worker: RenewalWorker, clock: SettableClock, http: httpx.Client
 ) -> None:
     start(ledger, 3)

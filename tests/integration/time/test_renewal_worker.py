@@ -34,7 +34,7 @@ def test_a_reset_is_recorded_when_it_is_due(
 
     assert worker.catch_up() == Tally(subscriptions=1, events=1)
     assert recorded.topics(id)[2:] == ["CycleReset"]
-    assert recorded.by(id)[2:] == [KEY_ID]
+    assert recorded.key_ids(id)[2:] == [KEY_ID]
 
 
 @pytest.mark.parametrize(

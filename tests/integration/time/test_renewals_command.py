@@ -1,4 +1,4 @@
-"""`tallystick renewals` as processes: several at once, killed at any point, and what they show."""
+"""`tallystick renewals` as processes: several at once, killed at any point, with metrics and progress."""
 
 import signal
 import time
@@ -18,7 +18,7 @@ from tests.integration.time.processes import free_port, page, renewals, running
 
 @pytest.fixture
 def overdue(ledger: Ledger, clock: SettableClock) -> SettableClock:
-    """Sets the ledger's clock so that what starts now was due a minute ago, for the first time."""
+    """The ledger's clock, set so that what starts now was due a minute ago, for the first time."""
     clock.now = months_after(datetime.now(UTC) - timedelta(minutes=1), -1)
     return clock
 
@@ -96,4 +96,4 @@ def test_serve_runs_a_worker(ledger: Ledger, database_url: str, tmp_path: Path, 
         process.send_signal(signal.SIGTERM)
         process.communicate()
 
-    assert recorded.by(id)[-1] == KEY_ID
+    assert recorded.key_ids(id)[-1] == KEY_ID

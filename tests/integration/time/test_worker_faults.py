@@ -1,4 +1,4 @@
-"""A renewal worker may lose its connection, its claims, or its mind over one subscription; the others renew."""
+"""A renewal worker loses its connection or its claims, or fails at one subscription; the others renew."""
 
 import threading
 from collections import Counter
@@ -23,19 +23,21 @@ FIRST_RESET = datetime(2026, 2, 15, 12, tzinfo=UTC)
 STARTED_ON_CLOCK = datetime(2030, 1, 31, 10, tzinfo=UTC)
 
 
-def run_until(worker: RenewalWorker, is_enough: Counter[str], wanted: int) -> None:
+def run_until(worker: RenewalWorker, events: int) -> None:
     """Run a worker until it has recorded so many events."""
     stop = threading.Event()
+    recorded = 0
 
     def count(done: Pass) -> None:
-        is_enough["events"] += done.tally.events
-        if is_enough["events"] >= wanted:
+        nonlocal recorded
+        recorded += done.tally.events
+        if recorded >= events:
             stop.set()
 
     worker.run(stop, count)
 
 
-def test_a_share_that_another_worker_is_at_is_left_to_it_until_it_is_given_back(
+def test_a_share_that_another_worker_is_at_is_left_to_it_until_it_is_released(
     ledger: Ledger, clocks: Clocks, worker: RenewalWorker, database_url: str
 ) -> None:
     reading = clocks.create(STARTED_ON_CLOCK)
@@ -87,7 +89,7 @@ def test_a_worker_goes_on_when_its_connections_were_cut(
         )
     clock.now = FIRST_RESET
 
-    run_until(worker, Counter(), wanted=50)
+    run_until(worker, events=50)
 
     assert recorded.counts("CycleReset") == Counter({1: 50})
 

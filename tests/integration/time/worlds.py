@@ -1,6 +1,6 @@
-"""Two ways to live with subscriptions, for the same state machine: the ledger itself, and the API with a test clock.
+"""Adapts two systems to the same state machine: the ledger in process, and the API with a test clock.
 
-Both speak the model's words (`tests/unit/subscription/model.py`), so that what they show can be compared as it is.
+Both answer in the types of the model (`tests/unit/subscription/model.py`), so that they compare without conversion.
 """
 
 from collections.abc import Mapping
@@ -40,43 +40,43 @@ from tests.unit.subscription.model_life import Balance, Change, Span
 from tests.unit.subscription.plain_months import NEVER
 from tests.unit.subscription.simulation import balance_of
 
-Asked = tuple[set[str], Mapping[str, Any]]
-"""The outcomes that an answer can stand for, and the members of a refusal."""
+Result = tuple[set[str], Mapping[str, Any]]
+"""The outcomes that an answer may stand for, and the members of a refusal."""
 
-Spent = tuple[datetime, str, int, int, int]
+ChargeFacts = tuple[datetime, str, int, int, int]
 """A charge: its instant, generation, credits, the balance after it and its cycle's number."""
 
 
 class World(Protocol):
-    """What the state machine does and sees."""
+    """The operations of the state machine."""
 
     def begin(self, now: datetime) -> None:
-        """Set out at an instant, with nothing started."""
+        """Begin at an instant, without subscriptions."""
 
     def move(self, to: datetime) -> None:
-        """Let time pass."""
+        """Move the clock."""
 
     def record(self) -> None:
-        """Let everything be recorded that is due."""
+        """Record everything that is due."""
 
-    def ask(self, id: UUID, command: Command) -> Asked:
-        """Put a command."""
+    def execute(self, id: UUID, command: Command) -> Result:
+        """Execute a command."""
 
-    def look(self, id: UUID) -> Balance:
-        """What is to be seen now; `version` is the recorded one."""
+    def balance(self, id: UUID) -> Balance:
+        """Return the balance now; `version` is the recorded one."""
 
-    def look_ahead(self, id: UUID) -> Renewal:
-        """What is to come."""
+    def renewal(self, id: UUID) -> Renewal:
+        """Return the boundaries to come."""
 
-    def look_back(self, id: UUID, at: datetime) -> Balance:
-        """What was to be seen."""
+    def balance_at(self, id: UUID, at: datetime) -> Balance:
+        """Return the balance at a past instant."""
 
-    def spent(self, id: UUID) -> list[Spent]:
-        """Every charge, oldest first."""
+    def charges(self, id: UUID) -> list[ChargeFacts]:
+        """List every charge, oldest first."""
 
 
 class LedgerWorld:
-    """The ledger in process, the test's clock for the real one, and a renewal worker."""
+    """The ledger in process, with the test's clock and a renewal worker."""
 
     def __init__(
         self, ledger: Ledger, worker: RenewalWorker, connection: Connection[Any], clock: SettableClock
@@ -97,7 +97,7 @@ class LedgerWorld:
     def record(self) -> None:
         assert self._worker.catch_up().failures == 0
 
-    def ask(self, id: UUID, command: Command) -> Asked:
+    def execute(self, id: UUID, command: Command) -> Result:
         match self._ledger.execute(id, command, BY):
             case Charged(is_replay=is_replay):
                 return {"replayed" if is_replay else "done"}, {}
@@ -108,35 +108,35 @@ class LedgerWorld:
             case answer:
                 raise AssertionError(answer)
 
-    def look(self, id: UUID) -> Balance:
+    def balance(self, id: UUID) -> Balance:
         recorded = self._recorded(id)
         return balance_of(as_of(recorded, self._clock.now))._replace(version=recorded.version)
 
-    def look_ahead(self, id: UUID) -> Renewal:
+    def renewal(self, id: UUID) -> Renewal:
         return _renewal(renewal_view(id, as_of(self._recorded(id), self._clock.now)))
 
-    def look_back(self, id: UUID, at: datetime) -> Balance:
+    def balance_at(self, id: UUID, at: datetime) -> Balance:
         past = self._as_of.at_instant(self._connection, id, at)
         assert past is not None
         return balance_of(past.state)
 
-    def spent(self, id: UUID) -> list[Spent]:
-        charges = []
+    def charges(self, id: UUID) -> list[ChargeFacts]:
+        facts = []
         for recorded in self._ledger.application.events.get(id):
             assert isinstance(recorded, Recorded)
             if isinstance(event := recorded.event, GenerationCharged):
                 at = recorded.stored.recorded_at
-                charges.append((at, event.generation_id, event.credits, event.balance_after, event.cycle_number))
-        return charges
+                facts.append((at, event.generation_id, event.credits, event.balance_after, event.cycle_number))
+        return facts
 
     def _recorded(self, id: UUID) -> Subscription:
-        found = self._subscriptions.find(self._connection, id)
-        assert found is not None
-        return found.state
+        stored = self._subscriptions.find(self._connection, id)
+        assert stored is not None
+        return stored.state
 
 
 class HttpWorld:
-    """The API, and a test clock of its own for each life."""
+    """The API, with a test clock of its own for each history."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -155,7 +155,7 @@ class HttpWorld:
     def record(self) -> None:
         self.move(self._now)
 
-    def ask(self, id: UUID, command: Command) -> Asked:
+    def execute(self, id: UUID, command: Command) -> Result:
         assert self._machine is not None
         path = f"/v1/subscriptions/{id}"
         match command:
@@ -173,7 +173,7 @@ class HttpWorld:
             case ResumeSubscription():
                 path, body = f"{path}/resume", {}
             case _:
-                raise ValueError(f"not asked over HTTP: {command}")
+                raise ValueError(f"no route for: {command}")
         answer = self._http.post(path, json=body)
         if answer.status_code == 201:
             return {"done"}, {}
@@ -182,17 +182,17 @@ class HttpWorld:
         problem = answer.json()
         return {problem["code"]}, problem
 
-    def look(self, id: UUID) -> Balance:
+    def balance(self, id: UUID) -> Balance:
         return _balance(self._read(id, "/balance"), self._read(id))
 
-    def look_ahead(self, id: UUID) -> Renewal:
+    def renewal(self, id: UUID) -> Renewal:
         return _renewal(msgspec.convert(self._read(id, "/renewal"), RenewalView))
 
-    def look_back(self, id: UUID, at: datetime) -> Balance:
+    def balance_at(self, id: UUID, at: datetime) -> Balance:
         past = self._read(id, "/as-of", at=at.isoformat())
         return _balance(past["balance"], past["subscription"])
 
-    def spent(self, id: UUID) -> list[Spent]:
+    def charges(self, id: UUID) -> list[ChargeFacts]:
         newest_first = self._read(id, "/charges", limit=1000)["data"]
         return [
             (
@@ -212,7 +212,7 @@ class HttpWorld:
 
 
 def _fields(command: Command) -> dict[str, Any]:
-    """The command as a request: its fields but those that are not given."""
+    """Return the body of a command's request: its fields that are not None."""
     built = msgspec.to_builtins(command)
     given = {name: value for name, value in built.items() if value is not None}
     if "settings" in given:

@@ -1,4 +1,4 @@
-"""A state machine of subscriptions: whatever is asked of them, and however time passes, they show what the model does.
+"""Drives subscriptions as a state machine: whatever the commands and the time, they show what the model shows.
 
 After every step balance, renewal and a moment of the past are compared for each subscription; at the end, every charge.
 """
@@ -31,11 +31,11 @@ SUBSCRIPTIONS_MAX = 3
 AMOUNTS = ("1", "999", "half", "all", "more")
 
 plans = st.sampled_from(PLAN_IDS)
-chosen = st.integers(0, SUBSCRIPTIONS_MAX - 1)
+indexes = st.integers(0, SUBSCRIPTIONS_MAX - 1)
 instants = st.integers(0, 3 * 365 * 86_400).map(lambda seconds: STARTS_FROM + timedelta(seconds=seconds))
 
 
-class Lives(RuleBasedStateMachine):
+class SubscriptionMachine(RuleBasedStateMachine):
     """Some subscriptions, in a world and in the model."""
 
     def __init__(self, world: World) -> None:
@@ -44,7 +44,7 @@ class Lives(RuleBasedStateMachine):
         self.model = ModelLedger(odd_catalogue())
         self.ids: list[UUID] = []
         self.now = NEVER
-        self.began: dict[UUID, datetime] = {}
+        self.started_at: dict[UUID, datetime] = {}
         self.moments: list[datetime] = []
         self.generations = 0
         self.last_charges: dict[UUID, ChargeGeneration] = {}
@@ -60,7 +60,7 @@ class Lives(RuleBasedStateMachine):
     def start(self, plan_id: str) -> None:
         self._start(plan_id)
 
-    @rule(which=chosen, amount=st.sampled_from(AMOUNTS), model=st.sampled_from(("music", "image", "voiceover")))
+    @rule(which=indexes, amount=st.sampled_from(AMOUNTS), model=st.sampled_from(("music", "image", "voiceover")))
     def charge(self, which: int, amount: str, model: str) -> None:
         id = self._id(which)
         balance = self.model.balance(id, self.now).balance_credits
@@ -68,35 +68,35 @@ class Lives(RuleBasedStateMachine):
         characters = max(1, by_name[amount] if amount in by_name else int(amount))
         self.generations += 1
         self.last_charges[id] = ChargeGeneration(f"g-{self.generations}", model, Settings(characters=characters))
-        self._ask(id, self.last_charges[id])
+        self._execute(id, self.last_charges[id])
 
-    @rule(which=chosen)
-    def ask_for_the_last_charge_again(self, which: int) -> None:
+    @rule(which=indexes)
+    def repeat_the_last_charge(self, which: int) -> None:
         if (command := self.last_charges.get(self._id(which))) is not None:
-            self._ask(self._id(which), command)
+            self._execute(self._id(which), command)
 
-    @rule(which=chosen, plan_id=plans)
+    @rule(which=indexes, plan_id=plans)
     def upgrade(self, which: int, plan_id: str) -> None:
-        self._ask(self._id(which), UpgradePlan(plan_id))
+        self._execute(self._id(which), UpgradePlan(plan_id))
 
-    @rule(which=chosen, plan_id=plans)
+    @rule(which=indexes, plan_id=plans)
     def downgrade(self, which: int, plan_id: str) -> None:
-        self._ask(self._id(which), ScheduleDowngrade(plan_id))
+        self._execute(self._id(which), ScheduleDowngrade(plan_id))
 
-    @rule(which=chosen)
+    @rule(which=indexes)
     def cancel(self, which: int) -> None:
-        self._ask(self._id(which), CancelSubscription("term_end"))
+        self._execute(self._id(which), CancelSubscription("term_end"))
 
     @precondition(lambda self: len(self.ids) == SUBSCRIPTIONS_MAX)
     @rule()
     def cancel_at_once(self) -> None:
-        self._ask(self.ids[-1], CancelSubscription("now"))
+        self._execute(self.ids[-1], CancelSubscription("now"))
 
-    @rule(which=chosen)
+    @rule(which=indexes)
     def resume(self, which: int) -> None:
-        self._ask(self._id(which), ResumeSubscription())
+        self._execute(self._id(which), ResumeSubscription())
 
-    @rule(which=chosen, what=st.sampled_from(("cycle", "term")), offset=st.sampled_from((-1, 0, 1)))
+    @rule(which=indexes, what=st.sampled_from(("cycle", "term")), offset=st.sampled_from((-1, 0, 1)))
     def wait_for_a_boundary(self, which: int, what: str, offset: int) -> None:
         now = self.model.balance(self._id(which), self.now)
         ends_at = now.cycle.ends_at if what == "cycle" else now.term.ends_at
@@ -107,48 +107,48 @@ class Lives(RuleBasedStateMachine):
         self._wait(self.now + timedelta(days=days))
 
     @rule()
-    def let_what_is_due_be_recorded(self) -> None:
+    def record_what_is_due(self) -> None:
         self.world.record()
         for id in self.ids:
-            assert self.world.look(id).version == self.model.balance(id, self.now).version
+            assert self.world.balance(id).version == self.model.balance(id, self.now).version
 
     @invariant()
     def it_shows_what_the_model_shows(self) -> None:
         for id in self.ids:
             expected = self.model.balance(id, self.now)
-            found = self.world.look(id)
-            assert found._replace(version=0) == expected._replace(version=0)
-            assert found.version <= expected.version
-            assert self.world.look_ahead(id) == self.model.renewal(id, self.now)
+            actual = self.world.balance(id)
+            assert actual._replace(version=0) == expected._replace(version=0)
+            assert actual.version <= expected.version
+            assert self.world.renewal(id) == self.model.renewal(id, self.now)
 
     @precondition(lambda self: len(self.moments) > 1)
     @rule(number=st.integers(0, 100), offset=st.sampled_from((-1, 0, 1)))
-    def look_back(self, number: int, offset: int) -> None:
+    def show_the_past(self, number: int, offset: int) -> None:
         for id in self.ids:
             at = self.moments[number % len(self.moments)] + offset * MICROSECOND
-            if self.began[id] <= at <= self.now:
+            if self.started_at[id] <= at <= self.now:
                 expected = self.model.balance(id, at)
-                assert self.world.look_back(id, at)._replace(version=0) == expected._replace(version=0)
+                assert self.world.balance_at(id, at)._replace(version=0) == expected._replace(version=0)
 
     def teardown(self) -> None:
         for id in self.ids:
             charges = self.model.subscriptions[id].charges.values()
-            assert self.world.spent(id) == [
+            assert self.world.charges(id) == [
                 (each.at, each.generation_id, each.credits, each.balance_after, each.cycle_number) for each in charges
             ]
 
     def _start(self, plan_id: str) -> None:
         id = uuid4()
         self.ids.append(id)
-        self.began[id] = self.now
-        self._ask(id, StartSubscription("account", plan_id))
+        self.started_at[id] = self.now
+        self._execute(id, StartSubscription("account", plan_id))
 
     def _id(self, which: int) -> UUID:
         return self.ids[which % len(self.ids)]
 
-    def _ask(self, id: UUID, command: Command) -> None:
+    def _execute(self, id: UUID, command: Command) -> None:
         expected = self.model.apply(id, command, self.now)
-        outcomes, members = self.world.ask(id, command)
+        outcomes, members = self.world.execute(id, command)
         assert expected.code in outcomes, (command, expected, outcomes, members)
         for name, value in expected.details.items():
             assert _plain(members[name]) == _plain(value), (command, name)
@@ -161,7 +161,7 @@ class Lives(RuleBasedStateMachine):
 
 
 def _plain(value: Any) -> Any:
-    """A member as the API writes it and as the core has it, made alike."""
+    """Normalise a member, so that the API's form and the core's compare."""
     match value:
         case str() | Mapping():
             return value
