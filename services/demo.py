@@ -17,9 +17,10 @@ from psycopg import Connection
 
 from services.catalogue import Catalogue, PerImage, PerSecond, PerThousandCharacters, PerTrack, Settings
 from services.catalogue.rate_card import PricedModel
-from services.ledger.application import LedgerApplication
 from services.ledger.mapper import next_event
+from services.ledger.recorder import Recorder
 from services.ledger.records import Metadata, Recorded, RefusalRow, StreamHead, extend
+from services.ledger.snapshots import insert_snapshots
 from services.ledger.writes import Writes
 from services.postgres.session import Session
 from services.subscription.boundaries import due_events
@@ -63,9 +64,10 @@ class DemoSize(Struct, frozen=True):
 class Demo:
     """Generates histories. `seed` decides everything, ids included, so the same seed gives the same ledger."""
 
-    def __init__(self, application: LedgerApplication, schema: str, catalogue: Catalogue, seed: int) -> None:
-        self._application = application
-        self._writes = Writes(application.recorder, schema)
+    def __init__(self, schema: str, catalogue: Catalogue, seed: int) -> None:
+        recorder = Recorder(schema)
+        self._queries = recorder.queries
+        self._writes = Writes(recorder, schema)
         self._catalogue = catalogue
         self._random = random.Random(seed)  # noqa: S311 - makes up customers, not secrets
         self._streams: list[UUID] = []
@@ -141,12 +143,13 @@ class Demo:
         recorded, refusals, self._recorded, self._refusals = self._recorded, self._refusals, [], []
         with session.pipeline():
             session.execute(b"BEGIN")
-            session.execute(self._application.recorder.queries["begin_batch"])
+            session.execute(self._queries["begin_batch"])
             self._writes.send(session, recorded, self._heads, refusals, [])
             session.execute(b"COMMIT")
         passed = {each.originator_id for each in recorded if each.originator_version % SNAPSHOT_INTERVAL == 0}
-        if passed and (snapshots := self._application.snapshots) is not None:
-            snapshots.put([self._heads[id] for id in passed])
+        if passed:
+            with session.connection.transaction():
+                insert_snapshots(session.connection, self._queries, [self._heads[id] for id in passed])
         return len(recorded)
 
     def _change(self) -> Command:

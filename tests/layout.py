@@ -30,7 +30,7 @@ CORE = {
 # Pure as well, in a package that is not: deciding a batch, on what was looked up; what a projection declares.
 PURE_MODULES = ("services.ledger.deciding", "services.ledger.known", "projections.declaration")
 DATABASE_MODULES = (
-    *(f"services.ledger.{name}" for name in "application lane ledger lookups recorder transaction writes".split()),
+    *(f"services.ledger.{name}" for name in "lane ledger lookups recorder snapshots transaction writes".split()),
     "services.postgres",
 )
 COMPUTING_LIBRARIES = frozenset(

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
-from services.bootstrap.database import database_url_of, migrated_url_of
+from services.bootstrap.database import connect_migrated, migrated_url_of
 from services.catalogue import Catalogue, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
 from services.demo import Demo, DemoSize
 from services.ledger.as_of import AsOf
-from services.ledger.ledger import Ledger, utc_now
+from services.ledger.ledger import utc_now
+from services.ledger.recorder import Recorder
+from services.ledger.records import ChainedEvent
 from services.postgres.database import connect
 from services.process.interpreter import tune_for_serving
 
@@ -24,16 +27,17 @@ def catalogue_of(settings: Settings) -> Catalogue:
     return load_catalogue(settings.catalogue.read_text(encoding="utf-8"), str(settings.catalogue))
 
 
-def open_ledger(settings: Settings) -> Ledger:
-    """The ledger, for commands and history; a context manager. Raises CatalogueError, NoDatabase, NotMigrated."""
-    return Ledger(migrated_url_of(settings), settings.db_schema, catalogue_of(settings))
-
-
 @contextmanager
 def open_as_of(settings: Settings) -> Iterator[tuple[AsOf, Connection[Any]]]:
-    """The past of subscriptions, and a connection to read it on. Raises CatalogueError, NoDatabase, NotMigrated."""
-    with open_ledger(settings) as ledger, connect(database_url_of(settings), autocommit=True) as connection:
-        yield AsOf(ledger.application, settings.db_schema, utc_now), connection
+    """The past of subscriptions, and a connection to read it on. Raises NoDatabase, NotMigrated."""
+    with connect_migrated(settings) as connection:
+        yield AsOf(settings.db_schema, utc_now), connection
+
+
+def read_stream(settings: Settings, stream_id: UUID) -> list[ChainedEvent]:
+    """The events of a stream, oldest first; none where there is no such stream. Raises NoDatabase, NotMigrated."""
+    with connect_migrated(settings) as connection:
+        return Recorder(settings.db_schema).events(connection, stream_id)
 
 
 def fill_demo(
@@ -43,7 +47,7 @@ def fill_demo(
 
     Raises CatalogueError, NoDatabase, NotMigrated.
     """
-    with open_ledger(settings) as ledger, connect(database_url_of(settings)) as connection:
+    demo = Demo(settings.db_schema, catalogue_of(settings), seed)
+    with connect(migrated_url_of(settings)) as connection:
         tune_for_serving()
-        demo = Demo(ledger.application, settings.db_schema, catalogue_of(settings), seed)
         return demo.fill(connection, DemoSize(subscriptions, events, until=utc_now()), on_progress)

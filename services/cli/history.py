@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from services.bootstrap.ledger import open_ledger
+from services.bootstrap.ledger import read_stream
 from services.cli.console import EXIT_FAILURE, JSON, err, out, plain_errors, read_settings
 from services.ledger.history import as_stored
 from services.ledger.mapper import read_event
@@ -23,8 +23,8 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as the API answers.")] = False,
 ) -> None:
     """Show every event of a subscription, oldest first, with the balance that each left."""
-    with plain_errors(), open_ledger(read_settings()) as ledger:
-        events = [read_event(stored) for stored in ledger.application.recorder.select_events(subscription)]
+    with plain_errors():
+        events = [read_event(stored) for stored in read_stream(read_settings(), subscription)]
     if not events:
         err.print(f"[red]There is no subscription {subscription}.")
         raise typer.Exit(EXIT_FAILURE)

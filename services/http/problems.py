@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import psycopg
 import structlog
-from eventsourcing import persistence
 from msgspec import Struct
 from msgspec.structs import asdict
 from starlette.requests import ClientDisconnect
@@ -182,14 +181,7 @@ def problem_of(error: BaseException, request_id: str) -> Problem:
             return error
         case ClientDisconnect():
             return Problem(MalformedRequest("the client went away before the body was complete"))
-        case (
-            LaneFull()
-            | LaneClosed()
-            | psycopg.OperationalError()
-            | psycopg.InterfaceError()
-            | persistence.OperationalError()
-            | persistence.InterfaceError()
-        ):
+        case LaneFull() | LaneClosed() | psycopg.OperationalError() | psycopg.InterfaceError():
             log.warning("a request could not be answered", request_id=request_id, error=repr(error))
             return Problem(Unavailable())
         case _:

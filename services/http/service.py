@@ -39,8 +39,7 @@ class Service:
     @staticmethod
     def on(backend: Backend) -> "Service":
         """The service on a backend."""
-        application = backend.ledger.application
-        as_of = AsOf(application, backend.schema, backend.clock)
+        as_of = AsOf(backend.schema, backend.clock)
         reads = Reads(backend)
         lag = LagCollector(backend.reads.connection, backend.schema, backend.clock)
         return Service(
@@ -53,7 +52,7 @@ class Service:
             readiness=ReadinessCheck(backend),
             as_of=as_of,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
-            what_if=WhatIf(application.recorder, as_of, backend.schema, backend.catalogue),
+            what_if=WhatIf(as_of, backend.schema, backend.catalogue),
             disputes=Disputes(backend.schema),
             evidence=Evidence(backend.schema, backend.sealer, backend.clock),
             idempotency_records=IdempotencyRecords(backend.reads, backend.schema, backend.clock),

@@ -18,9 +18,8 @@ What is stored:
 records.py       an event as recorded, a charge, a refusal, the head of a stream
 hashing.py       the hash chain
 mapper.py        stored JSON <-> events; old versions are upcast
-recorder.py      the events table: append and select
-application.py   the event-sourcing library's application, on the above
-library.py       the library's parts, on the service's own connections
+recorder.py      the events table: append a batch, read a stream
+library.py       the same table as the stock event-sourcing library reads it
 
 What can be read:
 

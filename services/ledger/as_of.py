@@ -16,9 +16,8 @@ from projections.balance.project import project as balance_row
 from projections.balance.view import Balance, balance_view
 from projections.renewal.queries import RenewalQueries
 from projections.renewal.view import Subscription, subscription_view
-from services.ledger.application import LedgerApplication
 from services.ledger.history import StoredEvent, as_stored
-from services.ledger.recorder import chained_event
+from services.ledger.recorder import Recorder
 from services.ledger.records import ChainedEvent
 from services.postgres.sql import load_queries
 from services.subscription import boundaries
@@ -81,8 +80,8 @@ class StillToCome(ValueError):
 class AsOf:
     """The past of the subscriptions of one schema, up to now."""
 
-    def __init__(self, application: LedgerApplication, schema: str, clock: Callable[[], datetime]) -> None:
-        self._application = application
+    def __init__(self, schema: str, clock: Callable[[], datetime]) -> None:
+        self._recorder = Recorder(schema)
         self._clock = clock
         self._subscriptions = RenewalQueries(schema)
         self._queries = load_queries(__file__, "as_of.sql", schema=schema)
@@ -100,7 +99,7 @@ class AsOf:
         # The newest event may have been recorded by a machine whose clock is a little ahead of ours.
         if at > max(now, last_event.recorded_at) and last_event.originator_version == found.state.version:
             raise StillToCome(now)
-        return PastState(boundaries.as_of(self._state(last_event), at), at.astimezone(UTC), last_event)
+        return PastState(boundaries.as_of(self._state(connection, last_event), at), at.astimezone(UTC), last_event)
 
     def at_version(self, connection: Connection[Any], id: UUID, version: int) -> PastState | None:
         """What the event of `version` left, at its instant; None: no such subscription. Raises UnknownVersion."""
@@ -110,7 +109,7 @@ class AsOf:
         if not 1 <= version <= found.state.version:
             raise UnknownVersion(found.state.version)
         last_event = self._event(connection, id, version)
-        return PastState(self._state(last_event), last_event.recorded_at, last_event)
+        return PastState(self._state(connection, last_event), last_event.recorded_at, last_event)
 
     def now(self, connection: Connection[Any], id: UUID) -> datetime | None:
         """The last instant that can be shown; None where there is no such subscription."""
@@ -120,12 +119,11 @@ class AsOf:
         newest = self._event(connection, id, found.state.version)
         return max(found.clock_now or self._clock(), newest.recorded_at)
 
-    def _state(self, last_event: ChainedEvent) -> core.Subscription:
-        state = self._application.state(last_event.originator_id, last_event.originator_version)
-        assert state is not None, "a stream that has this version has a state there"
-        return state
+    def _state(self, connection: Connection[Any], last_event: ChainedEvent) -> core.Subscription:
+        head = self._recorder.head(connection, last_event.originator_id, last_event.originator_version)
+        assert head is not None, "a stream that has this version has a state there"
+        return head.state
 
     def _event(self, connection: Connection[Any], id: UUID, version: int) -> ChainedEvent:
-        row = connection.execute(self._queries["event_at"], {"id": id, "version": version}).fetchone()
-        assert row is not None, "recorded events stay"
-        return chained_event(row)
+        (event,) = self._recorder.events(connection, id, after=version - 1, until=version)
+        return event

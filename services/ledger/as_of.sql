@@ -19,8 +19,3 @@ WITH RECURSIVE halving (low, high) AS (
     WHERE low < high
 )
 SELECT nullif(high, 0) FROM halving WHERE low = high
-
--- name: event_at
--- One event of a stream.
-SELECT originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id
-FROM {schema}.ledger_events WHERE originator_id = %(id)s AND originator_version = %(version)s

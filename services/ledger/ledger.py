@@ -12,10 +12,10 @@ from uuid import UUID
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from services.catalogue import Catalogue
-from services.ledger.application import LedgerApplication
 from services.ledger.heads import HeadCache
 from services.ledger.lane import WriterLane
 from services.ledger.lookups import Lookups
+from services.ledger.recorder import Recorder
 from services.ledger.records import Metadata
 from services.ledger.snapshots import SnapshotWriter
 from services.ledger.submission import Answer, AnyCommand, IdempotencyKey, Submission
@@ -45,9 +45,8 @@ class Ledger:
         clock: Callable[[], datetime] = utc_now,
         snapshot_interval: int = SNAPSHOT_INTERVAL,
     ) -> None:
-        self.application = LedgerApplication(database_url, schema)
-        self._snapshots = SnapshotWriter(self.application)
-        recorder = self.application.recorder
+        recorder = Recorder(schema)
+        self._snapshots = SnapshotWriter(lambda: connect(database_url, autocommit=True), recorder.queries)
         cache = HeadCache(HEAD_CACHE_SIZE)
         context = BatchContext(
             queries=recorder.queries,
@@ -70,7 +69,6 @@ class Ledger:
     def __exit__(self, *_exception: object) -> None:
         self.lane.stop()
         self._snapshots.stop()
-        self.application.close()
 
     def execute(
         self,

@@ -43,26 +43,25 @@ ORDER BY e.originator_id, e.originator_version
 
 -- name: select_snapshots
 -- The newest snapshot, in today's form, of each stream that has one.
-SELECT wanted.id, s.originator_version, s.topic, s.state
+SELECT wanted.id, s.state
 FROM unnest(%(ids)b::uuid[]) AS wanted (id)
 CROSS JOIN LATERAL (
-    SELECT originator_version, topic, state FROM {schema}.ledger_snapshots
+    SELECT state FROM {schema}.ledger_snapshots
     WHERE originator_id = wanted.id AND topic = %(topic)s ORDER BY originator_version DESC LIMIT 1
 ) AS s
 
--- name: list_snapshots_down
--- The snapshots of one stream between two versions, newest first.
-SELECT originator_version, topic, state FROM {schema}.ledger_snapshots
-WHERE originator_id = %(id)s AND topic = %(topic)s
-    AND originator_version > %(above)s AND originator_version <= %(up_to)s
-ORDER BY originator_version DESC LIMIT %(limit)s
+-- name: select_snapshot
+-- The newest snapshot, in today's form, of one stream at or below a version.
+SELECT state FROM {schema}.ledger_snapshots
+WHERE originator_id = %(id)s AND topic = %(topic)s AND originator_version <= %(until)s
+ORDER BY originator_version DESC LIMIT 1
 
--- name: list_snapshots_up
--- The same, oldest first.
-SELECT originator_version, topic, state FROM {schema}.ledger_snapshots
-WHERE originator_id = %(id)s AND topic = %(topic)s
-    AND originator_version > %(above)s AND originator_version <= %(up_to)s
-ORDER BY originator_version LIMIT %(limit)s
+-- name: select_stream
+-- The events of one stream above a version, up to another.
+SELECT originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id
+FROM {schema}.ledger_events
+WHERE originator_id = %(id)s AND originator_version > %(after)s AND originator_version <= %(until)s
+ORDER BY originator_version
 
 -- name: insert_snapshots
 -- Snapshots of streams, each once: another process may have taken the same.
@@ -96,11 +95,6 @@ SELECT base FROM head
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id
 FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) AS wanted (id, version)
 JOIN {schema}.ledger_events AS e ON e.originator_id = wanted.id AND e.originator_version = wanted.version
-
--- name: find_event
--- One event by stream and version.
-SELECT originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id
-FROM {schema}.ledger_events WHERE originator_id = %(id)s AND originator_version = %(version)s
 
 -- name: insert_refusals
 -- One row per subscription, generation and version: a client that retries in a loop does not grow the log.

@@ -1,114 +1,166 @@
-"""The event-sourcing library's parts, made for one schema and on connections like all others of the service.
+"""A ledger as the `eventsourcing` library opens it, for programs that read with its repository and projections.
 
-The stock factory takes a database apart into name, host, port, user and password, which loses everything else that a
-URL says (how to verify the server, for one), sets session variables, and repeats what failed ten times over, which
-makes twenty seconds of a timeout of two. It also heeds environment variables that are not ours.
+Recorder, mapper, transcoder and connections are the library's own. This module only names the table, registers the
+topics, and lifts the stored JSON to the attributes of stock events. It imports nothing of Tallystick, so a program may
+take a copy along. Instants of recording and hashes are columns that the library does not read.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
-from eventsourcing.postgres import (
-    BasePostgresFactory,
-    PostgresAggregateRecorder,
-    PostgresApplicationRecorder,
-    PostgresDatastore,
-    PostgresFactory,
-)
-from eventsourcing.utils import Environment
-from psycopg import Connection
-from psycopg.rows import dict_row
-
-from services.ledger.mapper import SNAPSHOT_TOPIC
-from services.ledger.recorder import LedgerRecorder
-from services.postgres.database import CONNECT_TIMEOUT_SECONDS, configure
-from services.postgres.sql import load_queries
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, AggregateCreated, AggregateEvent
+from eventsourcing.utils import register_topic
 
 
-class LedgerDatastore(PostgresDatastore):
-    """A pool on the service's own database URL and type adapters."""
+class LedgerApplication(Application[UUID]):
+    """The library's application on a ledger's table. It reads only: the table refuses what it would save.
 
-    def __init__(self, database_url: str, schema: str) -> None:
-        super().__init__(
-            dbname="",
-            host="",
-            port="",
-            user="",
-            password="",
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            pool_size=1,
-            max_overflow=3,
-            pre_ping=True,
-            schema=schema,
-        )
-        self.pool.conninfo = database_url
-        self.pool.kwargs = {
-            "autocommit": True,
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "row_factory": dict_row,
-        }
+    `POSTGRES_DBNAME`, `_HOST`, `_PORT`, `_USER`, `_PASSWORD` and `_SCHEMA`, in the environment, say where it is.
+    """
 
-    def after_connect_func(self) -> Callable[[Connection[Any]], None]:
-        """What a new connection goes through."""
-        return configure
-
-    def register_type_adapters(self) -> None:
-        """Nothing: no composite types are sent, and making the parts does not connect."""
+    name = "ledger"
+    env: ClassVar[dict[str, str]] = {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_SCHEMA": "tallystick",
+        "CREATE_TABLE": "n",
+    }
 
 
-class SnapshotRecorder(PostgresAggregateRecorder):
-    """Keeps snapshots in today's form: those of an earlier one are as good as not there."""
+class LedgerEvent(AggregateEvent):
+    """A recorded event: the fields of its data as attributes, and `metadata`, the caller's key and request."""
 
-    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str) -> None:
-        super().__init__(datastore, events_table_name=events_table_name)
-        self._queries = load_queries(__file__, "ledger.sql", schema=datastore.schema)
+    metadata: dict[str, str]
+    class_version = 2
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
-        """Store snapshots, each once. Raises PersistenceError."""
-        arguments = {
-            "ids": [snapshot.originator_id for snapshot in stored_events],
-            "versions": [snapshot.originator_version for snapshot in stored_events],
-            "topics": [snapshot.topic for snapshot in stored_events],
-            "states": [snapshot.state for snapshot in stored_events],
-        }
-        with self.datastore.get_connection() as connection:
-            connection.execute(self._queries["insert_snapshots"], arguments)
-
-    def select_events(
-        self,
-        originator_id: UUID | str,
-        *,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[StoredEvent]:
-        """The snapshots of one stream, with `gt` and `lte` bounding the version. Raises PersistenceError."""
-        arguments = {
-            "id": originator_id,
-            "topic": SNAPSHOT_TOPIC,
-            "above": gt or 0,
-            "up_to": 2**63 - 1 if lte is None else lte,
-            "limit": limit,
-        }
-        query = self._queries["list_snapshots_down" if desc else "list_snapshots_up"]
-        with self.datastore.get_connection() as connection:
-            rows = connection.execute(query, arguments)
-            return [StoredEvent(originator_id, *row.values()) for row in rows]
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Lift `{"data": {...}, "metadata": {...}}`, which is what is stored, to the library's flat form."""
+        state.update(state.pop("data"), timestamp=None)
 
 
-class LedgerFactory(PostgresFactory):
-    """Makes the parts of one schema; the tables are there already, by migration."""
+class SubscriptionStarted(LedgerEvent, AggregateCreated):
+    """An account took a plan."""
 
-    application_recorder_class: type[PostgresApplicationRecorder] = LedgerRecorder
-    aggregate_recorder_class: type[PostgresAggregateRecorder] = SnapshotRecorder
+    originator_topic = f"{__name__}:SubscriptionAggregate"
+    account_id: str
+    plan: dict[str, Any]
 
-    def __init__(self, env: Environment, database_url: str, schema: str) -> None:
-        super(BasePostgresFactory, self).__init__(env)  # the stock one would make a datastore of its own
-        self.datastore = LedgerDatastore(database_url, schema)
 
-    def env_create_table(self) -> bool:
-        """No: parallel starts that create functions crash each other."""
-        return False
+class CreditsGranted(LedgerEvent):
+    """The first allowance was granted."""
+
+    credits: int
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.balance_credits += self.credits
+
+
+class GenerationCharged(LedgerEvent):
+    """A generation was paid for."""
+
+    generation_id: str
+    model: str
+    credits: int
+    balance_after: int
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.balance_credits = self.balance_after
+
+
+class ChargeReversed(LedgerEvent):
+    """The credits of a charge were given back."""
+
+    generation_id: str
+    credits: int
+    balance_after: int
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.balance_credits = self.balance_after
+
+
+class CycleReset(LedgerEvent):
+    """A credit cycle ended, and the allowance was granted anew."""
+
+    granted_credits: int
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.balance_credits = self.granted_credits
+
+
+class PlanUpgraded(LedgerEvent):
+    """A higher plan took effect, with the counters that its policy left."""
+
+    plan: dict[str, Any]
+    granted_credits: int
+    used_credits: int
+    reversed_credits: int
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.plan_id = self.plan["plan_id"]
+        aggregate.balance_credits = self.granted_credits - self.used_credits + self.reversed_credits
+        aggregate.status = "active"
+
+
+class TermRenewed(LedgerEvent):
+    """A term ended and the next began, with the plan that it has."""
+
+    plan: dict[str, Any]
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.plan_id = self.plan["plan_id"]
+
+
+class PlanChangeScheduled(LedgerEvent):
+    """A move to another plan was set for the end of the term."""
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.status = "active"
+
+
+class PlanChangeUnscheduled(LedgerEvent):
+    """The scheduled cancellation or downgrade was taken back."""
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.status = "active"
+
+
+class SubscriptionCancelled(LedgerEvent):
+    """The subscription will not renew, or ended on the spot."""
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.status = "cancelling"
+
+
+class SubscriptionEnded(LedgerEvent):
+    """Nothing can be charged any more."""
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.status, aggregate.balance_credits = "ended", 0
+
+
+class DisputeOpened(LedgerEvent):
+    """A charge was disputed. The events of a dispute are a stream of its own."""
+
+    subscription_id: str
+    generation_id: str
+
+
+class DisputeResolved(LedgerEvent):
+    """A dispute was decided: `upheld` or `rejected`."""
+
+    outcome: str
+
+
+class SubscriptionAggregate(Aggregate):
+    """A subscription as its recorded events left it; boundaries that are due and not recorded yet are not applied."""
+
+    def __init__(self, account_id: str, plan: dict[str, Any]) -> None:
+        self.account_id = account_id
+        self.plan_id: str = plan["plan_id"]
+        self.status = "active"
+        self.balance_credits = 0
+
+
+for _event in LedgerEvent.__subclasses__():
+    register_topic(_event.__name__, _event)

@@ -11,24 +11,20 @@ from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
-import msgspec
-import structlog
-
 from services.dispute.commands import DISPUTE_COMMANDS
 from services.idempotency import find_arguments, record_of, record_statements
 from services.ledger.deciding import Speculation
 from services.ledger.heads import HeadCache
 from services.ledger.known import Known
-from services.ledger.mapper import SNAPSHOT_TOPIC, decode_head, read_event
+from services.ledger.mapper import SNAPSHOT_TOPIC, read_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent, StreamHead, extend
+from services.ledger.snapshots import read_snapshot
 from services.ledger.submission import Generation, Submission, generations
 from services.postgres.arrays import Array, Bigints, Texts, Uuids
 from services.postgres.session import PendingResult, Session
 from services.postgres.sql import Queries, load_queries
 from services.subscription.commands import StartSubscription
-
-log = structlog.get_logger()
 
 FAR_BEHIND = 100
 """Events. Where another process has had the stream for so long, a snapshot may be nearer than the cached head."""
@@ -93,22 +89,15 @@ class Lookups:
         return heads, defects
 
     def _load_snapshots(self, session: Session, heads: dict[UUID, StreamHead], versions: Mapping[UUID, int]) -> None:
-        """Put the newest snapshots in the place of heads that are missing or far behind.
-
-        A snapshot that cannot be read is passed over, since its stream can always be folded.
-        """
+        """Put the newest snapshots in the place of heads that are missing or far behind."""
         far = [id for id, version in versions.items() if id not in heads or version - heads[id].version > FAR_BEHIND]
         if not far:
             return
         arguments = {"ids": Uuids(far), "topic": SNAPSHOT_TOPIC}
-        for id, version, _topic, state in session.execute(self._queries["select_snapshots"], arguments).rows():
-            try:
-                snapshot = decode_head(state)
-            except msgspec.MsgspecError as error:
-                log.warning("a snapshot cannot be read", stream=str(id), error=str(error))
-            else:
-                if version > _version(heads, id):
-                    heads[id] = snapshot
+        for id, state in session.execute(self._queries["select_snapshots"], arguments).rows():
+            snapshot = read_snapshot(id, state)
+            if snapshot is not None and snapshot.version > _version(heads, id):
+                heads[id] = snapshot
 
     def _catch_up(
         self,

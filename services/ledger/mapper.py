@@ -11,8 +11,6 @@ from typing import Any, Generic, TypeVar, get_args
 from uuid import UUID
 
 import msgspec
-from eventsourcing.domain import DomainEventProtocol
-from eventsourcing.persistence import Mapper, StoredEvent
 from msgspec import Struct
 
 from services.dispute.events import DisputeEvent, DisputeOpened
@@ -70,36 +68,13 @@ _OF_DISPUTES = _decoders(DisputeEvent)
 _OF_THE_LEDGER = {**_OF_SUBSCRIPTIONS, **_OF_DISPUTES}
 
 
-class EventMapper(Mapper[UUID]):
-    """The library's mapper for recorded events, and for heads as snapshots."""
-
-    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """The stored form of an event or a head."""
-        if isinstance(domain_event, Recorded | RecordedDispute):
-            return domain_event.stored
-        assert isinstance(domain_event, StreamHead)
-        return StoredEvent(
-            domain_event.originator_id,
-            domain_event.originator_version,
-            SNAPSHOT_TOPIC,
-            encode_head(domain_event),
-        )
-
-    def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        """The event, or the head, that was stored. Raises UnreadableEvent."""
-        if stored_event.topic == SNAPSHOT_TOPIC:
-            return decode_head(stored_event.state)
-        assert isinstance(stored_event, ChainedEvent)
-        return (read_dispute_event if stored_event.topic in _OF_DISPUTES else read_event)(stored_event)
-
-
 def encode_head(head: StreamHead) -> bytes:
     """The JSON of a head as its snapshot has it."""
     return _ENCODER.encode(head)
 
 
 def decode_head(state: bytes) -> StreamHead:
-    """The head that a snapshot's JSON is. Raises msgspec.MsgspecError."""
+    """Decode the JSON of a snapshot. Raises msgspec.MsgspecError."""
     return _HEAD_DECODER.decode(state)
 
 
@@ -164,7 +139,7 @@ def _chained(
     topic = type(event).__name__
     return ChainedEvent(
         originator_id=stream_id,
-        originator_version=head.originator_version + 1 if head else 1,
+        originator_version=head.version + 1 if head else 1,
         topic=topic,
         state=_ENCODER.encode(StoredBody(event, metadata, 1 + len(UPCASTERS.get(topic, ())))),
         recorded_at=recorded_at,

@@ -1,45 +1,41 @@
-"""The library's recorder, with the ledger's way to append: typed arrays and the head row.
+"""The events table of one schema: appends a batch under the head row; reads the events and the heads of streams.
 
-The stock recorder locks the whole table, notifies, and repeats an insert whose commit may have succeeded. This one
-appends only inside a transaction that the writer lane owns, and reads the two columns that the ledger adds.
+The table has the columns that the event-sourcing library's recorder would make, and two more for the hash chain.
 """
 
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
-from eventsourcing.postgres import PostgresApplicationRecorder
-from psycopg import sql
+from psycopg import Connection
 
-from services.ledger.records import ChainedEvent
+from projections.ledger_events import MAX_POSITION
+from services.ledger.mapper import SNAPSHOT_TOPIC, read_event
+from services.ledger.records import ChainedEvent, StreamHead, extend
+from services.ledger.snapshots import read_snapshot
 from services.postgres.arrays import Bigints, Blobs, Instants, Texts, Uuids
 from services.postgres.session import PendingResult, Session
-from services.postgres.sql import Queries, load_queries
+from services.postgres.sql import load_queries
 
 COLUMNS = "originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id"
 
 
 def chained_event(row: Sequence[Any]) -> ChainedEvent:
-    """A row of `COLUMNS` as a stored event."""
+    """Make a stored event of a row of `COLUMNS`."""
     stream_id, version, topic, state, recorded_at, previous_hash, position = row
     return ChainedEvent(stream_id, version, topic, bytes(state), recorded_at, bytes(previous_hash), position)
 
 
-class LedgerRecorder(PostgresApplicationRecorder):
-    """Appends under the head row and selects with the hash chain."""
+class Recorder:
+    """Appends and selects events. Every method raises psycopg.Error."""
 
-    @property
-    def queries(self) -> Queries:
-        """The named statements for this recorder's schema."""
-        if not hasattr(self, "_queries"):
-            self._queries = load_queries(__file__, "ledger.sql", schema=self.datastore.schema)
-        return self._queries
+    def __init__(self, schema: str) -> None:
+        self.queries = load_queries(__file__, "ledger.sql", schema=schema)
 
     def append(self, session: Session, events: Sequence[ChainedEvent]) -> "PendingPositions":
-        """Append within the caller's transaction; the positions can be asked for once the pipeline was synced.
+        """Append within the caller's transaction; the positions can be read once the pipeline was synced.
 
-        The primary key (stream, version) refuses a version that is already there.
+        The primary key (stream, version) refuses a version that is stored already.
         """
         result = session.execute(
             self.queries["append_events"],
@@ -55,32 +51,23 @@ class LedgerRecorder(PostgresApplicationRecorder):
         )
         return PendingPositions(result)
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
-        """Not a way to write: everything goes through the writer lane, which uses `append`."""
-        raise NotImplementedError("events are appended by the writer lane only")
+    def events(
+        self, connection: Connection[Any], stream_id: UUID, *, after: int = 0, until: int = MAX_POSITION
+    ) -> list[ChainedEvent]:
+        """Return the events of one stream above the version `after`, up to and with `until`, in order."""
+        arguments = {"id": stream_id, "after": after, "until": until}
+        return [chained_event(row) for row in connection.execute(self.queries["select_stream"], arguments)]
 
-    def select_events(
-        self,
-        originator_id: UUID | str,
-        *,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[ChainedEvent]:
-        """The events of one stream, with `gt` and `lte` bounding the version."""
-        statement = sql.SQL(
-            "SELECT {columns} FROM {table} WHERE originator_id = %s AND originator_version > %s"
-            " AND originator_version <= %s ORDER BY originator_version {order} LIMIT %s"
-        ).format(columns=sql.SQL(COLUMNS), table=self._table, order=sql.SQL("DESC" if desc else "ASC"))
-        newest = 2**63 - 1 if lte is None else lte
-        with self.datastore.get_connection() as connection:
-            rows = connection.execute(statement, (originator_id, gt or 0, newest, limit))
-            return [chained_event(tuple(row.values())) for row in rows]
+    def head(self, connection: Connection[Any], stream_id: UUID, version: int = MAX_POSITION) -> StreamHead | None:
+        """Fold a subscription's stream up to a version, from the nearest snapshot; None where there is no stream.
 
-    @property
-    def _table(self) -> sql.Identifier:
-        return sql.Identifier(self.datastore.schema, self.events_table_name)
+        Raises UnreadableEvent.
+        """
+        arguments = {"id": stream_id, "until": version, "topic": SNAPSHOT_TOPIC}
+        row = connection.execute(self.queries["select_snapshot"], arguments).fetchone()
+        snapshot = read_snapshot(stream_id, row[0]) if row else None
+        tail = self.events(connection, stream_id, after=snapshot.version if snapshot else 0, until=version)
+        return extend(snapshot, map(read_event, tail))
 
 
 class PendingPositions:
@@ -90,6 +77,6 @@ class PendingPositions:
         self._result = result
 
     def base(self) -> int:
-        """The position before the first of them; each event's own is `base + 1`, `base + 2`, ..."""
+        """Return the position before the first of them; each event's own is `base + 1`, `base + 2`, ..."""
         ((base,),) = self._result.rows()
         return int(base)

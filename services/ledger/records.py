@@ -1,11 +1,9 @@
 """An event as it is recorded: what happened, when, by whom, and after which event."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
 
 from projections.charges.view import Charge, charge_view
@@ -28,11 +26,16 @@ class Metadata(Struct, frozen=True):
     request_id: str
 
 
-@dataclass(frozen=True)
-class ChainedEvent(StoredEvent):
-    """A stored event with the columns that the ledger adds to the library's; `position` is None until stored."""
+class ChainedEvent(Struct, frozen=True):
+    """An event as it is stored, linked to the one before it in its stream; `position` is None until it is stored.
+
+    The names are those of the event-sourcing library's columns, and of the two that the ledger adds.
+    """
 
     originator_id: UUID
+    originator_version: int
+    topic: str
+    state: bytes
     recorded_at: datetime
     previous_hash: bytes
     position: int | None = None
@@ -127,18 +130,8 @@ class StreamHead(Struct, frozen=True):
     recorded_at: datetime
 
     @property
-    def id(self) -> UUID:
-        """The stream; the library's name for an aggregate's."""
-        return self.originator_id
-
-    @property
     def version(self) -> int:
         """The version of the last event."""
-        return self.state.version
-
-    @property
-    def originator_version(self) -> int:
-        """The version of the last event; the library's name for a snapshot's."""
         return self.state.version
 
 
@@ -155,7 +148,7 @@ class DisputeHead(Struct, frozen=True):
     recorded_at: datetime
 
     @property
-    def originator_version(self) -> int:
+    def version(self) -> int:
         """The version of the last event."""
         return self.state.version
 

@@ -14,7 +14,7 @@ from projections.balance.view import Balance, balance_view
 from services.catalogue import Catalogue, Settings
 from services.ledger.as_of import AsOf, PastState
 from services.ledger.mapper import read_event
-from services.ledger.recorder import LedgerRecorder
+from services.ledger.recorder import Recorder
 from services.postgres.sql import load_queries
 from services.subscription import what_if as core
 from services.subscription.boundaries import as_of
@@ -63,8 +63,8 @@ class WhatIfAnswer(Struct, frozen=True):
 class WhatIf:
     """Replays the subscriptions of one schema."""
 
-    def __init__(self, recorder: LedgerRecorder, as_of: AsOf, schema: str, catalogue: Catalogue) -> None:
-        self._recorder = recorder
+    def __init__(self, as_of: AsOf, schema: str, catalogue: Catalogue) -> None:
+        self._recorder = Recorder(schema)
         self._as_of = as_of
         self._queries = load_queries(__file__, "what_if.sql", schema=schema)
         self._catalogue = catalogue
@@ -81,7 +81,7 @@ class WhatIf:
             return None
         history = [
             RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event)
-            for each in self._recorder.select_events(id, lte=end.last_event.originator_version)
+            for each in self._recorder.events(connection, id, until=end.last_event.originator_version)
         ]
         found = core.what_if(history, self._refusals(connection, end), changes, until, self._catalogue)
         return WhatIfAnswer(

@@ -10,7 +10,7 @@ from projections.declaration import COUNTER_EVENTS
 from projections.registry import INLINE_ROWS, STATES
 from projections.writers import EventRowsWriter, StateRowsWriter
 from services.idempotency import IdempotencyRecord, insert_arguments, record_statements
-from services.ledger.recorder import LedgerRecorder, PendingPositions
+from services.ledger.recorder import PendingPositions, Recorder
 from services.ledger.records import AnyRecorded, Recorded, RefusalRow, StreamHead
 from services.postgres.arrays import Bigints, Uuids
 from services.postgres.session import Session
@@ -26,7 +26,7 @@ _SETTINGS = msgspec.json.Encoder(decimal_format="number")
 class Writes:
     """Sends a batch's rows through the pipeline of the caller's transaction."""
 
-    def __init__(self, recorder: LedgerRecorder, schema: str) -> None:
+    def __init__(self, recorder: Recorder, schema: str) -> None:
         self._recorder = recorder
         self._states = [StateRowsWriter(each, schema) for each in STATES]
         self._rows = [EventRowsWriter(each, schema) for each in INLINE_ROWS]

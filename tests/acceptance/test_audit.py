@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from eventsourcing.persistence import OperationalError
+from psycopg import OperationalError
 
+from services.ledger.recorder import Recorder
 from tests.acceptance.server import Customer, Server
 from tests.conftest import SettableClock
 
@@ -101,10 +102,10 @@ def test_of_a_subscription_that_there_is_not_there_is_no_past(http: httpx.Client
 def test_a_history_that_cannot_be_reached_is_asked_for_again(
     server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def state(*_arguments: object) -> None:
+    def head(*_arguments: object) -> None:
         raise OperationalError("the server is gone")
 
-    monkeypatch.setattr(server.backend.ledger.application, "state", state)
+    monkeypatch.setattr(Recorder, "head", head)
 
     answer = customer.http.get(f"{customer.path}/as-of", params={"version": 1})
 

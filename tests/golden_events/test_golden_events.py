@@ -18,11 +18,12 @@ from services.ledger import mapper
 from services.ledger.hashing import NO_HASH, event_hash
 from services.ledger.mapper import (
     UPCASTERS,
-    EventMapper,
     UnreadableEvent,
     decode_event,
     next_dispute_event,
     next_event,
+    read_dispute_event,
+    read_event,
 )
 from services.ledger.records import ChainedEvent, Metadata
 from services.subscription.events import CreditsGranted, Event
@@ -77,8 +78,10 @@ def chained(topic: str, state: bytes) -> ChainedEvent:
 
 def written_again(topic: str, state: bytes) -> bytes:
     """Load an event, and write it as it would be stored today."""
-    recorded: Any = EventMapper.to_domain_event(object.__new__(EventMapper), chained(topic, state))
-    write: Any = next_dispute_event if isinstance(recorded.event, get_args(DisputeEvent)) else next_event
+    is_of_dispute = KINDS[topic] in get_args(DisputeEvent)
+    read: Any = read_dispute_event if is_of_dispute else read_event
+    write: Any = next_dispute_event if is_of_dispute else next_event
+    recorded = read(chained(topic, state))
     again: bytes = write(STREAM, None, recorded.event, recorded.metadata, AT).stored.state
     return again
 

@@ -14,7 +14,9 @@ from projections.renewal.queries import RenewalQueries
 from services.catalogue import Catalogue, Settings
 from services.ledger.as_of import AsOf, NotYetStarted, StillToCome, UnknownVersion
 from services.ledger.ledger import Ledger
-from services.ledger.records import Metadata, Recorded
+from services.ledger.mapper import read_event
+from services.ledger.recorder import Recorder
+from services.ledger.records import Metadata
 from services.ledger.submission import Charged, Done
 from services.postgres.database import connect
 from services.postgres.sql import load_queries
@@ -34,8 +36,8 @@ def connection(database_url: str) -> Iterator[Connection[tuple[object, ...]]]:
 
 
 @pytest.fixture
-def past(ledger: Ledger, clock: SettableClock) -> AsOf:
-    return AsOf(ledger.application, SCHEMA, clock)
+def past(clock: SettableClock) -> AsOf:
+    return AsOf(SCHEMA, clock)
 
 
 class Life:
@@ -119,12 +121,12 @@ def test_a_reset_shows_from_its_instant_on_although_it_was_recorded_later(
 
 
 def test_every_version_is_the_fold_of_the_events_up_to_it(
-    life: Life, clock: SettableClock, past: AsOf, ledger: Ledger, connection: Connection[tuple[object, ...]]
+    life: Life, clock: SettableClock, past: AsOf, connection: Connection[tuple[object, ...]]
 ) -> None:
     for number in range(30):
         clock.advance(days=3)
         life.execute(ChargeGeneration(f"voice-{number}", "lyria-3", Settings(count=2)))
-    recorded = [each for each in ledger.application.events.get(life.id) if isinstance(each, Recorded)]
+    recorded = [read_event(each) for each in Recorder(SCHEMA).events(connection, life.id)]
 
     for version, last in enumerate(recorded, start=1):
         then = past.at_version(connection, life.id, version)
@@ -141,9 +143,8 @@ def test_snapshots_change_nothing(
         for number in range(23):
             clock.advance(seconds=1)
             life.execute(ChargeGeneration(f"track-{number}", "lyria-3"))
-    with Ledger(database_url, SCHEMA, catalogue, clock=clock) as ledger:
-        past = AsOf(ledger.application, SCHEMA, clock)
-        states = {at: past.at_instant(connection, life.id, at) for at in life.states}
+    past = AsOf(SCHEMA, clock)
+    states = {at: past.at_instant(connection, life.id, at) for at in life.states}
 
     assert connection.execute("SELECT count(*) FROM tallystick.ledger_snapshots").fetchone() == (5,)
     assert {at: then.state for at, then in states.items() if then} == life.states

@@ -19,6 +19,7 @@ from services.ledger.submission import Charged
 from services.postgres.database import connect
 from services.subscription.commands import ChargeGeneration
 from tests.conftest import SCHEMA
+from tests.integration.ledger.books import Books
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 WANTED = DemoSize(subscriptions=40, events=12_000, until=NOW)
@@ -27,7 +28,7 @@ WANTED = DemoSize(subscriptions=40, events=12_000, until=NOW)
 @pytest.fixture
 def filled(ledger: Ledger, catalogue: Catalogue, database_url: str) -> int:
     with connect(database_url) as connection:
-        return Demo(ledger.application, SCHEMA, catalogue, seed=1).fill(connection, WANTED, lambda _done: None)
+        return Demo(SCHEMA, catalogue, seed=1).fill(connection, WANTED, lambda _done: None)
 
 
 def rows(database_url: str, query: str) -> list[Any]:
@@ -56,8 +57,9 @@ def test_the_largest_ledger_is_spread_over_its_time_like_the_smallest() -> None:
         assert wanted.instant(events - 1) < NOW
 
 
-def test_its_read_models_say_what_its_events_say(filled: int, ledger: Ledger, database_url: str) -> None:
+def test_its_read_models_say_what_its_events_say(filled: int, database_url: str) -> None:
     assert filled
+    books = Books(database_url)
     balances = rows(
         database_url,
         "SELECT subscription_id, version, used_credits, reversed_credits, granted_credits, cycle_number, status,"
@@ -65,8 +67,9 @@ def test_its_read_models_say_what_its_events_say(filled: int, ledger: Ledger, da
     )
     renewals = dict(rows(database_url, "SELECT subscription_id, next_due_at FROM tallystick.renewal"))
     for id, *row in balances:
-        state = ledger.application.state(id)
-        assert state is not None
+        head = books.head(id)
+        assert head is not None
+        state = head.state
         told = balance_row(state, 0)
         assert row == [
             told.version,
@@ -84,12 +87,13 @@ def test_its_read_models_say_what_its_events_say(filled: int, ledger: Ledger, da
 
 def test_every_stream_is_chained_and_can_be_charged_on(filled: int, ledger: Ledger, database_url: str) -> None:
     assert filled
+    books = Books(database_url)
     streams = rows(database_url, "SELECT subscription_id FROM tallystick.balance WHERE status = 'active'")
     for (id,) in streams:
         expected, version = NO_HASH, 0
-        for stored in ledger.application.recorder.select_events(id):
-            assert (stored.previous_hash, stored.originator_version) == (expected, version + 1)
-            expected, version = stored.hash, stored.originator_version
+        for each in books.stream(id):
+            assert (each.stored.previous_hash, each.originator_version) == (expected, version + 1)
+            expected, version = each.stored.hash, each.originator_version
 
     accepted = [_charge(ledger, id) for (id,) in streams]
     assert any(isinstance(answer, Charged) for answer in accepted)
@@ -103,4 +107,4 @@ def _charge(ledger: Ledger, id: UUID) -> object:
 def test_it_goes_on_where_nobody_can_pay_any_more(ledger: Ledger, catalogue: Catalogue, database_url: str) -> None:
     few = DemoSize(subscriptions=1, events=9_000, until=NOW)
     with connect(database_url) as connection:
-        assert Demo(ledger.application, SCHEMA, catalogue, seed=2).fill(connection, few, lambda _done: None) >= 9_000
+        assert Demo(SCHEMA, catalogue, seed=2).fill(connection, few, lambda _done: None) >= 9_000

@@ -118,7 +118,7 @@ def test_the_past_is_what_an_independent_fold_makes_of_it(recorder: Recorder, hi
     for number in range(histories):
         life = recorder.record(Random(random.getrandbits(64)))
         where = f"history {number}, subscription {life.id}"
-        past = AsOf(life.ledger.application, SCHEMA, recorder.clock)
+        past = AsOf(SCHEMA, recorder.clock)
         for at in life.instants():
             state = past.at_instant(recorder.connection, life.id, at)
             assert state is not None, where
@@ -162,8 +162,8 @@ def test_without_a_change_a_replay_is_what_happened(recorder: Recorder, historie
     random, counts = seeded("replays of random histories"), Counter[str]()
     for number in range(histories):
         life = recorder.record(Random(random.getrandbits(64)))
-        past = AsOf(life.ledger.application, SCHEMA, recorder.clock)
-        what_if = WhatIf(life.ledger.application.recorder, past, SCHEMA, life.simulation.history.catalogue)
+        past = AsOf(SCHEMA, recorder.clock)
+        what_if = WhatIf(past, SCHEMA, life.simulation.history.catalogue)
         for until in {life.simulation.at, random.choice(life.simulation.instants)}:
             where = f"history {number}, subscription {life.id}, until {until}"
             result = what_if.replay(recorder.connection, life.id, Changes(), until)

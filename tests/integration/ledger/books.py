@@ -13,11 +13,12 @@ from psycopg.rows import dict_row
 
 from projections.balance import project as balance
 from projections.charges.view import Charge, charge_view
+from projections.ledger_events import MAX_POSITION
 from projections.renewal import project as renewal
 from services.ledger.hashing import NO_HASH
 from services.ledger.mapper import read_event
-from services.ledger.recorder import COLUMNS, chained_event
-from services.ledger.records import ChainedEvent, Recorded
+from services.ledger.recorder import COLUMNS, Recorder, chained_event
+from services.ledger.records import ChainedEvent, Recorded, StreamHead
 from services.postgres.database import connect
 from services.subscription.events import ChargeReversed, GenerationCharged
 from services.subscription.state import Subscription, evolve
@@ -60,6 +61,11 @@ class Books:
     def stream(self, subscription_id: UUID) -> list[Recorded]:
         """Return the events of one stream, in order."""
         return [read_event(each) for each in self.events() if each.originator_id == subscription_id]
+
+    def head(self, subscription_id: UUID, version: int = MAX_POSITION) -> StreamHead | None:
+        """Fold a subscription's stream up to a version, as the service does."""
+        with connect(self._database_url, autocommit=True) as connection:
+            return Recorder(self._schema).head(connection, subscription_id, version)
 
     def types(self, subscription_id: UUID) -> list[str]:
         """Return the types of one stream's events, in order."""
@@ -185,7 +191,8 @@ def session_count(database_url: str) -> int:
     """Count the sessions of the database, other than this one."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
         ).fetchone()
         assert row is not None
         return int(row[0])

@@ -23,14 +23,16 @@ def heads(ledger: Ledger) -> HeadCache:
     return ledger.lane._context.heads
 
 
-def test_a_cached_head_is_the_one_that_was_committed(ledger: Ledger, heads: HeadCache) -> None:
+def test_a_cached_head_is_the_one_that_was_committed(ledger: Ledger, heads: HeadCache, books: Books) -> None:
     id = start(ledger)
     in_one_batch(ledger, *[(id, track(f"track-{number}")) for number in range(5)])
 
-    assert heads._heads[id] == ledger.application.head(id)
+    assert heads._heads[id] == books.head(id)
 
 
-def test_a_head_that_was_not_committed_is_not_cached(ledger: Ledger, heads: HeadCache, database_url: str) -> None:
+def test_a_head_that_was_not_committed_is_not_cached(
+    ledger: Ledger, heads: HeadCache, database_url: str, books: Books
+) -> None:
     fates = break_commits(ledger, database_url)
     id = start(ledger)
     seen = []
@@ -40,7 +42,7 @@ def test_a_head_that_was_not_committed_is_not_cached(ledger: Ledger, heads: Head
     charge(ledger, id, "track-1")
 
     assert [None if head is None else head.version for head in seen] == [2, None]
-    assert heads._heads[id] == ledger.application.head(id)
+    assert heads._heads[id] == books.head(id)
 
 
 def test_a_cached_head_ahead_of_what_is_stored_is_not_used(ledger: Ledger, heads: HeadCache, books: Books) -> None:
@@ -53,7 +55,9 @@ def test_a_cached_head_ahead_of_what_is_stored_is_not_used(ledger: Ledger, heads
     books.check()
 
 
-def test_no_head_from_a_lost_server_stays_cached(ledger: Ledger, heads: HeadCache, database_url: str) -> None:
+def test_no_head_from_a_lost_server_stays_cached(
+    ledger: Ledger, heads: HeadCache, database_url: str, books: Books
+) -> None:
     """The next server may have an older state of the ledger, as after a fail-over that lost the end."""
     fates = break_commits(ledger, database_url)
     others = [start(ledger) for _ in range(5)]

@@ -124,7 +124,7 @@ def test_a_stream_that_another_session_has_locked_does_not_delay_the_others(
     ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, free = start(ledger), start(ledger)
-    queries = ledger.application.recorder.queries
+    queries = ledger.lane._context.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
     monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.5)
     with psycopg.connect(database_url) as another_session:
@@ -147,7 +147,7 @@ def test_every_command_is_answered_while_another_session_has_locked_the_head_row
 ) -> None:
     """As a process does that is paused at its commit, until the server ends its transaction."""
     ids = [start(ledger) for _ in range(40)]
-    queries = ledger.application.recorder.queries
+    queries = ledger.lane._context.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
     monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.1)
     with psycopg.connect(database_url) as another_session:
@@ -164,7 +164,7 @@ def test_a_lane_paused_in_a_transaction_that_the_server_rolled_back_runs_it_agai
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, books: Books, postgres: EmbeddedPostgres
 ) -> None:
     id = start(ledger)
-    queries = ledger.application.recorder.queries
+    queries = ledger.lane._context.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'20s'", b"'50ms'"))
     context = ledger.lane._context
     pauses = iter([0.2])

@@ -17,7 +17,8 @@ from projections.renewal.view import Renewal as RenewalView
 from projections.renewal.view import renewal_view
 from services.ledger.as_of import AsOf
 from services.ledger.ledger import Ledger
-from services.ledger.records import Recorded
+from services.ledger.mapper import read_event
+from services.ledger.recorder import Recorder
 from services.ledger.submission import Charged, Done, Refused
 from services.renewals.worker import RenewalWorker
 from services.subscription.boundaries import as_of
@@ -86,7 +87,7 @@ class LedgerWorld:
         self._connection = connection
         self._clock = clock
         self._subscriptions = RenewalQueries(SCHEMA)
-        self._as_of = AsOf(ledger.application, SCHEMA, clock)
+        self._as_of = AsOf(SCHEMA, clock)
 
     def begin(self, now: datetime) -> None:
         self._clock.now = now
@@ -122,10 +123,9 @@ class LedgerWorld:
 
     def charges(self, id: UUID) -> list[ChargeFacts]:
         facts = []
-        for recorded in self._ledger.application.events.get(id):
-            assert isinstance(recorded, Recorded)
-            if isinstance(event := recorded.event, GenerationCharged):
-                at = recorded.stored.recorded_at
+        for stored in Recorder(SCHEMA).events(self._connection, id):
+            if isinstance(event := read_event(stored).event, GenerationCharged):
+                at = stored.recorded_at
                 facts.append((at, event.generation_id, event.credits, event.balance_after, event.cycle_number))
         return facts
 

@@ -1,6 +1,5 @@
 """Builds cases for the tests of evidence: histories as a ledger would store them, sealed with keys of the tests."""
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -140,4 +139,4 @@ def _stored(
 
 
 def _at(event: ChainedEvent, position: int) -> ChainedEvent:
-    return dataclasses.replace(event, position=position)
+    return replace(event, position=position)

@@ -1,7 +1,6 @@
 """Evidence proves a charge by itself; a member that does not fit is named."""
 
 from collections.abc import Callable
-from dataclasses import replace as with_field
 from datetime import timedelta
 from hashlib import sha256
 from random import Random
@@ -9,6 +8,7 @@ from random import Random
 import msgspec
 import pytest
 from msgspec.structs import replace
+from msgspec.structs import replace as with_field
 
 from services.dispute.events import Outcome, Reason
 from services.evidence.archive import pack, unpack

@@ -1,9 +1,10 @@
 """A ledger without a database: it decides batches as a transaction does, and stores what they leave in memory."""
 
-import dataclasses
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from services.catalogue import Catalogue
 from services.dispute.commands import DisputeCommand
@@ -81,8 +82,7 @@ class InMemoryLedger:
         """Store what a batch came to; return its answers."""
         base = len(self.events)
         self.events += [
-            dataclasses.replace(each.stored, position=position)
-            for position, each in enumerate(batch.recorded, start=base + 1)
+            replace(each.stored, position=position) for position, each in enumerate(batch.recorded, start=base + 1)
         ]
         self.heads |= batch.heads
         self.refusals += batch.refusals

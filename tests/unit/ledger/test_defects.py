@@ -1,6 +1,5 @@
 """A defect that one command meets is its own answer, and leaves nothing of it behind."""
 
-from dataclasses import replace as replace_fields
 from uuid import UUID
 
 import pytest
@@ -100,7 +99,7 @@ def test_a_stream_that_cannot_be_read_fails_every_command_on_it_and_no_other(led
 def test_a_charge_whose_event_cannot_be_read_fails_alone(ledger: InMemoryLedger) -> None:
     id = ledger.start()
     ledger.put(submit(id, track("track-1")))
-    unreadable = replace_fields(ledger.events[-1], state=b"{}")
+    unreadable = replace(ledger.events[-1], state=b"{}")
     known = replace(ledger.known(), charges={(id, "track-1"): (unreadable, False)})
 
     batch = ledger.decide(submit(id, track("track-1")), submit(id, track("track-2")), known=known)
@@ -114,7 +113,7 @@ def test_a_charge_whose_event_cannot_be_read_fails_alone(ledger: InMemoryLedger)
 def test_a_command_that_may_have_been_committed_says_so_when_it_meets_a_defect(ledger: InMemoryLedger) -> None:
     id = ledger.start()
     submission = submit(id, DEFECTIVE)
-    stored = replace_fields(ledger.events[-1], state=b"lost")
+    stored = replace(ledger.events[-1], state=b"lost")
     submission.lost += (Attempt(stored, lambda _position: Refused(UnknownSubscription())),)
 
     (answer,) = ledger.put(submission)
