@@ -1,13 +1,11 @@
 """A running service for each test, and a client with every scope."""
 
-import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from services.catalogue import Catalogue
 from tests.acceptance.server import Server, running_server
 from tests.conftest import SettableClock
+from tests.processes import running
 
 
 @pytest.fixture
@@ -42,15 +41,19 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def port(folder: Path) -> Iterator[str]:
-    """The port of a service started in the folder, with its settings as they come."""
-    environment = {**os.environ, "TALLYSTICK_PORT": "0", "PYTHONPATH": str(Path(__file__).parents[2])}
-    arguments = [sys.executable, "-m", "services.cli", "serve"]
-    service = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
-    assert service.stdout is not None
-    ready = re.fullmatch(r"Tallystick is ready on http://127\.0\.0\.1:(\d+) .*\n", service.stdout.readline())
-    assert ready is not None
-    yield ready[1]
-    service.send_signal(signal.SIGTERM)
-    service.communicate(timeout=60)
-    assert service.returncode == 0
+def settings() -> dict[str, Any]:
+    """Settings of the service in the folder that are not as they come."""
+    return {}
+
+
+@pytest.fixture
+def port(folder: Path, settings: dict[str, Any]) -> Iterator[str]:
+    """The port of a service started in the folder."""
+    with running("serve", folder=folder, port=0, data_dir=None, **settings) as service:
+        assert service.process.stdout is not None
+        ready = re.fullmatch(
+            r"Tallystick is ready on http://127\.0\.0\.1:(\d+) .*\n", service.process.stdout.readline()
+        )
+        assert ready is not None
+        yield ready[1]
+        service.stop()

@@ -1,10 +1,10 @@
 """What auditors ask of the past, over HTTP and on the command line."""
 
 import json
-import os
-import subprocess
-import sys
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from subprocess import CompletedProcess
 from uuid import uuid4
 
 import httpx
@@ -14,6 +14,15 @@ from psycopg import OperationalError
 from services.ledger.recorder import Recorder
 from tests.acceptance.server import Customer, Server
 from tests.conftest import SettableClock
+from tests.processes import tallystick
+
+AsOf = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def as_of(database_url: str, tmp_path: Path) -> AsOf:
+    """Runs `tallystick as-of` on the test's ledger."""
+    return partial(tallystick, "as-of", folder=tmp_path, database_url=database_url)
 
 
 @pytest.fixture
@@ -119,11 +128,11 @@ def test_only_auditors_see_the_past(server: Server, customer: Customer) -> None:
     assert (answer.status_code, answer.json()["scope"]) == (403, "audit")
 
 
-def test_the_command_line_shows_the_same(customer: Customer, database_url: str) -> None:
+def test_the_command_line_shows_the_same(customer: Customer, as_of: AsOf) -> None:
     customer.charge("lyria-3")
 
-    shown = _tallystick(database_url, "as-of", customer.subscription_id, "--version", "3", "--json")
-    told = _tallystick(database_url, "as-of", customer.subscription_id, "--at", "2026-01-15T12:00:00Z")
+    shown = as_of(customer.subscription_id, "--version", "3", "--json")
+    told = as_of(customer.subscription_id, "--at", "2026-01-15T12:00:00Z")
 
     assert json.loads(shown.stdout) == customer.get("as-of", version=3)
     assert "  balance     39,850 credits\n" in told.stdout
@@ -142,22 +151,17 @@ def test_the_command_line_shows_the_same(customer: Customer, database_url: str) 
     ],
 )
 def test_the_command_line_says_what_it_cannot_show(
-    customer: Customer, database_url: str, arguments: tuple[str, ...], status: int, says: str
+    customer: Customer, as_of: AsOf, arguments: tuple[str, ...], status: int, says: str
 ) -> None:
-    told = _tallystick(database_url, "as-of", customer.subscription_id, *arguments)
+    told = as_of(customer.subscription_id, *arguments)
 
     assert (told.returncode, told.stdout) == (status, "")
     assert says in told.stderr
 
 
-def test_the_command_line_knows_no_other_subscription(customer: Customer, database_url: str) -> None:
-    told = _tallystick(database_url, "as-of", str(uuid4()), "--version", "1")
+@pytest.mark.usefixtures("customer")
+def test_the_command_line_knows_no_other_subscription(as_of: AsOf) -> None:
+    told = as_of(str(uuid4()), "--version", "1")
 
     assert told.returncode == 1
     assert "There is no subscription" in told.stderr
-
-
-def _tallystick(database_url: str, *arguments: str) -> subprocess.CompletedProcess[Any]:
-    environment = {**os.environ, "TALLYSTICK_DATABASE_URL": database_url}
-    command = [sys.executable, "-m", "services.cli", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, check=False, text=True)

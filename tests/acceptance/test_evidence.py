@@ -1,9 +1,7 @@
 """Evidence, from the dispute over HTTP to its check on another machine."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import httpx
@@ -14,6 +12,7 @@ from services.evidence.archive import pack, unpack
 from services.evidence.verify import verify
 from tests.acceptance.server import Customer, Server
 from tests.conftest import SettableClock
+from tests.processes import tallystick
 
 
 @pytest.fixture
@@ -37,12 +36,9 @@ def evidence(customer: Customer, dispute_id: str) -> httpx.Response:
     return customer.http.get(f"/v1/disputes/{dispute_id}/evidence")
 
 
-def tallystick(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command in an empty folder, without any setting."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-    command = [sys.executable, "-m", "services.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False, text=True)
+def verify_evidence(*arguments: str | Path, folder: Path) -> CompletedProcess[str]:
+    """Run the check in a folder, without any setting."""
+    return tallystick("verify-evidence", *arguments, folder=folder, data_dir=None)
 
 
 def test_an_open_dispute_has_evidence(customer: Customer) -> None:
@@ -102,7 +98,7 @@ def test_what_an_older_key_sealed_holds_after_the_key_was_changed(
         ("newer.zip", [newer_key, older_key], 0),
     ):
         keys = [argument for key in trusted for argument in ("--key-id", key)]
-        ended = tallystick("verify-evidence", name, *keys, folder=tmp_path)
+        ended = verify_evidence(name, *keys, folder=tmp_path)
         assert ended.returncode == status, (name, ended.stdout, ended.stderr)
 
 
@@ -122,9 +118,9 @@ def test_it_is_checked_on_a_machine_that_knows_nothing(customer: Customer, tmp_p
     (tmp_path / "evidence.zip").write_bytes(archive)
     key_id = verify(archive).key_ids[0]
 
-    plain = tallystick("verify-evidence", "evidence.zip", folder=tmp_path)
-    trusted = tallystick("verify-evidence", "evidence.zip", "--key-id", key_id, folder=tmp_path)
-    distrusted = tallystick("verify-evidence", "evidence.zip", "--key-id", "0" * 64, folder=tmp_path)
+    plain = verify_evidence("evidence.zip", folder=tmp_path)
+    trusted = verify_evidence("evidence.zip", "--key-id", key_id, folder=tmp_path)
+    distrusted = verify_evidence("evidence.zip", "--key-id", "0" * 64, folder=tmp_path)
 
     assert (plain.returncode, plain.stderr) == (0, "")
     assert "It holds: every byte is as it was made." in plain.stdout
@@ -142,9 +138,9 @@ def test_a_file_that_does_not_hold_is_said_so(customer: Customer, tmp_path: Path
     (tmp_path / "altered.zip").write_bytes(pack(members))
     (tmp_path / "notes.txt").write_text("no evidence")
 
-    altered = tallystick("verify-evidence", "altered.zip", folder=tmp_path)
-    notes = tallystick("verify-evidence", "notes.txt", folder=tmp_path)
-    missing = tallystick("verify-evidence", "missing.zip", folder=tmp_path)
+    altered = verify_evidence("altered.zip", folder=tmp_path)
+    notes = verify_evidence("notes.txt", folder=tmp_path)
+    missing = verify_evidence("missing.zip", folder=tmp_path)
 
     assert (altered.returncode, notes.returncode, missing.returncode) == (1, 1, 2)
     assert "altered.zip does not hold: charge.json: it is not what the manifest says" in altered.stderr

@@ -23,12 +23,11 @@ _VARYING = (
 
 
 @pytest.fixture
-def test_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of the guides starts the service with them, and none shows anything else for it."""
-    monkeypatch.setenv("TALLYSTICK_TEST_CLOCKS", "true")
+def settings() -> dict[str, str]:
+    """Test clocks: one of the guides starts the service with them, and none shows anything else for it."""
+    return {"test_clocks": "true"}
 
 
-@pytest.mark.usefixtures("test_clocks")
 @pytest.mark.parametrize("name", ["dispute", "rebuild-and-verify", "try-a-year"])
 def test_every_command_of_a_guide_shows_what_it_shows_there(name: str, folder: Path, port: str) -> None:
     guide = GUIDES / f"{name}.md"

@@ -1,20 +1,13 @@
-"""`tallystick serve` as a process tree that can be killed."""
+"""`tallystick serve` as a process tree that can be killed and started again."""
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-import psutil
-import pytest
+from tests.processes import Tallystick, running
 
-CHECKOUT = Path(__file__).parents[2]
 KEY = "a-key-with-every-scope"
-READY = re.compile(r"ready on (http://\S+)")
 
 
 class Service:
@@ -22,65 +15,33 @@ class Service:
 
     def __init__(self, data_dir: Path, workers: int) -> None:
         self.data_dir = data_dir
-        self.url = ""
-        self._log_file = data_dir / "serve.log"
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("TALLYSTICK_", "PG"))},
-            "TALLYSTICK_DATA_DIR": str(data_dir),
-            "TALLYSTICK_PORT": "0",
-            "TALLYSTICK_BOOTSTRAP_KEY": KEY,
-            "TALLYSTICK_WORKERS": str(workers),
-        }
-        self._process: subprocess.Popen[str] | None = None
+        self._workers = workers
+        self._processes = ExitStack()
+        self._serve: Tallystick | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the service that was started last."""
+        assert self._serve is not None
+        return self._serve.url
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        with self._log_file.open("a") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "serve"],
-                cwd=CHECKOUT,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if ready := READY.search(line):
-                self.url = ready[1]
-                return
-        pytest.fail(self._log_file.read_text())
+        service = running("serve", folder=self.data_dir, bootstrap_key=KEY, workers=self._workers)
+        serve = self._processes.enter_context(service)
+        serve.page("/readyz")
+        self._serve = serve
 
     def kill(self) -> None:
         """Kill it and everything that it has started, without a warning."""
-        assert self._process is not None
-        serve = psutil.Process(self._process.pid)
-        processes = [serve, *serve.children(recursive=True)]
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(processes)
-        self._end()
-
-    def stop(self) -> None:
-        """Stop it as an operator does."""
-        assert self._process is not None
-        self._process.terminate()
-        self._end()
-
-    def _end(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._process.wait()
+        assert self._serve is not None
+        self._serve.kill()
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Keep it running, or running again, until the end; whatever happens, nothing of it is left then."""
-        self.start()
-        try:
+        """Keep it running, or running again, until the end, when it stops as an operator stops it."""
+        with self._processes:
+            self.start()
             yield self
-        except BaseException:
-            self.kill()
-            raise
-        self.stop()
+            assert self._serve is not None
+            self._serve.stop()

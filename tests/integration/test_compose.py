@@ -4,16 +4,13 @@ PostgreSQL is a real one, reached over TCP with a password, as from the containe
 """
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,8 @@ import pytest
 import yaml
 
 from services.postgres.embedded import EmbeddedPostgres
+from tests.processes import Tallystick, free_port, started
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -67,7 +66,7 @@ def secrets_dir(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     with (
         tempfile.TemporaryDirectory(prefix="tallystick-test-") as data_dir,
-        EmbeddedPostgres(Path(data_dir) / "postgres", tcp_port=_free_port(), scratch=True) as server,
+        EmbeddedPostgres(Path(data_dir) / "postgres", tcp_port=free_port(), scratch=True) as server,
     ):
         (folder / "tallystick_database_url").write_text(server.tcp_url)
         (folder / "tallystick_bootstrap_key").write_text("compose-test-key\n")
@@ -78,14 +77,13 @@ def test_every_command_runs_against_postgres_over_tcp(secrets_dir: Path, tmp_pat
     migrated = subprocess.run(_command("migrate"), env=_environment("migrate", secrets_dir, tmp_path, 0), check=False)
     assert migrated.returncode == 0
     for role in ROLES:
-        port = _free_port()
-        with _running(role, _environment(role, secrets_dir, tmp_path, port)) as process:
-            _wait_for_health(role, process, port)
+        port = free_port()
+        with started(_command(role), _environment(role, secrets_dir, tmp_path, port), port) as process:
+            wait_until(partial(_is_healthy, role, process))
             if role == "api":
                 assert _status(port, "/v1/plans", key="compose-test-key") == 200
                 assert _status(port, "/v1/plans", key="another-key") == 401
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            process.stop()
 
 
 def _command(name: str) -> list[str]:
@@ -110,39 +108,18 @@ def _default_of(value: str) -> str:
     return value.split(":-")[1].rstrip("}") if value.startswith("${") else value
 
 
-@contextmanager
-def _running(name: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(_command(name), env=environment)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-def _wait_for_health(role: str, process: subprocess.Popen[bytes], port: int) -> None:
-    """Run the service's own health check, on the test's port, until it succeeds."""
+def _is_healthy(role: str, tallystick: Tallystick) -> bool:
+    """Run the service's own health check, on the test's port."""
+    assert tallystick.process.poll() is None, f"{role} ended with status {tallystick.process.returncode}"
     _, _, *arguments = SERVICES[role]["healthcheck"]["test"]
-    check = [sys.executable, *(argument.replace(":8000", f":{port}") for argument in arguments)]
-    for _ in range(100):
-        assert process.poll() is None, f"{role} ended with status {process.returncode}"
-        if subprocess.run(check, check=False, stderr=subprocess.DEVNULL).returncode == 0:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"{role} is not healthy")
+    check = [sys.executable, *(argument.replace(":8000", f":{tallystick.port}") for argument in arguments)]
+    return subprocess.run(check, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def _status(port: int, path: str, key: str) -> int:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {key}"})
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

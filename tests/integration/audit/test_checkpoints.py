@@ -4,6 +4,7 @@ import json
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from services.ledger.ledger import Ledger
 from services.ledger.recorder import COLUMNS, chained_event
 from services.postgres.database import connect
 from tests.conftest import SCHEMA, SettableClock
-from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import Lives
+from tests.processes import tallystick
 
 
 @pytest.fixture
@@ -283,20 +284,21 @@ def test_an_older_state_of_the_ledger_is_not_signed(
 def test_the_command_prints_what_to_keep(
     lives: Lives, database_url: str, connection: Connection[Any], tmp_path: Path
 ) -> None:
-    printed = tallystick(database_url, tmp_path, "checkpoint")
+    checkpoint_command = partial(tallystick, "checkpoint", folder=tmp_path, database_url=database_url)
+    printed = checkpoint_command()
     (checkpoint,) = stored(connection)
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout == (
         f"Checkpoint 1 over events 1 to {checkpoint.to_position}: {checkpoint.hash.hex()}, key {checkpoint.key_id}\n"
     )
-    assert tallystick(database_url, tmp_path, "checkpoint").stdout == "Nothing new since the last checkpoint.\n"
+    assert checkpoint_command().stdout == "Nothing new since the last checkpoint.\n"
     assert (tmp_path / "signing.key").exists()
 
-    rotated = tallystick(database_url, tmp_path, "checkpoint", "--rotate")
+    rotated = checkpoint_command("--rotate")
     assert f"next key {stored(connection)[-1].key_id}" in rotated.stdout
-    assert tallystick(database_url, tmp_path, "checkpoint", "--rotate", "--replace-lost-key").returncode == 2
+    assert checkpoint_command("--rotate", "--replace-lost-key").returncode == 2
     (tmp_path / "signing.key").unlink()
-    refused = tallystick(database_url, tmp_path, "checkpoint", signing_key=str(tmp_path / "other.key"))
+    refused = checkpoint_command(signing_key=tmp_path / "other.key")
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
     assert lives.subscription_ids

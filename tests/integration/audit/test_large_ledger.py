@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from services.postgres.embedded import EmbeddedPostgres
 from tests.conftest import SCHEMA
 from tests.faults.seeds import seeded
 from tests.integration.audit.http_load import Charging, Reading
-from tests.integration.time.processes import free_port, page, running
+from tests.processes import Tallystick, environment, running
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 EVENTS_A_SUBSCRIPTION = 50
 CHARGING, READING = 4, 3
@@ -57,27 +59,25 @@ class Large:
 
     def tallystick(self, *arguments: str, database_url: str | None = None) -> Run:
         """Run a command on the ledger, or on another database; it must end well."""
-        environment = {
-            **os.environ,
-            "TALLYSTICK_DATABASE_URL": database_url or self.server.url,
-            "TALLYSTICK_DATA_DIR": str(self.folder),
-            "COLUMNS": "200",
-        }
+        command = [sys.executable, "-m", "services.cli", *arguments]
+        settings = environment(self.folder, database_url=database_url or self.server.url)
         began_at = time.perf_counter()
-        with tempfile.TemporaryFile("w+") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", *arguments],
-                env=environment,
-                cwd=self.folder,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            subprocess.Popen(
+                command, env=settings, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
+            ) as process,
+        ):
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             output.seek(0)
             run = Run(output.read(), time.perf_counter() - began_at, used.ru_maxrss * 1024)
         assert process.returncode == 0, run.output
         return run
+
+    def running(self, *arguments: str, **options: Any) -> AbstractContextManager[Tallystick]:
+        """A command that runs on the ledger."""
+        return running(*arguments, folder=self.folder, database_url=self.server.url, **options)
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +109,14 @@ def digests(database_url: str, tables: tuple[str, ...]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("large", [SHORT, LONG], indirect=True)
-def test_a_rebuild_under_load_loses_nothing_and_nobody_sees_the_swap(
-    large: Large, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TALLYSTICK_BOOTSTRAP_KEY", KEY)
-    port = free_port()
+def test_a_rebuild_under_load_loses_nothing_and_nobody_sees_the_swap(large: Large) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
     with (
-        running(large.server.url, large.folder, "api", port=port),
-        running(large.server.url, large.folder, "projector", "--no-http"),
-        httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=120
-        ) as http,
+        large.running("api", bootstrap_key=KEY) as api,
+        large.running("projector", "--no-http"),
+        httpx.Client(base_url=api.url, headers=headers, timeout=PATIENCE_SECONDS) as http,
     ):
-        assert page(port, "/livez")
+        assert api.page("/livez")
         charging, reading = Charging(http, CHARGING), Reading(http, some_subscriptions(large.server.url), READING)
         reading.of_charging(charging)
         with charging.running(), reading.running():
@@ -143,7 +138,7 @@ def test_a_rebuild_under_load_loses_nothing_and_nobody_sees_the_swap(
     with connect(large.server.url) as connection:
         stored = connection.execute("SELECT count(*) FROM tallystick.charges WHERE generation_id LIKE 'load-%'")
         assert stored.fetchone() == (charging.charged,)
-    with running(large.server.url, large.folder, "projector", "--no-http"):
+    with large.running("projector", "--no-http"):
         wait_until_caught_up(large.server.url)
     before = digests(large.server.url, REBUILT)
     _, output = rebuild(large)
@@ -155,7 +150,8 @@ def test_a_rebuild_under_load_loses_nothing_and_nobody_sees_the_swap(
 def rebuild(large: Large) -> tuple[str, str]:
     """Rebuild everything. Returns when each stage began, in seconds, and the output."""
     began_at = time.perf_counter()
-    with running(large.server.url, large.folder, "rebuild", "--all") as process:
+    with large.running("rebuild", "--all", stderr=subprocess.PIPE) as rebuilding:
+        process = rebuilding.process
         assert process.stderr is not None
         assert process.stdout is not None
         stage_names = (line.removesuffix(" ...\n") for line in process.stderr if line.endswith(" ...\n"))
@@ -179,8 +175,7 @@ def wait_until_caught_up(database_url: str) -> None:
         FROM tallystick.projection_positions
     """
     with connect(database_url, autocommit=True) as connection:
-        while connection.execute(query).fetchone() != (True,):
-            time.sleep(0.05)
+        wait_until(lambda: connection.execute(query).fetchone() == (True,))
 
 
 @pytest.mark.parametrize("large", [LONG], indirect=True)

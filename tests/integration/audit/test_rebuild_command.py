@@ -6,8 +6,8 @@ import psycopg
 
 from services.ledger.ledger import Ledger
 from tests.conftest import SettableClock
-from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import Lives
+from tests.processes import tallystick
 
 
 def test_it_prints_what_it_rebuilt_and_what_had_been_wrong(
@@ -17,22 +17,22 @@ def test_it_prints_what_it_rebuilt_and_what_had_been_wrong(
     lives.start(3)
     lives.go_on(40)
 
-    rebuilt = tallystick(database_url, tmp_path, "rebuild", "--all")
+    rebuilt = tallystick("rebuild", "--all", folder=tmp_path, database_url=database_url)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert rebuilt.stdout.startswith("Rebuilt balance, renewal, charges, usage, disputes from ")
     assert rebuilt.stderr.startswith("Reading events ..."), "plain lines, since this is no terminal"
 
     with psycopg.connect(database_url) as connection:
         connection.execute("DELETE FROM tallystick.balance WHERE subscription_id = %s", [lives.subscription_ids[0]])
-    mended = tallystick(database_url, tmp_path, "rebuild", "balance")
+    mended = tallystick("rebuild", "balance", folder=tmp_path, database_url=database_url)
     assert mended.returncode == 0, mended.stderr
     assert f"balance: 1 row had not been there, first {lives.subscription_ids[0]}" in mended.stdout
-    again = tallystick(database_url, tmp_path, "rebuild", "balance", "renewal")
+    again = tallystick("rebuild", "balance", "renewal", folder=tmp_path, database_url=database_url)
     assert "No row of the tables in use differed" in again.stdout
 
 
 def test_wrong_use_ends_with_status_2(database_url: str, tmp_path: Path) -> None:
     for arguments in ([], ["weather"], ["balance", "--all"]):
-        ended = tallystick(database_url, tmp_path, "rebuild", *arguments)
+        ended = tallystick("rebuild", *arguments, folder=tmp_path, database_url=database_url)
         assert ended.returncode == 2, ended.stderr
         assert "Traceback" not in ended.stderr

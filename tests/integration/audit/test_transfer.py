@@ -26,8 +26,8 @@ from services.transfer.exporting import Export
 from services.transfer.importing import DoesNotHold, Import
 from services.transfer.lines import NotAnExport
 from tests.conftest import SCHEMA, TEMPLATE, SettableClock
-from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import BY, Lives
+from tests.processes import tallystick
 
 AN_INSTANT = datetime(2026, 1, 15, 12, tzinfo=UTC)
 SAME = {
@@ -95,7 +95,7 @@ def rows(connection: Connection[Any]) -> dict[str, list[Any]]:
 def test_what_was_exported_comes_back_to_the_byte_and_lives_on(
     exported: Path, database_url: str, empty_url: str, catalogue: Catalogue, clock: SettableClock, tmp_path: Path
 ) -> None:
-    imported = tallystick(empty_url, tmp_path, "import", str(exported))
+    imported = tallystick("import", str(exported), folder=tmp_path, database_url=empty_url)
 
     assert imported.returncode == 0, imported.stderr
     with connect(database_url) as one, connect(empty_url, autocommit=True) as other:
@@ -107,13 +107,16 @@ def test_what_was_exported_comes_back_to_the_byte_and_lives_on(
         lives = Lives(ledger, clock, seed=4)
         lives.start(2)
         lives.go_on(30)
-    assert tallystick(empty_url, tmp_path, "verify").returncode == 0
-    assert "No row of the tables in use differed" in tallystick(empty_url, tmp_path, "rebuild", "--all").stdout
+    assert tallystick("verify", folder=tmp_path, database_url=empty_url).returncode == 0
+    assert (
+        "No row of the tables in use differed"
+        in tallystick("rebuild", "--all", folder=tmp_path, database_url=empty_url).stdout
+    )
 
 
 def test_an_export_by_command_is_the_same(exported: Path, database_url: str, tmp_path: Path) -> None:
-    piped = tallystick(database_url, tmp_path, "export", "-").stdout.splitlines()
-    written = tallystick(database_url, tmp_path, "export", "again.ndjson")
+    piped = tallystick("export", "-", folder=tmp_path, database_url=database_url).stdout.splitlines()
+    written = tallystick("export", "again.ndjson", folder=tmp_path, database_url=database_url)
     assert written.returncode == 0, written.stderr
     for lines in (piped, (tmp_path / "again.ndjson").read_text().splitlines()):
         assert lines[1:-1] == exported.read_text().splitlines()[1:-1], (
@@ -140,7 +143,7 @@ def test_lines_can_be_read_by_anybody(exported: Path, database_url: str) -> None
 def test_a_ledger_that_is_there_is_not_touched(exported: Path, database_url: str, tmp_path: Path) -> None:
     with connect(database_url) as connection:
         before = rows(connection)
-    refused = tallystick(database_url, tmp_path, "import", str(exported))
+    refused = tallystick("import", str(exported), folder=tmp_path, database_url=database_url)
     assert refused.returncode == 1
     assert "there is a ledger in the schema tallystick already" in refused.stderr
     with connect(database_url) as connection:

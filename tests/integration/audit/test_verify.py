@@ -22,9 +22,9 @@ from services.ledger.mapper import decode_event
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
 from tests.conftest import SCHEMA, TEMPLATE, SettableClock
-from tests.integration.audit.command_line import tallystick
 from tests.integration.audit.lives import Lives
 from tests.integration.audit.tampers import Tampers
+from tests.processes import tallystick
 
 SHORT_CAMPAIGN = 200
 
@@ -293,7 +293,7 @@ def test_values_that_no_event_can_have_do_not_stop_the_check(sealed: SealedLedge
 
 
 def test_the_command_ends_with_0_or_1_and_says_why(sealed: SealedLedger) -> None:
-    sound = tallystick(sealed.database_url, sealed.folder, "verify")
+    sound = tallystick("verify", folder=sealed.folder, database_url=sealed.database_url)
     assert sound.returncode == 0, sound.stdout + sound.stderr
     assert "Everything holds." in sound.stdout
     assert "3 checkpoints cover " in sound.stdout
@@ -306,7 +306,7 @@ def test_the_command_ends_with_0_or_1_and_says_why(sealed: SealedLedger) -> None
         in_two = Verification(SCHEMA, sealed.trust()).run(sealed.database_url, processes=2)
         assert first_of(in_two).startswith("event 9 (")
         assert in_two.findings == Verification(SCHEMA, sealed.trust()).run(sealed.database_url, processes=1).findings
-        damaged = tallystick(sealed.database_url, sealed.folder, "verify")
+        damaged = tallystick("verify", folder=sealed.folder, database_url=sealed.database_url)
         assert damaged.returncode == 1
         assert "The first that does not hold: event 9 (" in damaged.stdout
         assert "Traceback" not in damaged.stderr
@@ -318,6 +318,6 @@ def test_the_command_ends_with_0_or_1_and_says_why(sealed: SealedLedger) -> None
 
     elsewhere = sealed.folder / "elsewhere"
     elsewhere.mkdir()
-    keyless = tallystick(sealed.database_url, elsewhere, "verify")
+    keyless = tallystick("verify", folder=elsewhere, database_url=sealed.database_url)
     assert keyless.returncode == 0
     assert "No signing key is kept here" in keyless.stderr

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import quantiles
@@ -32,7 +33,7 @@ from services.subscription.calendar import months_after
 from services.subscription.commands import ChargeGeneration
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.time.fleet import BY, YEARLY, Recorded, start
-from tests.integration.time.processes import renewals
+from tests.processes import running
 
 CLIENTS = 8
 PAUSE_SECONDS = 0.02
@@ -108,11 +109,8 @@ def test_everyone_is_reset_and_charges_go_on(durable_database: str, catalogue: C
             time.sleep(5)
         clock.now = datetime.now(UTC)
         busy = Customers(ledger, ids)
-        with (
-            renewals(durable_database, tmp_path, "--no-http"),
-            renewals(durable_database, tmp_path, "--no-http"),
-            busy.charging(),
-        ):
+        worker = partial(running, "renewals", "--no-http", folder=tmp_path, database_url=durable_database)
+        with worker(), worker(), busy.charging():
             while (due := backlog(durable_database)) > 0.99 * len(ids):
                 time.sleep(0.02)
             began_at, due_at_first = time.perf_counter(), due

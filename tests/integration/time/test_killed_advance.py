@@ -1,14 +1,8 @@
 """An API process is killed in the middle of an advance: the clock has moved, and the rest is recorded later."""
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,30 +13,13 @@ from services.clocks import Clocks, Reading
 from services.ledger.ledger import Ledger
 from services.renewals.worker import RenewalWorker
 from tests.integration.time.fleet import BY, YEARLY, Recorded, start
-from tests.integration.time.processes import free_port, page
+from tests.processes import running
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 STARTED = datetime(2030, 1, 31, 10, tzinfo=UTC)
 A_YEAR_LATER = datetime(2031, 1, 31, 10, tzinfo=UTC)
 SUBSCRIPTIONS = 1_000
 KEY = "a-test-key-of-forty-characters-or-so-000"
-
-
-@contextmanager
-def api(database_url: str, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {
-        **os.environ,
-        "TALLYSTICK_DATABASE_URL": database_url,
-        "TALLYSTICK_DATA_DIR": str(folder),
-        "TALLYSTICK_PORT": str(port),
-        "TALLYSTICK_TEST_CLOCKS": "true",
-        "TALLYSTICK_BOOTSTRAP_KEY": KEY,
-    }
-    with subprocess.Popen([sys.executable, "-m", "services.cli", "api"], env=environment, cwd=folder) as process:
-        try:
-            page(port, "/readyz")
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.mark.parametrize("by", ["worker", "the same advance again"])
@@ -57,14 +34,12 @@ def test_the_rest_is_recorded(
 ) -> None:
     clock_id = clocks.create(STARTED).test_clock_id
     start(ledger, SUBSCRIPTIONS, YEARLY, test_clock_id=clock_id)
-    port = free_port()
-    with api(database_url, tmp_path, port) as process:
-        advancing = threading.Thread(target=_advance, args=(port, clock_id))
-        advancing.start()
-        while not (done := recorded.counts("CycleReset")[12]):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        advancing.join()
+    service = running("api", folder=tmp_path, database_url=database_url, test_clocks="true", bootstrap_key=KEY)
+    with service as api, ThreadPoolExecutor(1) as client:
+        api.page("/readyz")
+        client.submit(_advance, api.url, clock_id)
+        done = wait_until(lambda: recorded.counts("CycleReset")[12])
+        api.kill()
     assert done < SUBSCRIPTIONS, "it was killed in the middle"
     assert clocks.read(clock_id) == Reading(clock_id, A_YEAR_LATER)
 
@@ -77,12 +52,11 @@ def test_the_rest_is_recorded(
     assert recorded.counts("TermRenewed") == Counter({1: SUBSCRIPTIONS})
 
 
-def _advance(port: int, clock_id: str) -> None:
-    url = f"http://127.0.0.1:{port}/v1/test-clocks/{clock_id}/advance"
+def _advance(url: str, clock_id: str) -> None:
     with suppress(httpx.TransportError):
         httpx.post(
-            url,
+            f"{url}/v1/test-clocks/{clock_id}/advance",
             json={"to": A_YEAR_LATER.isoformat()},
             headers={"Authorization": f"Bearer {KEY}"},
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )

@@ -18,7 +18,7 @@ from services.renewals.worker import RenewalWorker
 from tests.acceptance.time_travel import server_with_clocks
 from tests.conftest import SettableClock
 from tests.integration.time.fleet import start
-from tests.integration.time.processes import free_port
+from tests.processes import free_port
 
 FIRST_RESET = datetime(2026, 2, 15, 12, tzinfo=UTC)
 

@@ -1,9 +1,9 @@
 """`tallystick renewals` as processes: several at once, killed at any point, with metrics and progress."""
 
-import signal
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ from services.renewals.worker import KEY_ID
 from services.subscription.calendar import months_after
 from tests.conftest import SettableClock
 from tests.integration.time.fleet import YEARLY, Recorded, start
-from tests.integration.time.processes import free_port, page, renewals, running
+from tests.processes import running, tallystick
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -29,10 +30,9 @@ def test_once_records_what_is_due_and_says_how_much(
 ) -> None:
     start(ledger, 3)
 
-    with renewals(database_url, tmp_path, "--once") as process:
-        printed, _ = process.communicate()
+    ended = tallystick("renewals", "--once", folder=tmp_path, database_url=database_url)
 
-    assert (process.returncode, printed) == (0, "Recorded 6 events of 3 subscriptions.\n")
+    assert (ended.returncode, ended.stdout) == (0, "Recorded 6 events of 3 subscriptions.\n")
     assert recorded.counts("TermRenewed") == Counter({1: 3})
 
 
@@ -40,29 +40,24 @@ def test_once_records_what_is_due_and_says_how_much(
 def test_a_long_catch_up_is_shown_in_plain_lines(ledger: Ledger, database_url: str, tmp_path: Path) -> None:
     start(ledger, 5_000)
 
-    with renewals(database_url, tmp_path, "--once") as process:
-        printed, errors = process.communicate()
+    ended = tallystick("renewals", "--once", folder=tmp_path, database_url=database_url)
 
-    assert printed == "Recorded 10,000 events of 5,000 subscriptions.\n"
-    assert errors.startswith("Recording what is due ...\n")
-    assert "\x1b" not in errors
+    assert ended.stdout == "Recorded 10,000 events of 5,000 subscriptions.\n"
+    assert ended.stderr.startswith("Recording what is due ...\n")
+    assert "\x1b" not in ended.stderr
 
 
 @pytest.mark.usefixtures("overdue")
 def test_it_records_what_falls_due_shows_its_lag_and_stops_when_asked(
     ledger: Ledger, database_url: str, tmp_path: Path
 ) -> None:
-    port = free_port()
-    with renewals(database_url, tmp_path, port=port) as process:
-        assert page(port, "/livez") == "alive\n"
-        assert 'tallystick_renewals_due{clock="real"} 0.0' in page(port, "/metrics")
+    with running("renewals", folder=tmp_path, database_url=database_url) as worker:
+        assert worker.page("/livez") == "alive\n"
+        assert 'tallystick_renewals_due{clock="real"} 0.0' in worker.page("/metrics")
         start(ledger, 3, YEARLY)
-        while "tallystick_renewals_recorded_events_total 3.0" not in (metrics := page(port, "/metrics")):
-            assert process.poll() is None
-            time.sleep(0.05)
-        assert "tallystick_renewals_lag_seconds 0.0" in metrics
-        process.send_signal(signal.SIGTERM)
-        assert process.wait() == 0
+        wait_until(lambda: "tallystick_renewals_recorded_events_total 3.0" in worker.page("/metrics"))
+        assert "tallystick_renewals_lag_seconds 0.0" in worker.page("/metrics")
+        worker.stop()
 
 
 @pytest.mark.usefixtures("overdue")
@@ -75,12 +70,12 @@ def test_workers_that_are_killed_at_work_leave_nothing_undone_and_nothing_done_t
 
     for _ in range(kills):
         before = recorded.counts("CycleReset")[1]
-        with renewals(database_url, tmp_path, "--no-http"), renewals(database_url, tmp_path, "--no-http"):
+        worker = partial(running, "renewals", "--no-http", folder=tmp_path, database_url=database_url)
+        with worker(), worker():
             while recorded.counts("CycleReset")[1] == before < subscriptions:
                 time.sleep(0.01)
         # Both were killed with signal 9, as soon as anything more had been recorded.
-    with renewals(database_url, tmp_path, "--once") as last:
-        last.communicate()
+    assert tallystick("renewals", "--once", folder=tmp_path, database_url=database_url).returncode == 0
 
     assert recorded.counts("CycleReset") == Counter({1: subscriptions})
 
@@ -89,11 +84,8 @@ def test_workers_that_are_killed_at_work_leave_nothing_undone_and_nothing_done_t
 def test_serve_runs_a_worker(ledger: Ledger, database_url: str, tmp_path: Path, recorded: Recorded) -> None:
     (id,) = start(ledger, 1, YEARLY)
 
-    with running(database_url, tmp_path, "serve", port=free_port()) as process:
-        while "CycleReset" not in recorded.topics(id):
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        process.communicate()
+    with running("serve", folder=tmp_path, database_url=database_url) as service:
+        wait_until(lambda: "CycleReset" in recorded.topics(id))
+        service.stop()
 
     assert recorded.key_ids(id)[-1] == KEY_ID
