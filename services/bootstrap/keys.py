@@ -1,15 +1,14 @@
 """Opens the ring of API keys, and makes sure that a new ledger has a first key."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from services.bootstrap.database import migrated_url_of
 from services.config import Settings
 from services.keys import KeyRing
 from services.postgres.database import reading_pool
+from services.process.files import write_private_file
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def ensure_first_key(settings: Settings, database_url: str) -> str | None:
         if settings.bootstrap_key is not None or settings.url or keys.list():
             return None
         key = f"ts_bootstrap_{secrets.token_urlsafe(24)}"
-        _write_secret(settings.data_dir / "bootstrap.key", key)
+        write_private_file(settings.data_dir / "bootstrap.key", f"{key}\n".encode(), may_replace=True)
         keys.ensure_bootstrap(key)
         return key
 
@@ -40,12 +39,3 @@ def ensure_configured_key(settings: Settings, keys: KeyRing) -> None:
     """Put the configured key with every scope into the ledger; nothing where none is configured."""
     if settings.bootstrap_key is not None:
         keys.ensure_bootstrap(settings.bootstrap_key.get_secret_value())
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    """Write a secret that only its owner can read, whole or not at all."""
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret + "\n")
-    unfinished.replace(path)

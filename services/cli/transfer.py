@@ -1,7 +1,6 @@
 """The `export` and `import` commands: a ledger as NDJSON."""
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +29,7 @@ def export(file: Annotated[Path, typer.Argument(help="Where to write; `-` is sta
                     end = export_ledger(settings, opened, show)
                 unfinished.replace(file)
             finally:
-                with suppress(FileNotFoundError):
-                    unfinished.unlink()
+                unfinished.unlink(missing_ok=True)
     err.print(f"Wrote {end.events:,} events, {end.checkpoints:,} checkpoints and {end.refusals:,} refusals.")
 
 

@@ -32,12 +32,17 @@ class Findings:
 
     def add(self, position: int, subject: str, reason: str) -> None:
         """Add a finding."""
-        self.add_finding(Finding(position, subject, reason))
-
-    def add_finding(self, finding: Finding) -> None:
-        """Add a finding of another check."""
         self.total += 1
-        entry = (-finding.position, -self.total, finding)
+        self._push(Finding(position, subject, reason), self.total)
+
+    def merge(self, other: "Findings") -> None:
+        """Add the findings of another check."""
+        for number, finding in enumerate(other.first(), start=1):
+            self._push(finding, self.total + number)
+        self.total += other.total
+
+    def _push(self, finding: Finding, number: int) -> None:
+        entry = (-finding.position, -number, finding)
         if len(self._first) < FINDINGS_LIMIT:
             heapq.heappush(self._first, entry)
         else:

@@ -4,7 +4,6 @@ The receipt is the newest checkpoint, as a file. Whoever can write the database 
 the checkpoints of that time; the receipt shows that there were more.
 """
 
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -17,6 +16,7 @@ from psycopg import Connection
 
 from services.integrity.checkpoints import Checkpoint, Checkpoints
 from services.integrity.signing import SigningKey
+from services.process.files import write_private_file
 
 
 class LedgerIsOlder(RuntimeError):
@@ -55,11 +55,7 @@ class Receipts:
         before = self.get(checkpoint.ledger)
         if before is not None and before.number > receipt.number:  # another process was faster
             return
-        path = self.path(checkpoint.ledger)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as unfinished:
-            unfinished.write(msgspec.json.encode(receipt) + b"\n")
-        Path(unfinished.name).replace(path)
+        write_private_file(self.path(checkpoint.ledger), msgspec.json.encode(receipt) + b"\n", may_replace=True)
 
     def path(self, ledger: bytes) -> Path:
         """The file of a ledger's receipt."""

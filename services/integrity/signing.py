@@ -6,8 +6,6 @@ A key id is the SHA-256 of the 32-byte public key, in hexadecimal. The file is P
 -algorithm ed25519` writes it.
 """
 
-import os
-import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -21,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+
+from services.process.files import write_private_file
 
 
 class NoSigningKey(RuntimeError):
@@ -77,14 +77,4 @@ class SigningKey:
     def write(self, path: Path) -> None:
         """Write the key to a new file, whole or not at all. Raises FileExistsError, so that no key is ever lost."""
         text = self._private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # mode 0600
-        unfinished = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            path.hardlink_to(unfinished)
-        finally:
-            unfinished.unlink()
+        write_private_file(path, text, may_replace=False)

@@ -5,4 +5,5 @@ interpreter.py  settings of Python for a process that serves
 projector.py    the role that catches projections up
 status_page.py  `/livez` and `/metrics` of a role without an API
 progress.py     how long work reports its progress
+files.py        small files that only their owner can read
 """

@@ -69,8 +69,7 @@ class PartResult(Struct, frozen=True):
     """The counts and the findings of a part."""
 
     counts: OrderResult | StreamsResult
-    findings: list[Finding]
-    finding_count: int
+    findings: Findings
 
 
 class Verification:
@@ -138,7 +137,7 @@ def check_part(connection: Connection[Any], part: Part, report: Callable[[int], 
     else:
         check = StreamsCheck(connection, part.schema, queries, findings, report, part.streams)
         counts = StreamsResult(check.run(), check.streams)
-    return PartResult(counts, findings.first(), findings.total)
+    return PartResult(counts, findings)
 
 
 def _combined(parts: Sequence[PartResult]) -> VerificationResult:
@@ -146,9 +145,7 @@ def _combined(parts: Sequence[PartResult]) -> VerificationResult:
     streams = [part.counts for part in parts if isinstance(part.counts, StreamsResult)]
     findings = Findings()
     for part in parts:
-        for finding in part.findings:
-            findings.add_finding(finding)
-        findings.total += part.finding_count - len(part.findings)
+        findings.merge(part.findings)
     by_stream = sum(each.events for each in streams)
     if by_stream != order.events:
         reason = f"has {order.events} events by position, but {by_stream} by stream: an index is damaged"
