@@ -21,19 +21,6 @@ from services.process.interpreter import tune_for_serving
 READING_CONNECTIONS = 8
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The socket that all API processes accept on. Raises OSError naming the address."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
-    listening.listen(2048)
-    return listening
-
-
 def run_api(settings: Settings, listening: socket.socket) -> None:
     """Answer HTTP on a socket until SIGTERM or SIGINT. Raises CatalogueError, NoDatabase, NotMigrated."""
     with _open_backend(settings) as backend:

@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 
-from services.bootstrap.api import listen, run_api
 from services.bootstrap.database import run_database, service_url_of
 from services.bootstrap.keys import ensure_first_key
 from services.bootstrap.ledger import catalogue_of
@@ -25,7 +24,7 @@ def run_service(settings: Settings, on_wait: Callable[[str], None], on_ready: On
     `on_wait` takes, in words, what a slow start waits for. Raises CatalogueError, EmbeddedPostgresError, OSError.
     """
     catalogue_of(settings)
-    listening = listen(settings)
+    listening = _listen(settings)
     with run_database(settings, on_wait) as owner_url:
         first_key = ensure_first_key(settings, owner_url)
         environment = {**os.environ, "TALLYSTICK_DATABASE_URL": service_url_of(settings, owner_url)}
@@ -45,13 +44,28 @@ def run_api_processes(settings: Settings, inherited_fd: int | None) -> None:
 
     A new one serves as many processes as are configured. Raises CatalogueError, NoDatabase, NotMigrated, OSError.
     """
+    from services.bootstrap.api import run_api  # here, since FastAPI takes as long to import as all the rest together
+
     if inherited_fd is not None:
         run_api(settings, socket.socket(fileno=inherited_fd))
     elif settings.workers == 1:
-        run_api(settings, listen(settings))
+        run_api(settings, _listen(settings))
     else:
-        with listen(settings) as shared:  # open as long as the processes that inherit it
+        with _listen(settings) as shared:  # open as long as the processes that inherit it
             Supervisor(_api_children(settings, shared), dict(os.environ)).run()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Open the socket that all API processes accept on. Raises OSError naming the address."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+    listening.listen(2048)
+    return listening
 
 
 def _api_children(settings: Settings, listening: socket.socket) -> list[Child]:
