@@ -7,7 +7,8 @@ from typing import Any
 from psycopg import Connection
 
 from services.config import Settings
-from services.migrations.migrate import SERVICE_ROLE, migrate, missing_revisions
+from services.migrations import SERVICE_ROLE
+from services.migrations.revisions import missing_revisions
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres, running_url
 
@@ -46,7 +47,7 @@ def connect_migrated(settings: Settings) -> Connection[Any]:
 
 def upgrade_schema(settings: Settings) -> list[str]:
     """Apply the revisions that are missing, and return their names, oldest first. Raises NoDatabase."""
-    return migrate(database_url_of(settings), settings.db_schema)
+    return _migrate(database_url_of(settings), settings.db_schema)
 
 
 @contextmanager
@@ -56,13 +57,19 @@ def run_database(settings: Settings, on_wait: Callable[[str], None]) -> Iterator
     The schema is up to date. `on_wait` takes, in words, what a slow start waits for. Raises EmbeddedPostgresError.
     """
     if settings.url:
-        migrate(settings.url, settings.db_schema)
+        _migrate(settings.url, settings.db_schema)
         yield settings.url
         return
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with EmbeddedPostgres(settings.data_dir / "postgres", on_wait=on_wait) as server:
-        migrate(server.url, settings.db_schema)
+        _migrate(server.url, settings.db_schema)
         yield server.url
+
+
+def _migrate(database_url: str, schema: str) -> list[str]:
+    from services.migrations.migrate import migrate  # only here: importing Alembic takes longer than most commands
+
+    return migrate(database_url, schema)
 
 
 def service_url_of(settings: Settings, owner_url: str) -> str:

@@ -7,7 +7,7 @@ import structlog
 from msgspec import Struct
 
 from services.http.backend import Backend
-from services.migrations.migrate import missing_revisions
+from services.migrations.revisions import missing_revisions
 
 log = structlog.get_logger()
 

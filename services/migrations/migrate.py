@@ -1,4 +1,4 @@
-"""Brings a ledger's schema up to date, and finds out whether it is.
+"""Brings a ledger's schema up to date.
 
 One migrator at a time: an advisory lock makes a second one wait and then find nothing to do.
 """
@@ -6,17 +6,17 @@ One migrator at a time: an advisory lock makes a second one wait and then find n
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg import connect
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from services.migrations import SERVICE_ROLE
+from services.migrations.revisions import missing_on
 from services.postgres.sql import quote_schema
 
-SERVICE_ROLE = "tallystick_service"
 _FOLDER = Path(__file__).parent
 
 
@@ -28,7 +28,7 @@ def migrate(database_url: str, schema: str) -> list[str]:
     """
     with _connection(database_url) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {schema}"})
-        missing = _missing(connection, schema)
+        missing = missing_on(_driver_connection(connection), schema)
         if missing:
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quote_schema(schema)}"))
             config = _config(schema)
@@ -40,12 +40,6 @@ def migrate(database_url: str, schema: str) -> list[str]:
         return missing
 
 
-def missing_revisions(database_url: str, schema: str) -> list[str]:
-    """The revisions that `migrate` would apply; empty where the schema is up to date. Raises psycopg.Error."""
-    with _connection(database_url) as connection:
-        return _missing(connection, schema)
-
-
 def _has_service_role(connection: Connection, schema: str) -> bool:
     """Whether the service's role is there and may append events; None, and so False, where it is not there."""
     query = text("SELECT has_table_privilege(oid, :events, 'INSERT') FROM pg_roles WHERE rolname = :role")
@@ -55,16 +49,12 @@ def _has_service_role(connection: Connection, schema: str) -> bool:
 
 def _run_grants(connection: Connection, schema: str) -> None:
     statements = (_FOLDER / "grants.sql").read_text(encoding="utf-8").replace("{schema}", quote_schema(schema))
-    driver_connection = connection.connection.driver_connection
-    assert driver_connection is not None
-    driver_connection.execute(statements)
+    _driver_connection(connection).execute(statements)
 
 
-def _missing(connection: Connection, schema: str) -> list[str]:
-    context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
-    scripts = ScriptDirectory.from_config(_config(schema))
-    applied = context.get_current_revision() or "base"
-    return [script.revision for script in scripts.iterate_revisions("head", applied)][::-1]
+def _driver_connection(connection: Connection) -> Any:
+    """The psycopg connection below SQLAlchemy's."""
+    return connection.connection.driver_connection
 
 
 def _config(schema: str) -> Config:

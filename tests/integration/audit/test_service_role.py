@@ -15,7 +15,9 @@ from services.integrity.verify.order import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
-from services.migrations.migrate import SERVICE_ROLE, migrate, missing_revisions
+from services.migrations import SERVICE_ROLE
+from services.migrations.migrate import migrate
+from services.migrations.revisions import missing_revisions
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
 from tests.conftest import SCHEMA, SettableClock

@@ -2,15 +2,20 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
+from services import migrations
 from services.catalogue import Catalogue
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Charged
-from services.migrations.migrate import migrate, missing_revisions
+from services.migrations.migrate import migrate
+from services.migrations.revisions import missing_revisions
 from services.subscription.commands import StartSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.ledger.books import Books, tally
@@ -64,6 +69,18 @@ def test_of_many_concurrent_migrators_one_migrates(database_url: str) -> None:
 
     assert len([revisions for revisions in applied if revisions]) == 1
     assert missing_revisions(database_url, "fresh") == []
+
+
+def test_the_revisions_are_those_of_alembic(database_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    newest_first = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+    assert missing_revisions(database_url, "fresh") == newest_first[::-1]
+    assert migrate(database_url, "fresh") == newest_first[::-1]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE fresh.alembic_version SET version_num = %s", newest_first[1:2])
+    assert missing_revisions(database_url, "fresh") == newest_first[:1]
 
 
 def test_many_processes_start_concurrently_on_a_fresh_ledger(database_url: str, catalogue: Catalogue) -> None:
