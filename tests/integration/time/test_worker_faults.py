@@ -78,8 +78,14 @@ def test_the_claims_of_a_worker_whose_connection_is_gone_are_free(
 
 
 def test_a_worker_goes_on_when_its_connections_were_cut(
-    ledger: Ledger, worker: RenewalWorker, clock: SettableClock, database_url: str, recorded: Recorded
+    ledger: Ledger,
+    worker: RenewalWorker,
+    clock: SettableClock,
+    database_url: str,
+    recorded: Recorded,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("services.renewals.worker.IDLE_SECONDS", 0.05)
     start(ledger, 50, YEARLY)
     worker.record_pass()
     with psycopg.connect(database_url, autocommit=True) as server:
