@@ -29,7 +29,7 @@ $$;
 CREATE TRIGGER ledger_events_are_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.ledger_events
     FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
 
--- The last position. Its row lock, held to the commit, makes positions gapless and in commit order.
+-- The last position. Its row is locked until the commit, which makes positions gapless and in commit order.
 CREATE TABLE {schema}.head (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     last_id bigint NOT NULL
@@ -48,7 +48,7 @@ CREATE TABLE {schema}.ledger_snapshots (
 
 CREATE TYPE {schema}.stored_event_uuid AS (originator_id uuid, originator_version bigint, topic text, state bytea);
 
--- Test clocks: time that only moves when it is told to.
+-- Test clocks, each with a time of its own that only `advance` moves.
 CREATE TABLE {schema}.test_clocks (
     test_clock_id text PRIMARY KEY,
     now timestamptz NOT NULL,
@@ -96,7 +96,7 @@ CREATE TABLE {schema}.charges (
     PRIMARY KEY (subscription_id, generation_id)
 );
 
--- Beside the streams: what was refused, and what was answered under an idempotency key.
+-- Beside the streams: refused charges, and idempotency records.
 CREATE TABLE {schema}.refusals (
     subscription_id uuid NOT NULL,
     generation_id text NOT NULL,

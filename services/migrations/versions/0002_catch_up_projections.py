@@ -1,4 +1,4 @@
-"""Catch-up projections: how far each has come, and the usage read model."""
+"""Catch-up projections: the position of each, and the usage read model."""
 
 from services.migrations import sql_file
 

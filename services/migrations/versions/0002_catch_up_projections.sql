@@ -1,4 +1,4 @@
--- How far each projection that is not inline has come, and the event that stopped it, where one did.
+-- The position of each projection that is not inline, and the event that stopped it, where one did.
 CREATE TABLE {schema}.projection_positions (
     projection text PRIMARY KEY,
     position bigint NOT NULL DEFAULT 0,
@@ -6,7 +6,7 @@ CREATE TABLE {schema}.projection_positions (
     stopped_because text
 ) WITH (fillfactor = 20);
 
--- Use per subscription, day (of UTC), model and asset type. Reversed credits count on the day that gave them back.
+-- Use per subscription, day (of UTC), model and asset type. Reversed credits count on the day of the reversal.
 CREATE TABLE {schema}.usage (
     subscription_id uuid NOT NULL,
     day date NOT NULL,

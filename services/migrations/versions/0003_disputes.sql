@@ -1,4 +1,4 @@
--- Disputes as a catch-up projection keeps them: where each is recorded, and how far. `position` is that of its opening.
+-- The disputes read model: where each dispute is recorded, and how far it is. `position` is that of its opening.
 CREATE TABLE {schema}.disputes (
     position bigint NOT NULL,
     version bigint NOT NULL,

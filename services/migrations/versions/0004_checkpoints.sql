@@ -1,5 +1,5 @@
 -- Checkpoints: each a signed Merkle root over the events since the one before it, whose hash it names. The public key
--- stands in each, so that a checkpoint still verifies when the key has been replaced since.
+-- is in each, so that a checkpoint still verifies after the key was replaced.
 CREATE TABLE {schema}.checkpoints (
     number bigint PRIMARY KEY,
     from_position bigint NOT NULL,

@@ -1,4 +1,4 @@
-"""How a transaction fails that assumed something which is not so."""
+"""The function that fails a transaction which was decided on a false assumption."""
 
 from services.migrations import sql_file
 

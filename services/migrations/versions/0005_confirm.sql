@@ -1,4 +1,4 @@
--- Fails a transaction that was decided on an assumption which is not so: whoever assumed it looks, and decides anew.
+-- Fails a transaction that was decided speculatively where an assumption is false; the lane then loads and decides anew.
 CREATE FUNCTION {schema}.confirm(is_so boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF is_so IS NOT TRUE THEN
