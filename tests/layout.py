@@ -90,6 +90,11 @@ EFFECTS = frozenset(
 # Calls whose result differs from one run to the next, or that leave a trace. None belongs in the core.
 IMPURE = frozenset("now utcnow today uuid1 uuid4 uuid6 uuid7 open print input".split())
 
+# Documents that are not in the repository, so that nobody who has only the repository could read what is cited.
+ABSENT_DOCUMENTS = re.compile(
+    r"\b(?:SP[E]C|DES[I]GN|HO[U]SE)(?:\.md)?\b|\b(?:ANCH[O]RS|BO[O]KS|OPER[A]TION)\.md\b|\.\./sh[a]red\b"
+)
+
 # A line of a package's map: a file or a folder, two spaces or more, what it holds.
 MAP_ENTRY = re.compile(r"(\w+\.\w+|\w+/)\s{2,}\S")
 # Folders of scripts that a tool runs one by one, so they are no packages.
@@ -301,11 +306,20 @@ def unexpected_entries(paths: Iterable[str]) -> list[str]:
 
 def private_text(texts: Mapping[str, str]) -> list[str]:
     """Find paths of one machine and hosts of package registries; `texts` are contents by path."""
+    return _occurrences(PRIVATE_TEXT, texts)
+
+
+def absent_documents(texts: Mapping[str, str]) -> list[str]:
+    """Find citations of documents that are not in the repository; `texts` are contents by path."""
+    return _occurrences(ABSENT_DOCUMENTS, texts)
+
+
+def _occurrences(pattern: re.Pattern[str], texts: Mapping[str, str]) -> list[str]:
     return [
         f"{path}:{number} says {match[0]}"
         for path, text in texts.items()
         for number, line in enumerate(text.splitlines(), start=1)
-        for match in PRIVATE_TEXT.finditer(line)
+        for match in pattern.finditer(line)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The public form of a balance (SPEC: Balance)."""
+"""The public form of a balance, as the API answers it."""
 
 from datetime import datetime
 from uuid import UUID

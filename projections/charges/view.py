@@ -1,4 +1,4 @@
-"""The public form of a charge (SPEC: Charge)."""
+"""The public form of a charge, as the API answers it."""
 
 from datetime import datetime
 from typing import Literal

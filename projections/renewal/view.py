@@ -1,4 +1,4 @@
-"""The public forms of a subscription and of its renewals (SPEC: Subscription, Renewal)."""
+"""The public forms of a subscription and of its renewals, as the API answers them."""
 
 from datetime import datetime
 from itertools import islice

@@ -93,8 +93,11 @@ def test_every_file_has_a_telling_name(tracked: list[str]) -> None:
     _assert_none(layout.vague_names(tracked))
 
 
-def test_nothing_tracked_depends_on_one_machine(tracked: list[str]) -> None:
-    _assert_none(layout.private_text({path: (ROOT / path).read_text("utf-8", errors="replace") for path in tracked}))
+@pytest.mark.parametrize("rule", [layout.private_text, layout.absent_documents], ids=lambda rule: rule.__name__)
+def test_no_tracked_text_has_what_others_cannot_read(
+    tracked: list[str], rule: Callable[[Mapping[str, str]], list[str]]
+) -> None:
+    _assert_none(rule({path: (ROOT / path).read_text("utf-8", errors="replace") for path in tracked}))
 
 
 def _is_test(module: Module) -> bool:
@@ -310,6 +313,18 @@ def test_a_stray_entry_at_the_top_is_found() -> None:
 )
 def test_text_of_one_machine_is_found(parts: tuple[str, ...]) -> None:
     assert len(layout.private_text({"docs/a.md": f"one\n{''.join(parts)}\n"})) == 1
+
+
+@pytest.mark.parametrize(
+    "parts", [("by SP", "EC"), ("`DES", "IGN.md`"), ("the HO", "USE"), ("../sh", "ared/x"), ("see BO", "OKS.md")]
+)
+def test_a_document_that_is_not_there_is_found(parts: tuple[str, ...]) -> None:
+    assert len(layout.absent_documents({"services/a.py": f"# {''.join(parts)}\n"})) == 1
+
+
+@pytest.mark.parametrize("text", ["a specification", "THE_HOUSE_RULES", "shared/x", "docs/reference/operation.md"])
+def test_any_other_document_is_not(text: str) -> None:
+    assert layout.absent_documents({"services/a.py": text}) == []
 
 
 @pytest.mark.parametrize("text", ["/var/lib/tallystick", "/tmp", "https://a.example/home/x", "docs/home/x", "~/home"])
