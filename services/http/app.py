@@ -6,20 +6,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp
 
 from services.http.backend import Backend
 from services.http.documentation.page import documentation_routes
 from services.http.problems import FieldError, InvalidRequest, MethodNotAllowed, NotFound, Problem, problem_of
 from services.http.routes import ROUTERS
+from services.http.routing import HotRoute, typed_routes
 from services.http.server.edge import Edge
 from services.http.server.exchange import exchange_of
-from services.http.server.fast_path import HotPaths
+from services.http.server.fast_path import FastPath
 from services.http.service import Service
 from services.ledger.lane import LaneClosed, LaneFull
 
 
-def create_app(backend: Backend) -> ASGIApp:
+def create_app(backend: Backend) -> Edge:
     """The API on an open backend. It opens and closes nothing itself."""
     service = Service.on(backend)
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -29,7 +29,8 @@ def create_app(backend: Backend) -> ASGIApp:
     api.router.routes.extend(documentation_routes(ROUTERS))
     for kind in (Problem, HTTPException, RequestValidationError, psycopg.Error, LaneFull, LaneClosed, Exception):
         api.add_exception_handler(kind, _answer_problem)
-    return Edge(HotPaths(service), api, service.metrics)
+    fast_path = FastPath(service, (route for route in typed_routes(ROUTERS) if isinstance(route, HotRoute)))
+    return Edge(fast_path, api, service.metrics)
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

@@ -15,10 +15,21 @@ class Authenticator:
 
     async def caller(self, exchange: Exchange, scope: str) -> Key:
         """The key of the request. Raises Problem where there is none, or it lacks the scope; psycopg.Error."""
+        return self.known_caller(exchange, scope) or await self._unknown_caller(exchange, scope)
+
+    def known_caller(self, exchange: Exchange, scope: str) -> Key | None:
+        """The same without waiting; None where the key has to be looked up."""
         scheme, _, secret = exchange.authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Problem(Unauthenticated())
-        key = self._keys.known(secret) or await asyncio.to_thread(self._keys.authenticate, secret)
+        key = self._keys.known(secret)
+        if key is not None and scope not in key.scopes:
+            raise Problem(MissingScope(scope))
+        return key
+
+    async def _unknown_caller(self, exchange: Exchange, scope: str) -> Key:
+        secret = exchange.authorization.partition(" ")[2]
+        key = await asyncio.to_thread(self._keys.authenticate, secret)
         if key is None:
             raise Problem(Unauthenticated())
         if scope not in key.scopes:

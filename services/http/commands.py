@@ -1,21 +1,16 @@
 """From a request to the ledger and back: the command is put, and its answer becomes the reply."""
 
-import asyncio
 from collections.abc import Callable
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 from msgspec import Struct
 
-from projections.renewal.view import subscription_view
+from projections.renewal.view import Subscription, subscription_view
+from services.http.calls import Call
+from services.http.idempotency import hash_of, read_stored, stored_form
 from services.http.problems import Problem, problem_of_failure
-from services.http.requests import ChargeRequest
-from services.http.server.exchange import Exchange
-from services.http.server.reply import Reply, encode, read_back, write_down
-from services.idempotency import hash_request
-from services.keys import Key
-from services.ledger.ledger import AsyncGate, Ledger
-from services.ledger.records import Metadata
+from services.http.server.reply import Reply, json_reply
 from services.ledger.submission import (
     Answer,
     AnyCommand,
@@ -28,85 +23,58 @@ from services.ledger.submission import (
     Repeated,
 )
 
-RenderDone = Callable[[Done], Reply]
+_REPLAYED = {"idempotent-replayed": "true"}
+
+RenderDone = Callable[[Done], Reply[Subscription]]
 
 
-def subscription_reply(done: Done, status: int = 200) -> Reply:
+def subscription_reply(done: Done, status: int = 200) -> Reply[Subscription]:
     """The subscription that a command left, with its version as ETag."""
     view = subscription_view(done.subscription_id, done.state, done.state.version)
-    return Reply(status, encode(view), {"etag": f'"{view.version}"'})
+    return json_reply(view, status, {"etag": f'"{view.version}"'})
 
 
-class Charging:
-    """Charges from the event loop. One a process, since there is one loop a process."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._gate: AsyncGate | None = None
-
-    async def charge(self, subscription_id: UUID, wanted: ChargeRequest, exchange: Exchange, key: Key) -> Reply:
-        """Put the charge and await what became of it. Raises Problem, LaneClosed, LaneFull."""
-        if self._gate is None:
-            self._gate = AsyncGate(self._ledger.lane, asyncio.get_running_loop())
-        answer = await self._gate.execute(
-            subscription_id,
-            wanted.command(),
-            Metadata(key.key_id, exchange.request_id),
-            _idempotency(exchange, wanted, subscription_reply),
-        )
-        return reply_to(answer, exchange.request_id, subscription_reply)
-
-
-def carry_out(
-    ledger: Ledger,
+async def execute(
+    call: Call,
     subscription_id: UUID,
     command: AnyCommand,
-    wanted: Struct,
-    exchange: Exchange,
-    key: Key,
+    body: Struct,
     *,
     expected_version: int | None = None,
     render: RenderDone = subscription_reply,
-) -> Reply:
-    """Put a command and wait for what became of it; for threads. Raises Problem, LaneClosed, LaneFull.
+) -> Reply[Any]:
+    """Put a command to the writer lane and await the reply. Raises Problem, LaneClosed, LaneFull.
 
-    `wanted` is the request as decoded, and `render` writes the answer where the command was carried out.
+    `body` is the request as decoded, for its idempotency key; `render` writes the reply where the command was carried
+    out.
     """
-    answer = ledger.execute(
-        subscription_id,
-        command,
-        Metadata(key.key_id, exchange.request_id),
-        expected_version=expected_version,
-        idempotency=_idempotency(exchange, wanted, render),
-    )
-    return reply_to(answer, exchange.request_id, render)
+    idempotency = _idempotency(call, body, render)
+    answer = await call.service.gate.execute(subscription_id, command, call.metadata, expected_version, idempotency)
+    return reply_to(answer, call.exchange.request_id, render)
 
 
-def reply_to(answer: Answer, request_id: str, render: RenderDone) -> Reply:
+def reply_to(answer: Answer, request_id: str, render: RenderDone) -> Reply[Any]:
     """The reply to any answer of the ledger. Raises Problem where there was none."""
     match answer:
-        case Charged(charge, is_replay):
-            headers = {"idempotent-replayed": "true"} if is_replay else {}
-            return Reply(200 if is_replay else 201, encode(charge), headers)
+        case Charged():
+            return json_reply(answer.charge, 200, _REPLAYED) if answer.is_replay else json_reply(answer.charge, 201)
         case Refused(refusal):
             return Problem(refusal).reply(request_id)
         case Done():
             return render(answer)
         case Disputed(dispute, is_new):
             headers = {"location": f"/v1/disputes/{dispute.dispute_id}"} if is_new else {}
-            return Reply(201 if is_new else 200, encode(dispute), headers)
-        case Repeated(kept):
-            return read_back(kept)
+            return json_reply(dispute, 201 if is_new else 200, headers)
+        case Repeated(stored):
+            return read_stored(stored)
         case Failed():
             raise problem_of_failure(answer, request_id)
         case _:
             assert_never(answer)
 
 
-def _idempotency(exchange: Exchange, wanted: Struct, render: RenderDone) -> IdempotencyKey | None:
-    """The caller's key with what it stands for: this path with this body, however the JSON was laid out."""
-    if (key := exchange.idempotency_key) is None:
+def _idempotency(call: Call, body: Struct, render: RenderDone) -> IdempotencyKey | None:
+    if (key := call.exchange.idempotency_key) is None:
         return None
-    request_id = exchange.request_id
-    request_hash = hash_request(exchange.path, encode(wanted))
-    return IdempotencyKey(key, request_hash, lambda answer: write_down(reply_to(answer, request_id, render)))
+    request_id = call.exchange.request_id
+    return IdempotencyKey(key, hash_of(call, body), lambda answer: stored_form(reply_to(answer, request_id, render)))

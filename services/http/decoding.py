@@ -27,11 +27,11 @@ class JsonBody(Generic[T]):
     def __init__(self, model: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES, may_be_empty: bool = False) -> None:
         self.model = model
         self.may_be_empty = may_be_empty
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._decoder = msgspec.json.Decoder(model)
 
     async def __call__(self, request: Request) -> T:
-        body = await exchange_of(request.scope).body(self._limit_bytes)
+        body = await exchange_of(request.scope).body(self.limit_bytes)
         return self.decode(b"{}" if self.may_be_empty and not body else body)
 
     def decode(self, body: bytes) -> T:

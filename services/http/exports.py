@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 from fastapi import Depends
 from msgspec import Raw, Struct, to_builtins
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from services.http.paging import LIMIT_DEFAULT, Paging
 from services.http.problems import invalid
@@ -61,16 +61,16 @@ def streamed(
     form: Format,
     name: str,
     columns: Sequence[str],
-    wanted: Paging,
+    query: Paging,
     fetch: Callable[[Place | None, int], Sequence[T]],
     place_of: Callable[[T], Place],
-) -> Response:
+) -> StreamingResponse:
     """A whole list as a stream: a line each, in CSV after a line of names. `name` is that of the file.
 
     `fetch` gives the rows behind a place, at most so many; behind None are the first. Raises Problem, also what reading
     the first rows raises; a failure after that breaks the connection off, so that nobody takes a part for the whole.
     """
-    for parameter, is_given in (("cursor", wanted.cursor is not None), ("limit", wanted.limit != LIMIT_DEFAULT)):
+    for parameter, is_given in (("cursor", query.cursor is not None), ("limit", query.limit != LIMIT_DEFAULT)):
         if is_given:
             raise invalid(parameter, "is not for a stream, which has everything")
     pages = _pages(fetch(None, PAGE_ROWS), fetch, place_of)

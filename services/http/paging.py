@@ -8,21 +8,20 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
-from starlette.responses import Response
 
+from projections.ledger_events import MAX_POSITION
 from services.http.problems import invalid
-from services.http.server.reply import encode, json_response
+from services.http.server.reply import encode
 
 T = TypeVar("T")
 P = TypeVar("P")
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000
-BIGGEST = 2**63 - 1
 
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many at most.")]
 Cursor = Annotated[str, Meta(max_length=1_000, description="`next_cursor` of the page before.")]
-Count = Annotated[int, Meta(ge=0, le=BIGGEST)]
+Count = Annotated[int, Meta(ge=0, le=MAX_POSITION)]
 """A version or a position; 0 comes before the first."""
 
 
@@ -67,16 +66,15 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         except (binascii.Error, UnicodeError, msgspec.DecodeError):
             raise invalid("cursor", "is not the next_cursor of a page of this list") from None
 
-    def page(self, found: Sequence[T], place_of: Callable[[T], Any]) -> Response:
-        """The page of what was found; one more than `limit` was asked for, to know whether there is a next page."""
-        data = found[: self.limit]
-        next_cursor = _cursor(place_of(data[-1])) if len(found) > self.limit else None
-        return json_response(Page(data, next_cursor))
-
     @property
     def one_more(self) -> int:
-        """How many to ask for."""
+        """How many rows to read: one more than fit, to know whether there is a next page."""
         return self.limit + 1
+
+    def page(self, rows: Sequence[T], place_of: Callable[[T], Any]) -> Page[T]:
+        """The page of `one_more` rows, whose cursor is the place of the last that fits."""
+        data = rows[: self.limit]
+        return Page(data, _cursor(place_of(data[-1])) if len(rows) > self.limit else None)
 
 
 def _cursor(place: Any) -> str:

@@ -5,7 +5,7 @@ Rules that the core knows nothing of, such as malformed JSON or a missing key, a
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
 import structlog
@@ -18,6 +18,8 @@ from services.http.server.reply import Reply, encode
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.submission import Failed
 from services.subscription.refusals import InvalidSettingsRefused, Refusal, UnknownSubscription
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -148,10 +150,17 @@ class Problem(Exception):
         self.status = status or STATUS[refusal.code]
         self.headers = {**_headers(refusal), **(headers or {})}
 
-    def reply(self, request_id: str) -> Reply:
+    def reply(self, request_id: str) -> Reply[Any]:
         """The problem as the client gets it."""
         body = problem_body(self.refusal, self.status, request_id)
         return Reply(self.status, encode(body), self.headers, "application/problem+json")
+
+
+def require(found: T | None, refusal: Refusal, *, status: int | None = None) -> T:
+    """What was found. Raises Problem with the refusal where it is None."""
+    if found is None:
+        raise Problem(refusal, status=status)
+    return found
 
 
 def problem_body(refusal: Refusal, status: int, request_id: str) -> dict[str, Any]:

@@ -1,20 +1,22 @@
 """What every route works with, made once for an app."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from projections.renewal.lag import LagCollector
 from services.clocks import Clocks
 from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
-from services.http.commands import Charging
 from services.http.metrics import Metrics
 from services.http.readiness import ReadinessCheck
 from services.http.reads import Reads
 from services.http.server.shared_reads import SharedBalanceReads
 from services.idempotency import IdempotencyRecords
 from services.ledger.as_of import AsOf
-from services.ledger.disputes import Disputes
+from services.ledger.gate import AsyncGate
 from services.ledger.what_if import WhatIf
 
 
@@ -26,15 +28,16 @@ class Service:
     reads: Reads
     balances: SharedBalanceReads
     authenticator: Authenticator
-    charging: Charging
+    gate: AsyncGate
     metrics: Metrics
     readiness: ReadinessCheck
     as_of: AsOf
     what_if: WhatIf
-    disputes: Disputes
     evidence: Evidence
     clocks: Clocks
     idempotency_records: IdempotencyRecords
+    queries: Callable[[Callable[[str], Any]], Any]
+    """The queries of the ledger's schema by the class that has them; each is made once."""
 
     @staticmethod
     def on(backend: Backend) -> "Service":
@@ -47,13 +50,13 @@ class Service:
             reads=reads,
             balances=SharedBalanceReads(reads.balances),
             authenticator=Authenticator(backend.keys),
-            charging=Charging(backend.ledger),
+            gate=AsyncGate(backend.ledger.lane),
             metrics=Metrics(backend.ledger, lag),
             readiness=ReadinessCheck(backend),
             as_of=as_of,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             what_if=WhatIf(as_of, backend.schema, backend.catalogue),
-            disputes=Disputes(backend.schema),
             evidence=Evidence(backend.schema, backend.sealer, backend.clock),
             idempotency_records=IdempotencyRecords(backend.reads, backend.schema, backend.clock),
+            queries=cache(lambda kind: kind(backend.schema)),
         )

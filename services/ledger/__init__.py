@@ -3,6 +3,7 @@
 The write path:
 
 ledger.py        what the rest of the service calls: put a command, get its answer
+gate.py          the same from an event loop
 submission.py    a command on its way, and every kind of answer
 lane.py          the queue, the thread that empties it, and its retries
 transaction.py   load, decide, append: one transaction for a batch of commands

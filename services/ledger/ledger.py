@@ -1,11 +1,8 @@
 """The ledger as the rest of the service sees it: put a command, get its answer; ask for history."""
 
-import asyncio
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from functools import partial
 from typing import Self
 from uuid import UUID
 
@@ -92,52 +89,6 @@ class Ledger:
             )
         )
         return future.result()
-
-
-class AsyncGate:
-    """Puts commands from an event loop; one wake-up of the loop delivers all the answers of a batch."""
-
-    def __init__(self, lane: WriterLane, loop: asyncio.AbstractEventLoop) -> None:
-        self._lane = lane
-        self._loop = loop
-        self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
-        self._is_waking = False
-
-    async def execute(
-        self,
-        subscription_id: UUID,
-        command: AnyCommand,
-        metadata: Metadata,
-        idempotency: IdempotencyKey | None = None,
-        *,
-        expected_version: int | None = None,
-    ) -> Answer:
-        """Put a command and await its answer. Raises LaneClosed or LaneFull.
-
-        Where the caller is cancelled, the command is carried out all the same.
-        """
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        deliver = partial(self._deliver, future)
-        self._lane.submit(Submission(subscription_id, command, metadata, deliver, expected_version, idempotency))
-        return await future
-
-    def _deliver(self, future: "asyncio.Future[Answer]", _submission: Submission, answer: Answer) -> None:
-        """Called by the lane's thread: only the first answer since the last wake-up wakes the loop.
-
-        The answer is put down before the flag is read, and `_wake` clears the flag before it looks for answers; so an
-        answer that does not wake the loop is seen by the wake-up that is still to come.
-        """
-        self._answers.append((future, answer))
-        if not self._is_waking:
-            self._is_waking = True
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        self._is_waking = False
-        while self._answers:
-            future, answer = self._answers.popleft()
-            if not future.done():  # whoever asked may have been cancelled
-                future.set_result(answer)
 
 
 def _watched(database_url: str) -> str:

@@ -18,6 +18,7 @@ import uvicorn
 from services.catalogue import Catalogue
 from services.http.app import create_app
 from services.http.backend import Backend
+from services.http.server.edge import Edge
 from services.http.server.wire import server_of
 from services.integrity.sealing import KeyFile, Receipts, Sealer
 from services.keys import SCOPES, KeyRing
@@ -77,10 +78,10 @@ def running_server(
 
 
 @contextmanager
-def listening(backend: Backend) -> Iterator[tuple[str, uvicorn.Server]]:
+def listening(backend: Backend, app: Edge | None = None) -> Iterator[tuple[str, uvicorn.Server]]:
     """Serve a backend in a thread, as the product does; the URL, and the server for those who stop it themselves."""
     opened = socket.create_server(("127.0.0.1", 0))
-    server = server_of(create_app(backend))
+    server = server_of(app or create_app(backend))
     thread = threading.Thread(target=server.run, args=([opened],))
     thread.start()
     try:

@@ -11,15 +11,9 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from fastapi.params import Security
-from fastapi.routing import APIRoute
 
-from services.http.calls import authenticated
-from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation.examples import PATH_PARAMETERS, problem_example
 from services.http.documentation.operations import Shown, documentation_of
-from services.http.documentation.signatures import markers
-from services.http.parameters import expected_version
 from services.http.problems import (
     STATUS,
     FieldError,
@@ -32,6 +26,7 @@ from services.http.problems import (
     Unavailable,
     problem_body,
 )
+from services.http.routing import TypedRoute, signature_of, typed_routes
 from services.http.server.reply import encode
 from services.idempotency import IdempotencyKeyReused
 from services.subscription.refusals import InvalidSettingsRefused, Refusal
@@ -56,7 +51,7 @@ and body again gets the first answer. Lists come in pages: send `next_cursor` ba
 
 def openapi_document(routers: Sequence[APIRouter]) -> bytes:
     """The document of all routes of the routers, as JSON."""
-    operations = [_Operation(route) for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    operations = [_Operation(route) for route in typed_routes(routers)]
     schemas = _Schemas(kind for operation in operations for kind in operation.kinds())
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -79,62 +74,47 @@ def openapi_document(routers: Sequence[APIRouter]) -> bytes:
 class _Operation:
     """One route: what its signature takes, and what its documentation says."""
 
-    def __init__(self, route: APIRoute) -> None:
+    def __init__(self, route: TypedRoute) -> None:
         self.route = route
+        self._signature = signature_of(route.handler)
         self._documentation = documentation_of(route.openapi_extra)
-        self._scopes: list[str] = []
-        self._body: JsonBody[Any] | None = None
-        self._query: QueryOf[Any] | None = None
-        self._takes_if_match = False
-        for marker in markers(route.endpoint):
-            match marker.dependency:
-                case JsonBody() as body:
-                    self._body = body
-                case QueryOf() as query:
-                    self._query = query
-                case dependency if dependency is expected_version:
-                    self._takes_if_match = True
-                case dependency if dependency is authenticated and isinstance(marker, Security):
-                    self._scopes = list(marker.scopes or ())
-                case _:
-                    pass
 
     def kinds(self) -> Iterator[Any]:
         """Every type that the operation reads or writes."""
-        yield from (shown.content for shown in self._documentation.answers.values())
+        yield self._signature.content
         yield from self._refusals()
         yield from self._documentation.missing
-        if self._body is not None:
-            yield self._body.model
+        if self._signature.body is not None:
+            yield self._signature.body.model
 
     def document(self, schemas: "_Schemas") -> dict[str, Any]:
         """The operation object."""
-        text = inspect.cleandoc(self.route.endpoint.__doc__ or "")
+        text = inspect.cleandoc(self.route.handler.__doc__ or "")
         document: dict[str, Any] = {
-            "operationId": self.route.endpoint.__name__,
+            "operationId": self.route.handler.__name__,
             "summary": text.split("\n")[0].rstrip("."),
             "description": text,
             "tags": self.route.tags[-1:],
             "parameters": list(self._parameters()),
             "responses": {str(status): each for status, each in sorted(self._responses(schemas).items())},
         }
-        if self._scopes:
-            document["security"] = [{"key": self._scopes}]
-        if self._body is not None:
-            content = {"schema": schemas[self._body.model], "example": _plain(self._documentation.request)}
+        if self._signature.scope is not None:
+            document["security"] = [{"key": [self._signature.scope]}]
+        if (body := self._signature.body) is not None:
+            content = {"schema": schemas[body.model], "example": _plain(self._documentation.request)}
             document["requestBody"] = {
-                "required": not self._body.may_be_empty,
+                "required": not body.may_be_empty,
                 "content": {"application/json": content},
             }
         return document
 
     def _refusals(self) -> list[type[Refusal]]:
         """What the route can answer instead, those refusals included that come with what it takes."""
-        takes_anything = self._body is not None or self._query is not None or self._takes_if_match or self._scopes
+        scope, body, query, takes_if_match, _ = self._signature
         return [
-            *((Unauthenticated, MissingScope, Unavailable, InternalError) if self._scopes else ()),
-            *((MalformedRequest, RequestTooLarge) if self._body is not None else ()),
-            *((InvalidRequest,) if takes_anything else ()),
+            *((Unauthenticated, MissingScope, Unavailable, InternalError) if scope else ()),
+            *((MalformedRequest, RequestTooLarge) if body is not None else ()),
+            *((InvalidRequest,) if scope or body or query or takes_if_match else ()),
             *((IdempotencyKeyReused,) if self._takes_idempotency_key else ()),
             *self._documentation.refusals,
         ]
@@ -146,15 +126,16 @@ class _Operation:
     def _parameters(self) -> Iterator[dict[str, Any]]:
         for name in _PATH_PARAMETER.findall(self.route.path):
             yield {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
-        if self._query is not None:
-            yield from _query_parameters(self._query.model)
-        if self._takes_if_match:
+        if (query := self._signature.query) is not None:
+            yield from _query_parameters(query.model)
+        if self._signature.takes_if_match:
             yield _header_parameter("If-Match", "Only if the subscription still has this version.", '"3"')
         if self._takes_idempotency_key:
             yield _header_parameter("Idempotency-Key", "Of your choice; makes a retry safe.", "order-7c1e")
 
     def _responses(self, schemas: "_Schemas") -> dict[int, Any]:
-        responses = {status: _answer(shown, schemas) for status, shown in self._documentation.answers.items()}
+        schema = schemas[self._signature.content]
+        responses = {status: _answer(shown, schema) for status, shown in self._documentation.answers.items()}
         by_status: dict[int, list[type[Refusal]]] = {}
         for refusal in self._refusals():
             by_status.setdefault(STATUS[refusal.code], []).append(refusal)
@@ -224,8 +205,8 @@ def _problem_schema(refusal: type[Refusal], fields: Mapping[str, Any]) -> dict[s
     }
 
 
-def _answer(shown: Shown, schemas: _Schemas) -> dict[str, Any]:
-    content = {"schema": schemas[shown.content], "example": _plain(shown.example)}
+def _answer(shown: Shown, schema: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": schema, "example": _plain(shown.example)}
     streams = {form: {"schema": {"type": "string"}, "example": text} for form, text in shown.streams.items()}
     return {
         "description": "Done.",

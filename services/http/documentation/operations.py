@@ -1,7 +1,4 @@
-"""What a route tells about itself: what it answers and refuses, each with an example.
-
-What it takes is read from its signature; `services/http/documentation/openapi.py` makes one document of it all.
-"""
+"""What a route tells of itself beyond its signature: which statuses it answers with, what it refuses, and examples."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,12 +12,11 @@ _KEY = "documentation"
 
 
 class Shown(NamedTuple):
-    """An answer: the type of its body, an example, and the headers that come with it.
+    """An example of an answer, and the headers that come with it.
 
     `streams` has examples of the same in other forms, by media type, which the client gets where its `Accept` asks so.
     """
 
-    content: Any
     example: Any
     headers: tuple[str, ...] = ()
     media_type: str = "application/json"
@@ -40,14 +36,19 @@ class Documentation(NamedTuple):
 
 
 def documented(
-    answers: Mapping[int, Shown],
+    answers: Mapping[int, Any],
     *,
     refusals: tuple[type[Refusal], ...] = (),
     missing: tuple[type[Refusal], ...] = (),
     request: Struct | None = None,
 ) -> dict[str, Any]:
-    """The documentation of a route, for its `openapi_extra`; `request` is an example of its body."""
-    return {_KEY: Documentation(answers, refusals, missing, request)}
+    """The documentation of a route, for its `openapi_extra`.
+
+    `answers` has an example of each status, bare or `Shown` with more; its type is the handler's return type.
+    `request` is an example of the body.
+    """
+    shown = {status: each if isinstance(each, Shown) else Shown(each) for status, each in answers.items()}
+    return {_KEY: Documentation(shown, refusals, missing, request)}
 
 
 def documentation_of(openapi_extra: dict[str, Any] | None) -> Documentation:

@@ -22,6 +22,7 @@ from services.http.routes import (
 ROUTERS: tuple[APIRouter, ...] = (
     subscriptions.router,
     balances.router,
+    charges.hot,
     charges.router,
     batches.router,
     quotes.router,

@@ -1,46 +1,45 @@
 """Plans and rate cards, as the catalogue has them."""
 
+from typing import TypeVar
+
 import msgspec
 from fastapi import APIRouter
-from starlette.responses import Response
 
 from services.catalogue import Plan, RateCard
 from services.http.calls import Reader
 from services.http.documentation import examples
-from services.http.documentation.operations import Shown, documented
+from services.http.documentation.operations import documented
 from services.http.paging import Page
-from services.http.problems import Problem
-from services.http.server.reply import Reply, json_response
+from services.http.problems import require
+from services.http.routing import TypedRoute
+from services.http.server.reply import Reply
 from services.subscription.refusals import UnknownPlan
 
-router = APIRouter(tags=["Catalogue"])
+router = APIRouter(tags=["Catalogue"], route_class=TypedRoute)
+
+T = TypeVar("T")
 
 _AMOUNTS_AS_TEXT = msgspec.json.Encoder()
 """Prices of plans keep their decimals, `"1.00"`, as in the catalogue."""
 
 
-@router.get("/v1/plans", openapi_extra=documented({200: Shown(Page[Plan], examples.page_of(examples.PLAN))}))
-def list_plans(call: Reader) -> Response:
+@router.get("/v1/plans", openapi_extra=documented({200: examples.page_of(examples.PLAN)}))
+def list_plans(call: Reader) -> Reply[Page[Plan]]:
     """List the plans on offer, in the catalogue's order, on one page."""
-    plans = Page(call.service.backend.catalogue.plans, None)
-    return Reply(200, _AMOUNTS_AS_TEXT.encode(plans)).response()
+    return _reply(Page(call.service.backend.catalogue.plans, None))
 
 
-@router.get(
-    "/v1/plans/{plan_id}",
-    openapi_extra=documented({200: Shown(Plan, examples.PLAN)}, missing=(UnknownPlan,)),
-)
-def get_plan(call: Reader, plan_id: str) -> Response:
+@router.get("/v1/plans/{plan_id}", openapi_extra=documented({200: examples.PLAN}, missing=(UnknownPlan,)))
+def get_plan(call: Reader, plan_id: str) -> Reply[Plan]:
     """Show a plan. One that there is not is 404 here, where it is what was asked for."""
-    plan = call.service.backend.catalogue.plan(plan_id)
-    if plan is None:
-        raise Problem(UnknownPlan(plan_id), status=404)
-    return Reply(200, _AMOUNTS_AS_TEXT.encode(plan)).response()
+    return _reply(require(call.service.backend.catalogue.plan(plan_id), UnknownPlan(plan_id), status=404))
 
 
-@router.get(
-    "/v1/rate-cards", openapi_extra=documented({200: Shown(Page[RateCard], examples.page_of(examples.RATE_CARD))})
-)
-def list_rate_cards(call: Reader) -> Response:
+@router.get("/v1/rate-cards", openapi_extra=documented({200: examples.page_of(examples.RATE_CARD)}))
+def list_rate_cards(call: Reader) -> Page[RateCard]:
     """List the rate cards, past, in force and to come, by the instant from which they hold, on one page."""
-    return json_response(Page(call.service.backend.catalogue.rate_cards, None))
+    return Page(call.service.backend.catalogue.rate_cards, None)
+
+
+def _reply(content: T) -> Reply[T]:
+    return Reply(200, _AMOUNTS_AS_TEXT.encode(content))

@@ -1,24 +1,29 @@
 """Charge generations and read what was charged."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from msgspec import Meta, field
-from starlette.responses import Response
+from starlette.responses import StreamingResponse
 
-from projections.charges.queries import ChargeFilter
+from projections.charges.queries import ChargeFilter, ChargeQueries
 from projections.charges.view import Charge
+from projections.ledger_events import MAX_POSITION
 from services.catalogue import AssetType
 from services.http.calls import Auditor, Charger, Reader
+from services.http.commands import execute
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import Shown, documented
 from services.http.exports import JSON, Accepted, streamed
-from services.http.paging import BIGGEST, AtPosition, AtVersion, Count, Page, Paging
+from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, UnknownCharge
 from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, Instant, Model
-from services.http.server.reply import json_response
+from services.http.routing import HotRoute, TypedRoute
+from services.http.server.reply import Reply
+from services.ledger.history import charge_from_row
 from services.ledger.submission import GenerationIdConflict
 from services.subscription.refusals import (
     InsufficientCredits,
@@ -29,7 +34,8 @@ from services.subscription.refusals import (
     UnknownSubscription,
 )
 
-router = APIRouter(tags=["Charges"])
+router = APIRouter(tags=["Charges"], route_class=TypedRoute)
+hot = APIRouter(tags=["Charges"], route_class=HotRoute)
 
 CHARGE_COLUMNS = """
     position subscription_id version generation_id charged_at status asset_type model duration_seconds count resolution
@@ -37,8 +43,10 @@ CHARGE_COLUMNS = """
 """.split()
 """The columns of charges in CSV; settings and price are spread over theirs."""
 
+CHARGES = partial(ChargeQueries, read_charge=charge_from_row)
 
-class ChargesWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
+
+class ChargeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which charges to list: those charged in `[from, to)`, and alike in the rest."""
 
     since: Instant | None = field(name="from", default=None)
@@ -48,20 +56,20 @@ class ChargesWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     cycle: Annotated[Count, Meta(description="The number of a credit cycle.", examples=[1])] | None = None
 
     def filter(self) -> ChargeFilter:
-        """The same for the query."""
+        """The same for the projection's query."""
         return ChargeFilter(self.since, self.until, self.model, self.asset_type, self.cycle)
 
 
-class AllChargesWanted(ChargesWanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LedgerChargeQuery(ChargeQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which charges to list, of all subscriptions."""
 
     generation_id: GenerationId | None = None
 
 
-@router.post(
+@hot.post(
     "/v1/subscriptions/{subscription_id}/charges",
     openapi_extra=documented(
-        {201: Shown(Charge, examples.CHARGE), 200: Shown(Charge, examples.CHARGE, headers=("Idempotent-Replayed",))},
+        {201: examples.CHARGE, 200: Shown(examples.CHARGE, headers=("Idempotent-Replayed",))},
         refusals=(
             UnknownSubscription,
             InsufficientCredits,
@@ -75,72 +83,80 @@ class AllChargesWanted(ChargesWanted, frozen=True, forbid_unknown_fields=True, k
     ),
 )
 async def charge_generation(
-    call: Charger, subscription_id: SubscriptionId, wanted: Annotated[ChargeRequest, Depends(JsonBody(ChargeRequest))]
-) -> Response:
+    call: Charger, subscription_id: SubscriptionId, body: Annotated[ChargeRequest, Depends(JsonBody(ChargeRequest))]
+) -> Reply[Charge]:
     """Charge a generation, once, durably, now.
 
     201 when it is charged. The same request again, at any time, gives the first charge with 200 and
     `Idempotent-Replayed: true`, and charges nothing; another request under the same `generation_id` is a conflict. A
     refusal charges nothing and leaves the id free. A setting left out stands for its default.
     """
-    reply = await call.service.charging.charge(subscription_id, wanted, call.exchange, call.key)
-    return reply.response()
+    return await execute(call, subscription_id, body.command(), body)
 
 
 @router.get(
     "/v1/subscriptions/{subscription_id}/charges",
     openapi_extra=documented(
-        {200: Shown(Page[Charge], examples.page_of(examples.CHARGE), streams=examples.CHARGE_STREAMS)},
+        {200: Shown(examples.page_of(examples.CHARGE), streams=examples.CHARGE_STREAMS)},
         refusals=(UnknownSubscription,),
     ),
 )
 def list_charges(
     call: Reader,
     subscription_id: SubscriptionId,
-    wanted: Annotated[ChargesWanted, Depends(QueryOf(ChargesWanted))],
+    query: Annotated[ChargeQuery, Depends(QueryOf(ChargeQuery))],
     form: Accepted,
-) -> Response:
+) -> Page[Charge] | StreamingResponse:
     """List the charges of a subscription, newest first; as CSV or NDJSON, all of them in one stream."""
-    reads, of = call.service.reads, wanted.filter()
+    charges, filters = call.queries(CHARGES), query.filter()
 
     def fetch(before: int | None, limit: int) -> list[Charge]:
-        return reads.charges(subscription_id, of, before=BIGGEST if before is None else before, limit=limit)
+        below = MAX_POSITION if before is None else before
+        with call.connection() as connection:
+            rows = charges.of_subscription(connection, subscription_id, filters, before=below, limit=limit)
+            if not rows:
+                call.check_known(connection, subscription_id)
+            return rows
 
     if form != JSON:
-        return streamed(form, f"charges-{subscription_id}", CHARGE_COLUMNS, wanted, fetch, lambda last: last.version)
-    found = fetch(wanted.place(AtVersion, AtVersion(BIGGEST)).version, wanted.one_more)
-    return wanted.page(found, lambda last: AtVersion(last.version))
+        return streamed(form, f"charges-{subscription_id}", CHARGE_COLUMNS, query, fetch, lambda last: last.version)
+    rows = fetch(query.place(AtVersion, AtVersion(MAX_POSITION)).version, query.one_more)
+    return query.page(rows, lambda last: AtVersion(last.version))
 
 
 @router.get(
     "/v1/subscriptions/{subscription_id}/charges/{generation_id}",
-    openapi_extra=documented({200: Shown(Charge, examples.CHARGE)}, refusals=(UnknownSubscription, UnknownCharge)),
+    openapi_extra=documented({200: examples.CHARGE}, refusals=(UnknownSubscription, UnknownCharge)),
 )
-def get_charge(call: Reader, subscription_id: SubscriptionId, generation_id: str) -> Response:
+def get_charge(call: Reader, subscription_id: SubscriptionId, generation_id: str) -> Charge:
     """Show the charge of one generation."""
     if not GENERATION_ID.fullmatch(generation_id):
         raise Problem(UnknownCharge(generation_id))
-    return json_response(call.service.reads.charge(subscription_id, generation_id))
+    with call.connection() as connection:
+        charge = call.queries(CHARGES).find(connection, subscription_id, generation_id)
+        if charge is None:
+            call.check_known(connection, subscription_id)
+            raise Problem(UnknownCharge(generation_id))
+    return charge
 
 
 @router.get(
     "/v1/charges",
     tags=["Audit"],
-    openapi_extra=documented(
-        {200: Shown(Page[Charge], examples.page_of(examples.CHARGE), streams=examples.CHARGE_STREAMS)}
-    ),
+    openapi_extra=documented({200: Shown(examples.page_of(examples.CHARGE), streams=examples.CHARGE_STREAMS)}),
 )
 def list_all_charges(
-    call: Auditor, wanted: Annotated[AllChargesWanted, Depends(QueryOf(AllChargesWanted))], form: Accepted
-) -> Response:
+    call: Auditor, query: Annotated[LedgerChargeQuery, Depends(QueryOf(LedgerChargeQuery))], form: Accepted
+) -> Page[Charge] | StreamingResponse:
     """List the charges of all subscriptions, newest first; as CSV or NDJSON, all of them in one stream."""
-    reads, of, generation_id = call.service.reads, wanted.filter(), wanted.generation_id
+    charges, filters, generation_id = call.queries(CHARGES), query.filter(), query.generation_id
 
     def fetch(before: int | None, limit: int) -> list[Charge]:
-        below = BIGGEST if before is None else before
-        return reads.all_charges(of, generation_id=generation_id, before=below, limit=limit)
+        below = MAX_POSITION if before is None else before
+        with call.connection() as connection:
+            return charges.of_ledger(connection, filters, generation_id=generation_id, before=below, limit=limit)
 
     if form != JSON:
-        return streamed(form, "charges", CHARGE_COLUMNS, wanted, fetch, lambda last: last.position)
-    found = fetch(wanted.place(AtPosition, AtPosition(BIGGEST)).position, wanted.one_more)
-    return wanted.page(found, lambda last: AtPosition(last.position))
+        return streamed(form, "charges", CHARGE_COLUMNS, query, fetch, lambda last: last.position)
+    rows = fetch(query.place(AtPosition, AtPosition(MAX_POSITION)).position, query.one_more)
+    return query.page(rows, lambda last: AtPosition(last.position))

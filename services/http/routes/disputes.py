@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 import structlog
 from fastapi import APIRouter, Depends
 from msgspec import Meta
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
 
 from projections.disputes.view import Dispute
+from projections.ledger_events import MAX_POSITION
 from services.dispute.refusals import (
     ChargeAlreadyReversed,
     DisputeClosed,
@@ -17,29 +18,33 @@ from services.dispute.refusals import (
 )
 from services.dispute.state import Status
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
-from services.http.calls import Disputer
+from services.http.calls import Call, Disputer
+from services.http.commands import execute
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import audit_examples as examples
 from services.http.documentation.examples import page_of
 from services.http.documentation.operations import Shown, documented
-from services.http.paging import BIGGEST, AtPosition, Page, Paging
+from services.http.paging import AtPosition, Page, Paging
 from services.http.parameters import DisputeId
-from services.http.problems import Problem, Unavailable
-from services.http.server.reply import Reply, json_response
+from services.http.problems import Problem, Unavailable, require
+from services.http.routing import TypedRoute
+from services.http.server.reply import Reply
 from services.integrity.checkpoints import OtherKey
 from services.integrity.sealing import LedgerIsOlder
 from services.integrity.signing import NoSigningKey
+from services.ledger.disputes import Disputes
+from services.ledger.records import DisputeHead
 from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription
 
 log = structlog.get_logger()
 
-router = APIRouter(tags=["Disputes"])
+router = APIRouter(tags=["Disputes"], route_class=TypedRoute)
 
 ZIP = "application/zip"
 ZipFile = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
 
-class DisputesWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DisputeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which disputes to list."""
 
     subscription_id: UUID | None = None
@@ -49,99 +54,94 @@ class DisputesWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 @router.post(
     "/v1/disputes",
     openapi_extra=documented(
-        {201: Shown(Dispute, examples.DISPUTE, headers=("Location",))},
+        {201: Shown(examples.DISPUTE, headers=("Location",))},
         refusals=(UnknownSubscription, UnknownCharge),
         request=examples.OPEN_DISPUTE,
     ),
 )
-def open_dispute(
-    call: Disputer, wanted: Annotated[OpenDisputeRequest, Depends(JsonBody(OpenDisputeRequest))]
-) -> Response:
+async def open_dispute(
+    call: Disputer, body: Annotated[OpenDisputeRequest, Depends(JsonBody(OpenDisputeRequest))]
+) -> Reply[Dispute]:
     """Dispute a charge.
 
     An unsatisfying result is no ground for a refund (R14), so a dispute for that reason is rejected at once; every
     other stays open until it is resolved. A charge may be disputed more than once, and is given back once at most.
     Send an `Idempotency-Key` to be able to retry.
     """
-    return call.carry_out(wanted.subscription_id, wanted.command(uuid4()), wanted)
+    return await execute(call, body.subscription_id, body.command(uuid4()), body)
 
 
-@router.get("/v1/disputes", openapi_extra=documented({200: Shown(Page[Dispute], page_of(examples.DISPUTE))}))
-def list_disputes(call: Disputer, wanted: Annotated[DisputesWanted, Depends(QueryOf(DisputesWanted))]) -> Response:
+@router.get("/v1/disputes", openapi_extra=documented({200: page_of(examples.DISPUTE)}))
+def list_disputes(call: Disputer, query: Annotated[DisputeQuery, Depends(QueryOf(DisputeQuery))]) -> Page[Dispute]:
     """List disputes, the newest first. The list is a moment behind; one dispute by its id never is."""
-    before = wanted.place(AtPosition, AtPosition(BIGGEST)).position
-    with call.service.backend.reads.connection() as connection:
-        found = call.service.disputes.list(
+    with call.connection() as connection:
+        rows = call.queries(Disputes).list(
             connection,
-            subscription_id=wanted.subscription_id,
-            status=wanted.status,
-            before=before,
-            limit=wanted.one_more,
+            subscription_id=query.subscription_id,
+            status=query.status,
+            before=query.place(AtPosition, AtPosition(MAX_POSITION)).position,
+            limit=query.one_more,
         )
-    positions = {dispute.dispute_id: position for position, dispute in found}
-    return wanted.page([dispute for _, dispute in found], lambda last: AtPosition(positions[last.dispute_id]))
+    positions = {dispute.dispute_id: position for position, dispute in rows}
+    return query.page([dispute for _, dispute in rows], lambda last: AtPosition(positions[last.dispute_id]))
 
 
 @router.get(
     "/v1/disputes/{dispute_id}",
-    openapi_extra=documented({200: Shown(Dispute, examples.UPHELD)}, refusals=(UnknownDispute,)),
+    openapi_extra=documented({200: examples.UPHELD}, refusals=(UnknownDispute,)),
 )
-def get_dispute(call: Disputer, dispute_id: DisputeId) -> Response:
+def get_dispute(call: Disputer, dispute_id: DisputeId) -> Dispute:
     """Show a dispute as it is now, with its charge as it is now."""
-    with call.service.backend.reads.connection() as connection:
-        dispute = call.service.disputes.find(connection, dispute_id)
-    if dispute is None:
-        raise Problem(UnknownDispute())
-    return json_response(dispute)
+    with call.connection() as connection:
+        return require(call.queries(Disputes).find(connection, dispute_id), UnknownDispute())
 
 
 @router.get(
     "/v1/disputes/{dispute_id}/evidence",
     openapi_extra=documented(
-        {200: Shown(ZipFile, examples.EVIDENCE, headers=("Content-Disposition",), media_type=ZIP)},
+        {200: Shown(examples.EVIDENCE, headers=("Content-Disposition",), media_type=ZIP)},
         refusals=(UnknownDispute,),
     ),
 )
-def get_evidence(call: Disputer, dispute_id: DisputeId) -> Response:
+def get_evidence(call: Disputer, dispute_id: DisputeId) -> Reply[ZipFile]:
     """Take what is known of a dispute, as a zip file that proves itself: `tallystick verify-evidence FILE`.
 
     It has the events as they are stored, the hash chain, proofs of inclusion in signed checkpoints, the public keys,
     the price reckoned again, the balance before and after, and a report that a person can read. Events that no
     checkpoint covers yet are sealed first. `docs/reference/evidence-format.md` has the format.
     """
-    with call.service.backend.reads.connection() as connection:
+    with call.connection() as connection:
         try:
-            archive = call.service.evidence.of_dispute(connection, dispute_id)
+            archive = require(call.service.evidence.of_dispute(connection, dispute_id), UnknownDispute())
         except (OtherKey, LedgerIsOlder, NoSigningKey, OSError) as error:
             log.warning("evidence could not be signed", dispute=str(dispute_id), error=str(error))
             raise Problem(Unavailable()) from error
-    if archive is None:
-        raise Problem(UnknownDispute())
     headers = {"content-disposition": f'attachment; filename="dispute-{dispute_id}.zip"'}
-    return Reply(200, archive, headers, ZIP).response()
+    return Reply(200, archive, headers, ZIP)
 
 
 @router.post(
     "/v1/disputes/{dispute_id}/resolve",
     openapi_extra=documented(
-        {200: Shown(Dispute, examples.UPHELD)},
+        {200: examples.UPHELD},
         refusals=(UnknownDispute, DisputeClosed, ChargeAlreadyReversed, CycleClosed, SubscriptionHasEnded),
         request=examples.RESOLVE_DISPUTE,
     ),
 )
-def resolve_dispute(
+async def resolve_dispute(
     call: Disputer,
     dispute_id: DisputeId,
-    wanted: Annotated[ResolveDisputeRequest, Depends(JsonBody(ResolveDisputeRequest))],
-) -> Response:
+    body: Annotated[ResolveDisputeRequest, Depends(JsonBody(ResolveDisputeRequest))],
+) -> Reply[Dispute]:
     """Decide a dispute, once.
 
     Upheld gives the charge's credits back, in the same transaction: to the `original_cycle` while that lasts, or to
     the `current_cycle`, where they lapse like any others. Where that cannot be, the dispute stays open.
     """
-    with call.service.backend.reads.connection() as connection:
-        head = call.service.disputes.head(connection, dispute_id)
-    if head is None:
-        raise Problem(UnknownDispute())
-    command = wanted.command(dispute_id, head.state.generation_id)
-    return call.carry_out(head.state.subscription_id, command, wanted)
+    state = (await run_in_threadpool(_head, call, dispute_id)).state
+    return await execute(call, state.subscription_id, body.command(dispute_id, state.generation_id), body)
+
+
+def _head(call: Call, dispute_id: UUID) -> DisputeHead:
+    with call.connection() as connection:
+        return require(call.queries(Disputes).head(connection, dispute_id), UnknownDispute())

@@ -6,27 +6,27 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct
-from starlette.responses import Response
 
 from services.http.audit_requests import WhatIfRequest
 from services.http.calls import Auditor, Call
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
-from services.http.documentation.operations import Shown, documented
-from services.http.once import answered_once
+from services.http.documentation.operations import documented
+from services.http.idempotency import answer_once
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
-from services.http.problems import NotStartedThen, Problem, invalid
+from services.http.problems import NotStartedThen, Problem, invalid, require
 from services.http.requests import Instant
-from services.http.server.reply import Reply, encode, json_response
+from services.http.routing import TypedRoute
+from services.http.server.reply import Reply, json_reply
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion
 from services.ledger.what_if import WhatIfAnswer
 from services.subscription.refusals import UnknownSubscription
 
-router = APIRouter(tags=["Audit"])
+router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 
 
-class AsOfWanted(Struct, frozen=True, forbid_unknown_fields=True):
+class AsOfQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which moment to show: an instant up to now, or a version. One of the two."""
 
     at: Annotated[Instant, Meta(description="As a read at this instant showed it.")] | None = None
@@ -35,27 +35,24 @@ class AsOfWanted(Struct, frozen=True, forbid_unknown_fields=True):
 
 @router.get(
     "/v1/subscriptions/{subscription_id}/as-of",
-    openapi_extra=documented(
-        {200: Shown(PastSubscription, examples.PAST)}, refusals=(UnknownSubscription, NotStartedThen)
-    ),
+    openapi_extra=documented({200: examples.PAST}, refusals=(UnknownSubscription, NotStartedThen)),
 )
 def show_as_of(
-    call: Auditor, subscription_id: SubscriptionId, wanted: Annotated[AsOfWanted, Depends(QueryOf(AsOfWanted))]
-) -> Response:
+    call: Auditor, subscription_id: SubscriptionId, query: Annotated[AsOfQuery, Depends(QueryOf(AsOfQuery))]
+) -> PastSubscription:
     """Show a subscription as it was, to the microsecond: `at` an instant, or at a `version`.
 
     At an instant it is what a read then showed, with every boundary applied that was due, recorded or not; of several
     events at that instant the last counts. At a version it is what that event left. `last_event` is the last that had
     been recorded. An instant is at most now, by the clock that the subscription lives by.
     """
-    past = read_past(call, subscription_id, wanted.at, wanted.version)
-    return json_response(past.view())
+    return read_past(call, subscription_id, query.at, query.version).view()
 
 
 def read_past(call: Call, subscription_id: UUID, at: datetime | None, version: int | None) -> PastState:
     """The past at an instant or at a version. Raises Problem."""
     as_of = call.service.as_of
-    with call.service.backend.reads.connection() as connection:
+    with call.connection() as connection:
         try:
             if at is not None and version is None:
                 past = as_of.at_instant(connection, subscription_id, at)
@@ -69,22 +66,20 @@ def read_past(call: Call, subscription_id: UUID, at: datetime | None, version: i
             raise invalid("at", str(wrong)) from None
         except UnknownVersion as wrong:
             raise invalid("version", f"must be from 1 to {wrong.newest}") from None
-    if past is None:
-        raise Problem(UnknownSubscription())
-    return past
+    return require(past, UnknownSubscription())
 
 
 @router.post(
     "/v1/subscriptions/{subscription_id}/what-if",
     openapi_extra=documented(
-        {200: Shown(WhatIfAnswer, examples.WHAT_IF)},
+        {200: examples.WHAT_IF},
         refusals=(UnknownSubscription, NotStartedThen),
         request=examples.WHAT_IF_REQUEST,
     ),
 )
 def ask_what_if(
-    call: Auditor, subscription_id: SubscriptionId, wanted: Annotated[WhatIfRequest, Depends(JsonBody(WhatIfRequest))]
-) -> Response:
+    call: Auditor, subscription_id: SubscriptionId, body: Annotated[WhatIfRequest, Depends(JsonBody(WhatIfRequest))]
+) -> Reply[WhatIfAnswer]:
     """Replay the recorded history with changes, through the real rules; records nothing.
 
     Every recorded command, and every charge that was refused for want of credits, plan or subscription, is decided anew
@@ -93,23 +88,19 @@ def ask_what_if(
     balance alone is none. `reprice` gives credits per unit. An inserted charge is priced by the rate card then in
     force, and comes after what was recorded at its instant.
     """
-    return answered_once(call, wanted, lambda: Reply(200, encode(_replayed(call, subscription_id, wanted)))).response()
+    return answer_once(call, body, lambda: json_reply(_replay(call, subscription_id, body)))
 
 
-def _replayed(call: Call, subscription_id: UUID, wanted: WhatIfRequest) -> WhatIfAnswer:
-    with call.service.backend.reads.connection() as connection:
-        until = wanted.until or call.service.as_of.now(connection, subscription_id)
-        if until is None:
-            raise Problem(UnknownSubscription())
-        for number, each in enumerate(wanted.insert_charges):
+def _replay(call: Call, subscription_id: UUID, body: WhatIfRequest) -> WhatIfAnswer:
+    with call.connection() as connection:
+        until = body.until or require(call.service.as_of.now(connection, subscription_id), UnknownSubscription())
+        for number, each in enumerate(body.insert_charges):
             if each.at > until:
                 raise invalid(f"insert_charges.{number}.at", "must not be after the end of the replay")
         try:
-            answer = call.service.what_if.replay(connection, subscription_id, wanted.changes(), until)
+            answer = call.service.what_if.replay(connection, subscription_id, body.changes(), until)
         except NotYetStarted as not_yet:
             raise Problem(NotStartedThen(not_yet.started_at)) from None
         except StillToCome as wrong:
             raise invalid("until", str(wrong)) from None
-    if answer is None:
-        raise Problem(UnknownSubscription())
-    return answer
+    return require(answer, UnknownSubscription())

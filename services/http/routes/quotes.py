@@ -3,40 +3,41 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from starlette.responses import Response
 
-from services.http.calls import Reader
+from services.http.calls import Call, Reader
 from services.http.decoding import JsonBody
 from services.http.documentation import examples
-from services.http.documentation.operations import Shown, documented
-from services.http.once import answered_once
+from services.http.documentation.operations import documented
+from services.http.idempotency import answer_once
 from services.http.previews import Quote, price_for, price_of
+from services.http.problems import require
 from services.http.requests import QuoteRequest
-from services.http.server.reply import Reply, encode
+from services.http.routing import TypedRoute
+from services.http.server.reply import Reply, json_reply
 from services.subscription.refusals import InvalidSettingsRefused, UnknownModelRefused, UnknownSubscription
 
-router = APIRouter(tags=["Charges"])
+router = APIRouter(tags=["Charges"], route_class=TypedRoute)
 
 
 @router.post(
     "/v1/quotes",
     openapi_extra=documented(
-        {200: Shown(Quote, examples.QUOTE)},
+        {200: examples.QUOTE},
         refusals=(UnknownSubscription, UnknownModelRefused, InvalidSettingsRefused),
         request=examples.QUOTE_REQUEST,
     ),
 )
-def quote(call: Reader, wanted: Annotated[QuoteRequest, Depends(JsonBody(QuoteRequest))]) -> Response:
+def quote(call: Reader, body: Annotated[QuoteRequest, Depends(JsonBody(QuoteRequest))]) -> Reply[Quote]:
     """Price a generation by the rate card in force; charges nothing.
 
     With `subscription_id` it also says whether that subscription could pay for it now, by balance, plan and status.
     """
+    return answer_once(call, body, lambda: json_reply(_quote(call, body)))
 
-    def answer() -> Reply:
-        backend, settings = call.service.backend, wanted.settings.settings()
-        if wanted.subscription_id is None:
-            return Reply(200, encode(price_of(wanted.model, settings, backend.clock(), backend.catalogue)))
-        current = call.service.reads.subscription(wanted.subscription_id)
-        return Reply(200, encode(price_for(current, wanted.model, settings, backend.catalogue)))
 
-    return answered_once(call, wanted, answer).response()
+def _quote(call: Call, body: QuoteRequest) -> Quote:
+    backend, settings = call.service.backend, body.settings.settings()
+    if body.subscription_id is None:
+        return price_of(body.model, settings, backend.clock(), backend.catalogue)
+    current = require(call.service.reads.subscription(body.subscription_id), UnknownSubscription())
+    return price_for(current, body.model, settings, backend.catalogue)

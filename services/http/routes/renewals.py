@@ -6,17 +6,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct
-from starlette.responses import Response
 
-from projections.renewal.agenda import UpcomingChange
+from projections.renewal.agenda import Agenda, UpcomingChange
 from services.http.calls import Auditor
 from services.http.decoding import QueryOf
 from services.http.documentation import examples
-from services.http.documentation.operations import Shown, documented
+from services.http.documentation.operations import documented
 from services.http.paging import Page, Paging
 from services.http.requests import Instant
+from services.http.routing import TypedRoute
 
-router = APIRouter(tags=["Audit"])
+router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 
 
 class AtBoundary(Struct, frozen=True, array_like=True, tag=True):
@@ -26,7 +26,7 @@ class AtBoundary(Struct, frozen=True, array_like=True, tag=True):
     subscription_id: UUID
 
 
-class RenewalsWanted(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AgendaQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How far to look ahead."""
 
     before: Annotated[Instant, Meta(description="Only boundaries before this instant.")] | None = None
@@ -37,17 +37,22 @@ _START: Final = AtBoundary(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 @router.get(
     "/v1/renewals",
-    openapi_extra=documented({200: Shown(Page[UpcomingChange], examples.page_of(examples.UPCOMING_CHANGE))}),
+    openapi_extra=documented({200: examples.page_of(examples.UPCOMING_CHANGE)}),
 )
-def list_renewals(call: Auditor, wanted: Annotated[RenewalsWanted, Depends(QueryOf(RenewalsWanted))]) -> Response:
+def list_renewals(call: Auditor, query: Annotated[AgendaQuery, Depends(QueryOf(AgendaQuery))]) -> Page[UpcomingChange]:
     """List subscriptions by when time will next change them, the nearest first.
 
     `next_boundary_at` is when the credit cycle ends: then credits renew, with the subscription where its term ends too,
     or the subscription ends. What is due is applied, whether or not it is recorded yet, so every boundary is to come.
     Ended subscriptions are not listed.
     """
-    after = wanted.place(AtBoundary, _START)
-    found = call.service.reads.agenda(
-        after=(after.next_boundary_at, after.subscription_id), before=wanted.before, limit=wanted.one_more
-    )
-    return wanted.page(found, lambda last: AtBoundary(last.next_boundary_at, last.subscription_id))
+    after = query.place(AtBoundary, _START)
+    with call.connection() as connection:
+        changes = call.queries(Agenda).list(
+            connection,
+            call.service.backend.clock(),
+            after=(after.next_boundary_at, after.subscription_id),
+            before=query.before,
+            limit=query.one_more,
+        )
+    return query.page(changes, lambda last: AtBoundary(last.next_boundary_at, last.subscription_id))

@@ -1,50 +1,42 @@
 """The outermost layer: gives every request an id, measures it, and lets no exception out."""
 
 import time
+from typing import Any
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from services.http.metrics import UNMATCHED, Metrics
 from services.http.problems import problem_of
 from services.http.server.exchange import Exchange, remember
-from services.http.server.fast_path import HotPaths, HotRoute
+from services.http.server.fast_path import FastPath
 from services.http.server.reply import Reply
 
 log = structlog.get_logger()
 
 
 class Edge:
-    """The ASGI app: the hot paths, and the API behind them."""
+    """The ASGI app: the fast path, and the API behind it."""
 
-    def __init__(self, hot_paths: HotPaths, api: ASGIApp, metrics: Metrics) -> None:
-        self.find_hot = hot_paths.find
-        self._api = api
+    def __init__(self, fast_path: FastPath, api: FastAPI, metrics: Metrics) -> None:
+        self.fast_path = fast_path
+        self.api = api
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._api(scope, receive, send)
+            await self.api(scope, receive, send)
             return
         method: str = scope["method"]
         exchange = Exchange(scope["path"], scope["query_string"], scope["headers"], receive)
-        if (found := self.find_hot(method, exchange.path)) is not None:
-            await _send(send, await self.answer_hot(*found, exchange), exchange.request_id)
+        if (found := self.fast_path.find(method, exchange.path)) is not None:
+            await _send(send, await self.fast_path.answer(*found, exchange), exchange.request_id)
             return
         started = time.perf_counter()
         status = await self._pass_on(exchange, scope, receive, send)
         route = getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.observe(method, route, status, time.perf_counter() - started)
-
-    async def answer_hot(self, route: HotRoute, subscription_id: str, exchange: Exchange) -> Reply:
-        """The reply to a request that `find_hot` knows, whatever it is."""
-        started = time.perf_counter()
-        try:
-            reply = await route.answer(exchange, subscription_id)
-        except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
-            reply = problem_of(error, exchange.request_id).reply(exchange.request_id)
-        self._metrics.observe(route.method, route.template, reply.status, time.perf_counter() - started)
-        return reply
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> int:
         """Let the API answer; the status that it answered with."""
@@ -60,7 +52,7 @@ class Edge:
             await send(message)
 
         try:
-            await self._api(scope, receive, send_with_id)
+            await self.api(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
             if status:  # the API has answered with a problem, and logged it
                 log.debug("a failed request was answered", request_id=exchange.request_id, error=repr(error))
@@ -71,7 +63,7 @@ class Edge:
         return status
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
+async def _send(send: Send, reply: Reply[Any], request_id: str) -> None:
     headers = reply.all_headers(request_id)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -83,12 +83,12 @@ class Exchange:
 
     async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
         """The whole body. Raises Problem once it is known to be too large; ClientDisconnect."""
-        if max(self._content_length, len(self._whole_body)) > limit_bytes:
+        if self._content_length > limit_bytes or len(self._whole_body) > limit_bytes:
             raise Problem(RequestTooLarge(limit_bytes))
-        return self._whole_body if self._receive is None else await _received(self._receive, limit_bytes)
+        return self._whole_body if self._receive is None else await _receive_body(self._receive, limit_bytes)
 
 
-async def _received(receive: Receive, limit_bytes: int) -> bytes:
+async def _receive_body(receive: Receive, limit_bytes: int) -> bytes:
     parts = []
     read_bytes, is_complete = 0, False
     while not is_complete:

@@ -1,76 +1,72 @@
-"""The hot paths, charge, batch and balance, answered without a framework between the socket and the rules.
+"""The fast path: requests to hot routes (charge, batch, balance) reach their handlers without a framework in between.
 
-They are ordinary routes as well (`charges.py`, `batches.py` and `balances.py` in `routes`), which documents them and
-shows the same steps; what is here only takes the short way to them.
+A hot route is declared like every other. What is here reads its declaration and calls its handler.
 """
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+import time
+from collections.abc import Iterable
+from typing import Any
 
-from services.http.batch import BATCH_BODY, answer_batch
 from services.http.calls import Call
-from services.http.decoding import JsonBody, refuse_query
+from services.http.decoding import refuse_query
 from services.http.parameters import subscription_id_of
-from services.http.requests import ChargeRequest
-from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES, Exchange
-from services.http.server.reply import Reply, encode
+from services.http.problems import problem_of
+from services.http.routing import HotRoute
+from services.http.server.exchange import Exchange
+from services.http.server.reply import Reply
 from services.http.service import Service
 
-_BATCH = "/v1/charges/batch"
-_OF_SUBSCRIPTION = re.compile(r"/v1/subscriptions/([0-9a-fA-F-]+)/(charges|balance)")
-_CHARGE_BODY = JsonBody(ChargeRequest)
 
+class FastPath:
+    """Finds the hot route of a request, and answers by it."""
 
-class HotRoute(NamedTuple):
-    """A route template and what answers it, given the exchange and the subscription id as it was written."""
-
-    method: str
-    template: str
-    answer: Callable[[Exchange, str], Awaitable[Reply]]
-
-
-class HotPaths:
-    """Finds the requests that take the short way."""
-
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, routes: Iterable[HotRoute]) -> None:
         self._service = service
-        routes = (
-            HotRoute("POST", "/v1/subscriptions/{subscription_id}/charges", self._charge),
-            HotRoute("GET", "/v1/subscriptions/{subscription_id}/balance", self._balance),
-            HotRoute("POST", _BATCH, self._batch),
-        )
-        self._routes = {(route.method, route.template.rpartition("/")[2]): route for route in routes}
+        by_method: dict[str, list[HotRoute]] = {}
+        for route in routes:
+            by_method.setdefault(route.method, []).append(route)
+        self._tables = {method: (_pattern(table), table) for method, table in by_method.items()}
 
     def find(self, method: str, path: str) -> tuple[HotRoute, str] | None:
-        """The hot route of a request, and the subscription id in its path; None for any other request.
+        """The hot route of a request, and the subscription id in its path or ""; None for any other request.
 
         A path that is found is the same in a URL and decoded, and has no query.
         """
-        if found := _OF_SUBSCRIPTION.fullmatch(path):
-            subscription_id, resource = found.groups()
-        elif path == _BATCH:
-            subscription_id, resource = "", "batch"
-        else:
+        if (table := self._tables.get(method)) is None:
             return None
-        route = self._routes.get((method, resource))
-        return None if route is None else (route, subscription_id)
+        pattern, routes = table
+        found = pattern.fullmatch(path)
+        if found is None or (number := found.lastindex) is None:
+            return None
+        return routes[number - 1], found[number]
 
-    async def _charge(self, exchange: Exchange, subscription_id: str) -> Reply:
-        key = await self._service.authenticator.caller(exchange, "charge")
-        refuse_query(exchange)
-        id = subscription_id_of(subscription_id)
-        wanted = _CHARGE_BODY.decode(await exchange.body())
-        return await self._service.charging.charge(id, wanted, exchange, key)
+    async def answer(self, route: HotRoute, subscription_id: str, exchange: Exchange) -> Reply[Any]:
+        """The reply to a request that `find` knows, whatever it is."""
+        started = time.perf_counter()
+        service, body = self._service, route.body
+        try:
+            authenticator, scope = service.authenticator, route.scope
+            key = authenticator.known_caller(exchange, scope) or await authenticator.caller(exchange, scope)
+            if exchange.query:
+                refuse_query(exchange)
+            arguments: list[Any] = [Call(service, exchange, key)]
+            if subscription_id:
+                arguments.append(subscription_id_of(subscription_id))
+            if body is not None:
+                arguments.append(body.decode(await exchange.body(body.limit_bytes)))
+            reply: Reply[Any] = await route.handler(*arguments)
+        except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
+            reply = problem_of(error, exchange.request_id).reply(exchange.request_id)
+        service.metrics.observe(route.method, route.path, reply.status, time.perf_counter() - started)
+        return reply
 
-    async def _balance(self, exchange: Exchange, subscription_id: str) -> Reply:
-        await self._service.authenticator.caller(exchange, "read")
-        refuse_query(exchange)
-        balance = await self._service.balances.balance(subscription_id_of(subscription_id))
-        return Reply(200, encode(balance))
 
-    async def _batch(self, exchange: Exchange, _: str) -> Reply:
-        key = await self._service.authenticator.caller(exchange, "charge")
-        refuse_query(exchange)
-        wanted = BATCH_BODY.decode(await exchange.body(BATCH_BODY_LIMIT_BYTES))
-        return await answer_batch(Call(self._service, exchange, key), wanted)
+def _pattern(routes: Iterable[HotRoute]) -> re.Pattern[str]:
+    """Matches the paths of the routes. Each has one group, by whose number it is known: the id, or nothing."""
+    return re.compile("|".join(_path_pattern(route.path) for route in routes))
+
+
+def _path_pattern(template: str) -> str:
+    before, parameter, after = template.partition("{subscription_id}")
+    return f"{re.escape(before)}({'[0-9a-fA-F-]+' if parameter else ''}){re.escape(after)}"

@@ -1,11 +1,13 @@
-"""What goes back to the client: a status, headers and JSON bytes. One encoder writes everything."""
+"""What goes back to the client: a status, headers and a body, which is JSON unless its media type is another."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Generic, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from starlette.responses import Response
+
+T = TypeVar("T")
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _NO_HEADERS: Mapping[str, str] = {}
@@ -13,8 +15,8 @@ _NO_HEADERS: Mapping[str, str] = {}
 encode = _ENCODER.encode
 
 
-class Reply(Struct, frozen=True):
-    """An answer, ready to be sent."""
+class Reply(Struct, Generic[T], frozen=True):
+    """An answer, ready to be sent. `T` is the type that the body is the encoding of; a refusal fits any."""
 
     status: int
     body: bytes
@@ -33,32 +35,10 @@ class Reply(Struct, frozen=True):
         return headers
 
     def response(self) -> Response:
-        """The same for a FastAPI route."""
+        """The same for FastAPI."""
         return Response(self.body, self.status, dict(self.headers), self.media_type)
 
 
-def json_response(content: Any, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
-    """A struct as the JSON answer of a FastAPI route."""
-    return Reply(status, encode(content), headers).response()
-
-
-class _KeptReply(Struct, frozen=True):
-    status: int
-    headers: dict[str, str]
-    media_type: str
-    body: Raw
-
-
-_KEPT = msgspec.json.Decoder(_KeptReply)
-
-
-def write_down(reply: Reply) -> bytes:
-    """A reply as it is kept under an idempotency key."""
-    return encode(_KeptReply(reply.status, dict(reply.headers), reply.media_type, Raw(reply.body)))
-
-
-def read_back(written: bytes, *, is_repeated: bool = True) -> Reply:
-    """The reply that was written down, marked as a repetition where it is one."""
-    first = _KEPT.decode(written)
-    headers = {**first.headers, "idempotent-replayed": "true"} if is_repeated else first.headers
-    return Reply(first.status, bytes(first.body), headers, first.media_type)
+def json_reply(content: T, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> Reply[T]:
+    """A struct as JSON. Decimals are numbers."""
+    return Reply(status, encode(content), headers)

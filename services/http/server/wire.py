@@ -7,9 +7,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from services.http.routing import HotRoute
 from services.http.server.edge import Edge
 from services.http.server.exchange import Exchange
-from services.http.server.fast_path import HotRoute
 
 _NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
@@ -158,7 +158,7 @@ class Protocol(HttpToolsProtocol):
             and self.limit_concurrency is None
             and not self.root_path
         )
-        return app.find_hot(parser.get_method().decode(), self.url.decode("latin-1")) if is_plain else None
+        return app.fast_path.find(parser.get_method().decode(), self.url.decode("latin-1")) if is_plain else None
 
     def _leave_to_uvicorn(self) -> None:
         self._hot = None
@@ -168,7 +168,7 @@ class Protocol(HttpToolsProtocol):
 
     async def _answer(self, cycle: _ShortCycle, hot: tuple[HotRoute, str], exchange: Exchange) -> None:
         try:
-            reply = await self.app.answer_hot(*hot, exchange)
+            reply = await self.app.fast_path.answer(*hot, exchange)
             if self.flow.write_paused:
                 await self.flow.drain()
         except BaseException:  # cancelled, when a stop takes too long: whether it happened is not known

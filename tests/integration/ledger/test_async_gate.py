@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 
+from services.ledger.gate import AsyncGate
 from services.ledger.lane import LaneClosed
-from services.ledger.ledger import AsyncGate, Ledger
+from services.ledger.ledger import Ledger
 from services.ledger.submission import Charged, Refused
 from services.subscription.commands import UpgradePlan
 from services.subscription.refusals import VersionMismatch
@@ -27,7 +28,7 @@ def test_thousands_of_tasks_each_get_their_own_answer(ledger: Ledger) -> None:
     id = start(ledger, LARGE)
 
     async def clients() -> None:
-        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        gate = AsyncGate(ledger.lane)
         for group in range(4):
             await asyncio.gather(*[_charge(gate, id, f"track-{group}-{number}") for number in range(300)])
 
@@ -42,7 +43,7 @@ def test_sequential_commands_never_wait_for_a_lost_wake_up(ledger: Ledger) -> No
             await _charge(gate, id, f"track-{name}-{number}")
 
     async def clients() -> None:
-        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        gate = AsyncGate(ledger.lane)
         await asyncio.gather(*[client(gate, name) for name in range(5)])
 
     asyncio.run(clients())
@@ -65,7 +66,7 @@ def test_a_cancelled_command_is_carried_out_and_no_other_caller_gets_its_answer(
             assert task.cancelled() or task.exception() is None
 
     async def clients() -> None:
-        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        gate = AsyncGate(ledger.lane)
         await asyncio.gather(*[client(gate, name) for name in range(20)])
 
     asyncio.run(clients())
@@ -80,7 +81,7 @@ def test_a_version_can_be_expected(ledger: Ledger) -> None:
     id = start(ledger)
 
     async def upgrade() -> object:
-        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        gate = AsyncGate(ledger.lane)
         return await gate.execute(id, UpgradePlan(LARGE), BY, expected_version=1)
 
     assert asyncio.run(upgrade()) == Refused(VersionMismatch(2))
@@ -90,7 +91,7 @@ def test_a_closed_event_loop_does_not_stop_the_lane(ledger: Ledger) -> None:
     id = start(ledger)
 
     async def submit_and_cancel() -> None:
-        gate = AsyncGate(ledger.lane, asyncio.get_running_loop())
+        gate = AsyncGate(ledger.lane)
         task = asyncio.ensure_future(gate.execute(id, track("track-1"), BY))
         await asyncio.sleep(0)
         task.cancel()
@@ -100,7 +101,7 @@ def test_a_closed_event_loop_does_not_stop_the_lane(ledger: Ledger) -> None:
 
 
 async def _charge_once(ledger: Ledger, id: UUID) -> None:
-    await _charge(AsyncGate(ledger.lane, asyncio.get_running_loop()), id, "track-2")
+    await _charge(AsyncGate(ledger.lane), id, "track-2")
 
 
 def test_a_closed_lane_raises(ledger: Ledger) -> None:

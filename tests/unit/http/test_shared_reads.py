@@ -9,10 +9,8 @@ from uuid import UUID
 import pytest
 
 from projections.balance.view import Balance
-from services.http.problems import Problem
 from services.http.server.shared_reads import SharedBalanceReads
 from services.subscription.calendar import Period
-from services.subscription.refusals import UnknownSubscription
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 SEEN, OTHER, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -29,9 +27,9 @@ class Table:
         self.has_read = threading.Event()
         self.error: Exception | None = None
 
-    def read(self, ids: Sequence[UUID]) -> dict[UUID, Balance | Problem]:
+    def read(self, ids: Sequence[UUID]) -> dict[UUID, Balance | None]:
         self.queries.append(list(ids))
-        found = {id: Problem(UnknownSubscription()) if id == UNKNOWN else self._balance(id) for id in ids}
+        found = {id: None if id == UNKNOWN else self._balance(id) for id in ids}
         self.has_read.set()
         assert self.may_answer.wait(10)
         if self.error:
@@ -43,16 +41,22 @@ class Table:
         return Balance(id, "plan", "active", 1, 1, 0, 0, 0, cycle, None, NOW, self.version, self.version)
 
 
+async def _read(reads: SharedBalanceReads, id: UUID) -> Balance:
+    balance = await reads.balance(id)
+    assert balance is not None
+    return balance
+
+
 def test_a_read_that_asks_while_a_query_runs_gets_a_later_one() -> None:
     table = Table()
 
     async def ask() -> tuple[int, int]:
         reads = SharedBalanceReads(table.read)
         table.may_answer.clear()
-        early = asyncio.create_task(reads.balance(SEEN))
+        early = asyncio.create_task(_read(reads, SEEN))
         await asyncio.to_thread(table.has_read.wait, 10)
         table.version = 2  # a charge is answered here
-        late = asyncio.create_task(reads.balance(SEEN))
+        late = asyncio.create_task(_read(reads, SEEN))
         await asyncio.sleep(0)
         table.may_answer.set()
         return (await early).version, (await late).version
@@ -65,7 +69,7 @@ def test_reads_that_wait_share_one_query() -> None:
 
     async def ask() -> list[UUID]:
         reads = SharedBalanceReads(table.read)
-        found = await asyncio.gather(*(reads.balance(id) for id in (SEEN, OTHER, SEEN)))
+        found = await asyncio.gather(*(_read(reads, id) for id in (SEEN, OTHER, SEEN)))
         return [balance.subscription_id for balance in found]
 
     assert asyncio.run(ask()) == [SEEN, OTHER, SEEN]
@@ -73,14 +77,13 @@ def test_reads_that_wait_share_one_query() -> None:
 
 
 def test_an_unknown_subscription_is_nobody_elses_problem() -> None:
-    async def ask() -> list[Balance | BaseException]:
+    async def ask() -> list[Balance | None]:
         reads = SharedBalanceReads(Table().read)
-        return list(await asyncio.gather(reads.balance(SEEN), reads.balance(UNKNOWN), return_exceptions=True))
+        return list(await asyncio.gather(reads.balance(SEEN), reads.balance(UNKNOWN)))
 
-    found, problem = asyncio.run(ask())
+    found, missing = asyncio.run(ask())
     assert isinstance(found, Balance)
-    assert isinstance(problem, Problem)
-    assert problem.status == 404
+    assert missing is None
 
 
 def test_an_error_of_the_database_reaches_all_who_asked_and_the_next_try_again() -> None:
@@ -89,9 +92,9 @@ def test_an_error_of_the_database_reaches_all_who_asked_and_the_next_try_again()
     async def ask() -> tuple[list[Balance | BaseException], Balance]:
         reads = SharedBalanceReads(table.read)
         table.error = OSError("the database went away")
-        failed = await asyncio.gather(reads.balance(SEEN), reads.balance(OTHER), return_exceptions=True)
+        failed = await asyncio.gather(_read(reads, SEEN), _read(reads, OTHER), return_exceptions=True)
         table.error = None
-        return list(failed), await reads.balance(SEEN)
+        return list(failed), await _read(reads, SEEN)
 
     failed, found = asyncio.run(ask())
     assert [type(error) for error in failed] == [OSError, OSError]
@@ -104,7 +107,7 @@ def test_one_who_goes_away_takes_no_answer_from_others() -> None:
     async def ask() -> Balance:
         reads = SharedBalanceReads(table.read)
         table.may_answer.clear()
-        leaving, staying = (asyncio.create_task(reads.balance(SEEN)) for _ in range(2))
+        leaving, staying = (asyncio.create_task(_read(reads, SEEN)) for _ in range(2))
         await asyncio.to_thread(table.has_read.wait, 10)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):

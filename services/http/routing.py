@@ -1,0 +1,112 @@
+"""Routes: a handler's signature is their one declaration.
+
+It says who may call (`Reader`, `Charger`, …), what the route takes (`JsonBody`, `QueryOf`, `IfMatch`) and, by its
+return type, what it answers with. FastAPI, the fast path and the documentation read the same signature.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, wraps
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from fastapi import APIRouter
+from fastapi.params import Depends, Security
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from services.http.decoding import JsonBody, QueryOf
+from services.http.parameters import expected_version
+from services.http.server.reply import Reply, json_reply
+
+Handler = Callable[..., Any]
+
+
+class Signature(NamedTuple):
+    """What a handler takes, and the type of the body that it answers with."""
+
+    scope: str | None
+    body: JsonBody[Any] | None
+    query: QueryOf[Any] | None
+    takes_if_match: bool
+    content: Any
+
+
+@cache
+def signature_of(handler: Handler) -> Signature:
+    """The signature of a handler, or of the endpoint that was made of it."""
+    hints = get_type_hints(handler, include_extras=True)
+    scope, body, query, takes_if_match = None, None, None, False
+    for marker in (each for hint in hints.values() for each in get_args(hint)[1:] if isinstance(each, Depends)):
+        match marker.dependency:
+            case JsonBody() as dependency:
+                body = dependency
+            case QueryOf() as dependency:
+                query = dependency
+            case dependency if dependency is expected_version:
+                takes_if_match = True
+            case _ if isinstance(marker, Security):
+                (scope,) = marker.scopes or ()
+            case _:
+                pass
+    return Signature(scope, body, query, takes_if_match, _content(hints["return"]))
+
+
+def _content(returned: Any) -> Any:
+    """The type in `Reply[type]`, or the type itself; of a union, that of its first member."""
+    if get_origin(returned) in (Union, UnionType):
+        return _content(get_args(returned)[0])
+    return get_args(returned)[0] if get_origin(returned) is Reply else returned
+
+
+class TypedRoute(APIRoute):
+    """A route whose handler returns a `Reply`, or a struct: that goes out as JSON, with 200."""
+
+    def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:
+        self.handler: Handler = inspect.unwrap(endpoint)
+        super().__init__(path, _endpoint(self.handler), **{**options, "response_model": None})
+
+
+class HotRoute(TypedRoute):
+    """A route that the fast path answers wherever it can, and FastAPI elsewhere, both by the same handler.
+
+    The handler is a coroutine function. It takes the call, then the subscription id if its path has one, then the body
+    if it has one; no query.
+    """
+
+    def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        signature = signature_of(self.handler)
+        assert signature.scope is not None
+        assert signature.query is None
+        assert inspect.iscoroutinefunction(self.handler)
+        self.scope: str = signature.scope
+        self.body = signature.body
+        self.method = next(iter(self.methods or ()))
+
+
+def typed_routes(routers: Iterable[APIRouter]) -> Iterator[TypedRoute]:
+    """The routes of the routers, in their order."""
+    return (route for router in routers for route in router.routes if isinstance(route, TypedRoute))
+
+
+def _endpoint(handler: Handler) -> Handler:
+    """The handler as FastAPI calls it: it returns a response."""
+    if inspect.iscoroutinefunction(handler):
+
+        @wraps(handler)
+        async def endpoint(*arguments: Any, **named: Any) -> Response:
+            return _response(await handler(*arguments, **named))
+    else:
+
+        @wraps(handler)
+        def endpoint(*arguments: Any, **named: Any) -> Response:
+            return _response(handler(*arguments, **named))
+
+    return endpoint
+
+
+def _response(returned: Any) -> Response:
+    if isinstance(returned, Response):
+        return returned
+    return (returned if isinstance(returned, Reply) else json_reply(returned)).response()
