@@ -21,6 +21,8 @@ _PATH = re.compile(r"(?:services|projections|tests|docs|\.ci)/[\w./*-]*")
 _FILE_NAME = re.compile(r"\w+\.(?:py|sql|toml|md)")
 _FUNCTION = re.compile(r"(?:\w+\.)*(\w+)\(\)")
 _CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
+_FOREIGN = {"Accept", "None", "PostgresTrackingRecorder", "ProjectionRunner", "Struct"}
+"""Names of the language, of HTTP and of libraries that the documents use."""
 
 
 @pytest.fixture(params=PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -95,21 +97,37 @@ def _file_names() -> set[str]:
     return {path.name for folder in folders for path in (ROOT / folder).rglob("*.*")} | {"pyproject.toml"}
 
 
-def test_every_function_and_class_is_defined_in_the_file_beside_it(page: Path) -> None:
+def test_every_function_and_class_exists(page: Path) -> None:
+    names = [name for span in _CODE_SPAN.findall(page.read_text()) if (name := _defined_name(span))]
+    assert not [name for name in names if name not in _definitions()]
+
+
+@pytest.mark.parametrize("name", ["explanation/architecture.md", "reference/glossary.md"])
+def test_what_stands_beside_a_file_is_defined_in_it(name: str) -> None:
     missing = []
-    for block in _blocks(page.read_text()):
+    for block in _blocks((ROOT / "docs" / name).read_text()):
         spans = _CODE_SPAN.findall(block)
         files = [ROOT / span for span in spans if span.endswith(".py") and _PATH.fullmatch(span)]
-        source = "\n".join(file.read_text() for file in files)
-        missing += [span for span in spans if files and not _is_defined(span, source)]
+        defined = set[str]().union(*(_defined_in(file.read_text()) for file in files))
+        missing += [each for span in spans if files and (each := _defined_name(span)) and each not in defined]
     assert not missing
 
 
-def _is_defined(span: str, source: str) -> bool:
-    """Whether the source defines what the span names, where the span is a function with its brackets, or a class."""
+def _defined_name(span: str) -> str | None:
+    """The name of the function that the span calls, or of the class that it is; None for any other span."""
     if function := _FUNCTION.fullmatch(span):
-        return re.search(rf"\bdef {function[1]}\b", source) is not None
-    return not _CLASS.fullmatch(span) or re.search(rf"^(?:class )?{span}\b", source, re.MULTILINE) is not None
+        return function[1]
+    return span if _CLASS.fullmatch(span) else None
+
+
+def _defined_in(source: str) -> set[str]:
+    return set(re.findall(r"\b(?:def|class) (\w+)", source)) | set(re.findall(r"^(\w+)\b.* = ", source, re.MULTILINE))
+
+
+@cache
+def _definitions() -> set[str]:
+    files = [path for folder in ("services", "projections", "tests") for path in (ROOT / folder).rglob("*.py")]
+    return set[str]().union(*(_defined_in(path.read_text()) for path in files)) | _FOREIGN
 
 
 def _blocks(text: str) -> Iterator[str]:
