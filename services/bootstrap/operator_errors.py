@@ -1,4 +1,4 @@
-"""The errors that an operator can mend, each told in one line without a traceback."""
+"""The errors that an operator can mend; the command line prints each in one line without a traceback."""
 
 from projections.ledger_events import BadEvent, MissingEvent
 from projections.rebuilding.processes import ProcessFailed
@@ -6,7 +6,7 @@ from projections.rebuilding.rebuild import RebuildRuns
 from services.bootstrap.database import NoDatabase, NotMigrated
 from services.catalogue import CatalogueError
 from services.integrity.checkpoints import OtherKey
-from services.integrity.sealing import LedgerIsOlder
+from services.integrity.sealer import LedgerIsOlder
 from services.integrity.signing import NoSigningKey
 from services.ledger.mapper import UnreadableEvent
 from services.postgres.embedded import EmbeddedPostgresError

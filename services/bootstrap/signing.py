@@ -8,7 +8,9 @@ from psycopg import Connection
 
 from services.bootstrap.database import connect_migrated
 from services.config import Settings
-from services.integrity.sealing import KeyFile, Receipts, Sealer
+from services.integrity.receipts import Receipts
+from services.integrity.sealer import Sealer
+from services.integrity.signing import KeyFile
 from services.ledger.ledger import utc_now
 
 

@@ -14,7 +14,7 @@ from services.evidence.case import Case, Inconsistent, Proof, Proven, facts_of
 from services.evidence.verify import NotGenuine, verify
 from services.integrity.checkpoints import Checkpoint, Checkpoints
 from services.integrity.merkle import inclusion_proof
-from services.integrity.sealing import Sealer
+from services.integrity.sealer import Sealer
 from services.ledger.mapper import read_dispute_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent

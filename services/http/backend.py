@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from services.catalogue import Catalogue
-from services.integrity.sealing import Sealer
+from services.integrity.sealer import Sealer
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger
 from services.postgres.database import Connect

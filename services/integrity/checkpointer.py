@@ -6,7 +6,7 @@ import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from services.integrity.sealing import Sealer
+from services.integrity.sealer import Sealer
 from services.postgres.database import Connect
 
 log = structlog.get_logger()

@@ -6,6 +6,7 @@ A key id is the SHA-256 of the 32-byte public key, in hexadecimal. The file is P
 -algorithm ed25519` writes it.
 """
 
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -78,3 +79,44 @@ class SigningKey:
         """Write the key to a new file, whole or not at all. Raises FileExistsError, so that no key is ever lost."""
         text = self._private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_private_file(path, text, may_replace=False)
+
+
+class KeyFile:
+    """The file of the key that signs. A new key lies beside it until a checkpoint names it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._next_path = path.with_name(path.name + ".next")
+
+    def read(self) -> SigningKey | None:
+        """The key; None where the file does not exist yet. Raises NoSigningKey, OSError."""
+        return SigningKey.read(self.path) if self.path.exists() else None
+
+    def key_for(self, key_id: str | None) -> SigningKey:
+        """The key of an id, if it is here, else the one that is, which is made at first use.
+
+        Raises NoSigningKey, OSError.
+        """
+        key = self.read() or self._make()
+        if key_id in (None, key.key_id) or not self._next_path.exists():
+            return key
+        staged = SigningKey.read(self._next_path)
+        if staged.key_id == key_id:  # the last hand-over was cut short after its commit
+            self.adopt()
+            return staged
+        return key
+
+    def stage(self) -> SigningKey:
+        """Make a new key beside the one that signs, for a hand-over, and return it. Raises OSError."""
+        self._next_path.unlink(missing_ok=True)
+        SigningKey.generate().write(self._next_path)
+        return SigningKey.read(self._next_path)
+
+    def adopt(self) -> None:
+        """Replace the key that signed by the staged one. The old key is deleted."""
+        self._next_path.replace(self.path)
+
+    def _make(self) -> SigningKey:
+        with suppress(FileExistsError):  # another process was first
+            SigningKey.generate().write(self.path)
+        return SigningKey.read(self.path)

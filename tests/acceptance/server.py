@@ -20,7 +20,9 @@ from services.http.app import create_app
 from services.http.backend import Backend
 from services.http.server.edge import Edge
 from services.http.server.wire import server_of
-from services.integrity.sealing import KeyFile, Receipts, Sealer
+from services.integrity.receipts import Receipts
+from services.integrity.sealer import Sealer
+from services.integrity.signing import KeyFile
 from services.keys import SCOPES, KeyRing
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect, reading_pool

@@ -30,7 +30,7 @@ from services.http.problems import Problem, Unavailable, require
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply
 from services.integrity.checkpoints import OtherKey
-from services.integrity.sealing import LedgerIsOlder
+from services.integrity.sealer import LedgerIsOlder
 from services.integrity.signing import NoSigningKey
 from services.ledger.disputes import Disputes
 from services.ledger.records import DisputeHead

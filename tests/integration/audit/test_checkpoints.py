@@ -17,8 +17,9 @@ from psycopg import Connection
 from services.integrity import checkpoints as checkpoints_module
 from services.integrity.checkpoints import Checkpoint, Checkpoints, OtherKey
 from services.integrity.merkle import inclusion_proof, is_included, root_of
-from services.integrity.sealing import KeyFile, LedgerIsOlder, Receipts, Sealer
-from services.integrity.signing import NoSigningKey, SigningKey, is_signed
+from services.integrity.receipts import Receipts
+from services.integrity.sealer import LedgerIsOlder, Sealer
+from services.integrity.signing import KeyFile, NoSigningKey, SigningKey, is_signed
 from services.ledger.hashing import NO_HASH
 from services.ledger.ledger import Ledger
 from services.ledger.recorder import COLUMNS, chained_event

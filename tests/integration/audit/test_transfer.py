@@ -14,7 +14,9 @@ import pytest
 from psycopg import Connection, sql
 
 from services.catalogue import Catalogue
-from services.integrity.sealing import KeyFile, Receipts, Sealer
+from services.integrity.receipts import Receipts
+from services.integrity.sealer import Sealer
+from services.integrity.signing import KeyFile
 from services.integrity.verify.order import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
