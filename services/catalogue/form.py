@@ -62,14 +62,14 @@ _TABLES = Meta(min_length=1, description="an array of at least one table")
 
 
 class MoneyTable(Struct, forbid_unknown_fields=True):
-    """The `price` of a plan."""
+    """The price of a plan."""
 
     amount: Amount
     currency: Currency
 
 
 class PlanTable(Struct, forbid_unknown_fields=True):
-    """One of `[[plans]]`."""
+    """A plan, one of `[[plans]]`."""
 
     plan_id: Identifier = field(name="id")
     name: Name
@@ -82,14 +82,14 @@ class PlanTable(Struct, forbid_unknown_fields=True):
 
 
 class BandTable(Struct, forbid_unknown_fields=True, kw_only=True):
-    """One of the `bands` of a model that is priced by the track."""
+    """A band, one of the `bands` of a model that is priced by the track."""
 
     up_to_seconds: Number | None = None
     credits: Number
 
 
 class ModelTable(Struct, forbid_unknown_fields=True, tag_field="rule"):
-    """One of `[[rate_cards.models]]`; each subclass has the keys of one rule."""
+    """A model, one of `[[rate_cards.models]]`; each subclass has the keys of one rule."""
 
     model: Identifier
     asset_type: Asset
@@ -118,7 +118,7 @@ class PerThousandCharactersTable(ModelTable, tag="per_1000_characters"):
 
 
 class RateCardTable(Struct, forbid_unknown_fields=True):
-    """One of `[[rate_cards]]`."""
+    """A rate card, one of `[[rate_cards]]`."""
 
     version: Version
     effective_from: Instant
@@ -126,7 +126,7 @@ class RateCardTable(Struct, forbid_unknown_fields=True):
 
 
 class CatalogueTable(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The whole document."""
+    """A catalogue, the whole document."""
 
     upgrade_policy: Policy = DEFAULT_POLICY
     plans: Annotated[tuple[PlanTable, ...], _TABLES]

@@ -19,7 +19,7 @@ class Money(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a subscription is to: an allowance of credits a month, and the asset types that they pay for.
+    """A plan: an allowance of credits a month, and the asset types that they pay for.
 
     The monthly and the yearly form of a package are two plans of one tier. `upgrade_policy` is None where the
     catalogue's default holds.

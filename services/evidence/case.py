@@ -19,14 +19,14 @@ from services.ledger.records import ChainedEvent, DisputeHead, Recorded, extend_
 from services.subscription.events import ChargeReversed, GenerationCharged
 from services.subscription.state import Subscription, evolve
 
-Proven = Literal["charge", "subscription", "dispute"]
+ProofSubject = Literal["charge", "subscription", "dispute"]
 """The event that a proof is about: the charge's own, or the last of one of the streams."""
 
 
 class Proof(Struct, frozen=True):
     """A proof that a checkpoint covers an event: the hashes that lead from leaf `index` of `size` to the root."""
 
-    what: Proven
+    what: ProofSubject
     stream_id: UUID
     version: int
     position: int

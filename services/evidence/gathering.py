@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from services.dispute.events import DisputeOpened
 from services.evidence.builder import build
-from services.evidence.case import Case, Inconsistent, Proof, Proven, facts_of
+from services.evidence.case import Case, Inconsistent, Proof, ProofSubject, facts_of
 from services.evidence.verify import NotGenuine, verify
 from services.integrity.checkpoints import Checkpoint, Checkpoints
 from services.integrity.merkle import inclusion_proof
@@ -76,7 +76,7 @@ class Evidence:
         self, connection: Connection[Any], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]
     ) -> Case:
         """Add the proofs to the streams. Raises Inconsistent, LookupError."""
-        about: dict[Proven, ChainedEvent] = {
+        about: dict[ProofSubject, ChainedEvent] = {
             "charge": facts_of(subscription, dispute).charge_record.stored,
             "subscription": subscription[-1],
             "dispute": dispute[-1],
@@ -97,7 +97,7 @@ class Evidence:
         return Case(subscription, dispute, [checkpoints[number] for number in sorted(checkpoints)], proofs)
 
 
-def _proof(what: Proven, event: ChainedEvent, checkpoint: Checkpoint, leaves: Sequence[bytes]) -> Proof:
+def _proof(what: ProofSubject, event: ChainedEvent, checkpoint: Checkpoint, leaves: Sequence[bytes]) -> Proof:
     index = _position(event) - checkpoint.from_position
     return Proof(
         what=what,

@@ -11,7 +11,7 @@ import rfc8785
 from msgspec import Struct
 
 from services.evidence.archive import NotAnArchive, unpack
-from services.evidence.case import Facts, Inconsistent, Proven, check_chain, facts_of
+from services.evidence.case import Facts, Inconsistent, ProofSubject, check_chain, facts_of
 from services.evidence.documents import (
     NotCanonical,
     charge_document,
@@ -62,7 +62,7 @@ class SignedCheckpoint(Struct, frozen=True, forbid_unknown_fields=True):
 class ProofLine(Struct, frozen=True, forbid_unknown_fields=True):
     """A proof of inclusion, as `proofs.json` has it."""
 
-    what: Proven
+    what: ProofSubject
     stream_id: UUID
     version: int
     position: int
@@ -205,7 +205,7 @@ def _proofs(
     """Check every proof, and return the checkpoint that covers the charge. Raises NotGenuine."""
     name = "proofs.json"
     lines: list[ProofLine] = _read(name, content, list[ProofLine])
-    proven: dict[Proven, ChainedEvent] = {
+    proven: dict[ProofSubject, ChainedEvent] = {
         "charge": facts.charge_record.stored,
         "subscription": subscription[-1],
         "dispute": dispute[-1],

@@ -12,7 +12,7 @@ from services.catalogue import Catalogue
 from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDispute
 from services.dispute.decide import DisputedCharge, DisputeDecision, decide
 from services.dispute.events import Outcome, Reason
-from services.evidence.case import Case, Proof, Proven
+from services.evidence.case import Case, Proof, ProofSubject
 from services.integrity.checkpoints import Checkpoint
 from services.integrity.merkle import inclusion_proof, root_of
 from services.integrity.signing import SigningKey
@@ -71,7 +71,7 @@ def sealed(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]
         public_key=key.public_key,
     )
     checkpoint = replace(unsigned, signature=key.sign(unsigned.signed_bytes))
-    about: dict[Proven, ChainedEvent] = {
+    about: dict[ProofSubject, ChainedEvent] = {
         "charge": subscription[_charge_version(dispute) - 1],
         "subscription": subscription[-1],
         "dispute": dispute[-1],
@@ -80,7 +80,7 @@ def sealed(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]
     return Case(subscription, dispute, [checkpoint], proofs)
 
 
-def _proof(what: Proven, event: ChainedEvent, checkpoint: Checkpoint, leaves: Sequence[bytes]) -> Proof:
+def _proof(what: ProofSubject, event: ChainedEvent, checkpoint: Checkpoint, leaves: Sequence[bytes]) -> Proof:
     index = (event.position or 0) - checkpoint.from_position
     return Proof(
         what=what,
