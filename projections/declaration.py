@@ -49,7 +49,7 @@ class StreamEvent(Protocol):
         """When it was recorded."""
 
 
-class LedgerEvent(Struct, frozen=True):
+class LedgerEvent(Struct, frozen=True, gc=False):
     """A recorded event at its place in the ledger."""
 
     position: int

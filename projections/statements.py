@@ -49,13 +49,13 @@ class RowStatement:
         self.text = text
         stream, *rest = columns
         self._stream = stream.name
-        self._columns = [(column, attrgetter(column.name)) for column in rest]
+        self._rest = [(each.name, attrgetter(each.name), _array_type(each) or list) for each in rest]
 
     def run(self, executor: Executor, ids: Sequence[UUID], rows: Sequence[Struct]) -> None:
         """Run it with rows, of the streams with these ids. Raises psycopg.Error."""
         arguments: dict[str, Any] = {self._stream: Uuids(ids)}
-        for column, value_of in self._columns:
-            arguments[column.name] = _array(column, list(map(value_of, rows)))
+        for name, value_of, make_array in self._rest:
+            arguments[name] = make_array(list(map(value_of, rows)))
         executor.execute(self.text, arguments)
 
 
@@ -139,14 +139,10 @@ def _list(form: LiteralString, columns: Sequence[Column], separator: LiteralStri
 
 
 def _placeholder(column: Column) -> sql.Composed:
-    form = PyFormat.BINARY if _is_binary(column) else PyFormat.AUTO
+    form = PyFormat.BINARY if _array_type(column) else PyFormat.AUTO
     return sql.SQL("{}::{}[]").format(sql.Placeholder(column.name, form), sql.SQL(column.type))
 
 
-def _array(column: Column, values: list[Any]) -> Array | list[Any]:
-    return _ARRAYS[column.type](values) if _is_binary(column) else values
-
-
-def _is_binary(column: Column) -> bool:
-    """Whether its arrays go in binary: no element of an `Array` may be None."""
-    return column.type in _ARRAYS and not column.is_nullable
+def _array_type(column: Column) -> type[Array] | None:
+    """How its arrays go in binary; None where they do not: no element of an `Array` may be None."""
+    return None if column.is_nullable else _ARRAYS.get(column.type)

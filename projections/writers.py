@@ -14,9 +14,6 @@ from projections.declaration import CatchUp, EventRows, LedgerEvent, StateRows, 
 from projections.ledger_events import EventReader
 from projections.statements import Executor
 
-Totals = dict[tuple[Any, ...], tuple[int, ...]]
-"""What is added to each row of sums, by the stream's id as bytes and the other columns of the key."""
-
 
 class Writer(Protocol):
     """Writes the rows of a projection that catches up."""
@@ -62,10 +59,12 @@ class EventRowsWriter:
 
     def write(self, executor: Executor, rows: Iterable[tuple[UUID, Struct]]) -> None:
         """Insert new rows, then change what is there; each comes with its stream's id. Raises psycopg.Error."""
-        ids, new = list[UUID](), list[Struct]()
+        ids: list[UUID] = []
+        new: list[Struct] = []
+        new_kind = self.projection.row
         changes: dict[type[Struct], dict[Any, tuple[UUID, Struct]]] = {}
         for id, row in rows:
-            if type(row) is self.projection.row:
+            if type(row) is new_kind:
                 ids.append(id)
                 new.append(row)
             else:
@@ -88,18 +87,24 @@ class SumsWriter:
 
     def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
         """Add what events add. Raises psycopg.Error, LookupError for a reversal of no charge, what `project` raises."""
-        totals: Totals = {}
-        add_to(totals, self.projection, self._reader.with_charges(connection, events))
+        totals = Totals(self.projection)
+        for each in self._reader.with_charges(connection, events):
+            totals.add(each)
         if totals:
             rows = [self.projection.row(*key[1:], *sums) for key, sums in totals.items()]
             self._add.run(connection, [UUID(bytes=key[0]) for key in totals], rows)
 
 
-def add_to(totals: Totals, projection: Sums, events: Iterable[LedgerEvent]) -> None:
-    """Add what events add, all of types that the projection takes."""
-    project, key_length = projection.project, len(projection.key)
-    for each in events:
-        row = astuple(project(each))
-        key, sums = (each.stream, *row[:key_length]), row[key_length:]
-        before = totals.get(key)
-        totals[key] = sums if before is None else tuple(map(add, before, sums))
+class Totals(dict[tuple[Any, ...], tuple[int, ...]]):
+    """What events add to each row of sums, by the stream's id as bytes and the other columns of the key."""
+
+    def __init__(self, projection: Sums) -> None:
+        super().__init__()
+        self._project, self._length = projection.project, len(projection.key)
+
+    def add(self, each: LedgerEvent) -> None:
+        """Add what an event adds, which is of a type that the projection takes."""
+        row = astuple(self._project(each))
+        key, sums = (each.stream, *row[: self._length]), row[self._length :]
+        before = self.get(key)
+        self[key] = sums if before is None else tuple(map(add, before, sums))

@@ -14,7 +14,7 @@ from psycopg import Connection
 from projections.declaration import LedgerEvent
 from projections.ledger_events import BadEvent, Decode
 from projections.rebuilding.staging import SUFFIX
-from projections.rebuilding.targets import Target, targets_of
+from projections.rebuilding.targets import Target, takers_of, targets_of
 from projections.registry import PROJECTIONS
 from services.postgres.database import connect
 from services.postgres.sql import Queries, load_queries
@@ -68,24 +68,24 @@ def _fill_part(
     targets: Collection[Target],
     report: Callable[[int], None],
 ) -> int:
-    taken = 0
+    takers, decode, taken = takers_of(targets), task.decode, 0
     for after in range(0, task.until, CHUNK_EVENTS):
         bounds = {"after": after, "until": min(after + CHUNK_EVENTS, task.until)}
         cursor = connection.cursor(binary=True)
         cursor.execute(queries["select_part"], {**bounds, "part": part, "parts": task.part_count})
-        events = [_decoded(task.decode, row) for row in cursor.fetchall()]
+        for position, stream, version, recorded_at, topic, state in cursor.fetchall():
+            try:
+                event = decode(topic, state)
+            except ValueError as error:
+                place = f"event {position} ({topic}, version {version} of {UUID(bytes=stream)})"
+                raise BadEvent(f"{place}: {error}") from error
+            each = LedgerEvent(position, stream, version, recorded_at, event)
+            for take in takers.get(type(event), ()):
+                take(each)
         for target in targets:
-            target.take(events)
-        taken += len(events)
-        report(len(events))
+            target.flush()
+        taken += cursor.rowcount
+        report(cursor.rowcount)
     for target in targets:
         target.finish()
     return taken
-
-
-def _decoded(decode: Decode, row: Sequence[Any]) -> LedgerEvent:
-    position, stream, version, recorded_at, topic, state = row
-    try:
-        return LedgerEvent(position, stream, version, recorded_at, decode(topic, state))
-    except ValueError as error:
-        raise BadEvent(f"event {position} ({topic}, version {version} of {UUID(bytes=stream)}): {error}") from error

@@ -12,7 +12,7 @@ from psycopg import Connection
 from projections.declaration import SUBSCRIPTION_EVENTS, AnyProjection, LedgerEvent, StateRows
 from projections.ledger_events import Decode, EventReader
 from projections.rebuilding.staging import SUFFIX
-from projections.rebuilding.targets import Head
+from projections.rebuilding.targets import Head, Heads
 from projections.registry import INLINE_ROWS
 from projections.renewal.project import state_of, with_counters
 from projections.writers import StateRowsWriter, writer_of
@@ -49,7 +49,7 @@ class Tail:
             return self.position
         events = [self._reader.decode(row) for row in rows]
         if self._states:
-            self._take_states(connection, [each for each in events if type(each.event) in SUBSCRIPTION_EVENTS])
+            self._take_states(connection, events)
         for each in self._others:
             self.apply(connection, each.table, [event for event in events if type(event.event) in each.events])
         return events[-1].position
@@ -61,19 +61,17 @@ class Tail:
     def _take_states(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
         heads = self._heads(connection, {each.stream_id for each in events})
         for each in events:
-            heads[each.stream] = Head.after(heads.get(each.stream), each)
+            if type(each.event) in SUBSCRIPTION_EVENTS:
+                heads.fold(each)
         for writer in self._states:
             writer.write(
                 connection, {UUID(bytes=stream): head.row(writer.projection) for stream, head in heads.items()}
             )
 
-    def _heads(self, connection: Connection[Any], ids: Iterable[UUID]) -> dict[bytes, Head]:
+    def _heads(self, connection: Connection[Any], ids: Iterable[UUID]) -> Heads:
         rows = connection.execute(self._queries["select_staged_states"], {"ids": Uuids(list(ids))})
-        return {
-            stream: Head(
-                with_counters(state, version=version, used_credits=used, reversed_credits=reversed_credits),
-                0,
-                state_of(state),
-            )
-            for stream, state, version, used, reversed_credits in rows
-        }
+        heads = Heads()
+        for stream, state, version, used, reversed_credits in rows:
+            now = with_counters(state, version=version, used_credits=used, reversed_credits=reversed_credits)
+            heads[stream] = Head(now, 0, state_of(state))
+        return heads

@@ -1,9 +1,9 @@
-"""Takes a ledger's events from the first one on, chunk by chunk, and copies the rows that they make into empty tables.
+"""Takes a ledger's events from the first one on, and copies the rows that they make into empty tables.
 
 A rebuild fills staged tables so, and an import the tables themselves.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -23,25 +23,29 @@ from projections.declaration import (
 from projections.ledger_events import BadEvent
 from projections.rebuilding.staging import PARTS
 from projections.statements import CopyStatement
-from projections.writers import Totals, add_to
+from projections.writers import Totals
 from services.subscription.events import ChargeReversed
 from services.subscription.state import Subscription, evolve
 
 SUMS_IN_MEMORY = 200_000
+
+Take = Callable[[LedgerEvent], None]
 
 
 class Target(Protocol):
     """The table of one projection, or the tables that hold the states."""
 
     table: str
+    takers: Mapping[type, Take]
+    """By type, what takes an event. Events come in the order of the ledger."""
     late: list[LedgerEvent]
     """Events that need rows in their places: a `Writer` applies them when all the others have been taken."""
 
-    def take(self, events: Sequence[LedgerEvent]) -> None:
-        """Take the next events of the ledger, whatever their types."""
+    def flush(self) -> None:
+        """Write the rows that can be written by now."""
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write the rest."""
 
 
 def targets_of(
@@ -61,6 +65,15 @@ def targets_of(
     return targets
 
 
+def takers_of(targets: Iterable[Target]) -> Mapping[type, Sequence[Take]]:
+    """By type, what takes an event on its way into targets."""
+    takers: dict[type, list[Take]] = {}
+    for target in targets:
+        for kind, take in target.takers.items():
+            takers.setdefault(kind, []).append(take)
+    return takers
+
+
 class Head(Struct):
     """A stream as far as it is folded."""
 
@@ -69,20 +82,27 @@ class Head(Struct):
     changed: Subscription
     """The state at the last event that moved more than counters."""
 
-    @staticmethod
-    def after(head: "Head | None", each: LedgerEvent) -> "Head":
-        """The head after the next event of a stream. Raises BadEvent where it does not follow."""
+    def row(self, projection: StateRows) -> Struct:
+        """The row of the stream."""
+        return projection.project(self.state if projection.has_counters else self.changed, self.position)
+
+
+class Heads(dict[bytes, Head]):
+    """Streams by id, as far as they are folded."""
+
+    def fold(self, each: LedgerEvent) -> None:
+        """Fold the next event of a subscription. Raises BadEvent where it does not follow those before it."""
+        head = self.get(each.stream)
         state = evolve(head.state if head else None, each.event)
         if state.version != each.version:
             reason = f"is version {each.version} of its stream, but comes as {state.version}"
             raise BadEvent(f"event {each.position} {reason}")
         if head is None:
-            return Head(state, each.position, state)
-        return Head(state, each.position, head.changed if type(each.event) in COUNTER_EVENTS else state)
-
-    def row(self, projection: StateRows) -> Struct:
-        """The row of the stream."""
-        return projection.project(self.state if projection.has_counters else self.changed, self.position)
+            self[each.stream] = Head(state, each.position, state)
+        else:
+            head.state, head.position = state, each.position
+            if type(each.event) not in COUNTER_EVENTS:
+                head.changed = state
 
 
 class StatesTarget:
@@ -94,14 +114,11 @@ class StatesTarget:
         self.late: list[LedgerEvent] = []
         self._connection = connection
         self._copies = [(each, statements.copy(each, schema, suffix)) for each in projections]
-        self._heads: dict[bytes, Head] = {}
+        self._heads = Heads()
+        self.takers: Mapping[type, Take] = dict.fromkeys(SUBSCRIPTION_EVENTS, self._heads.fold)
 
-    def take(self, events: Sequence[LedgerEvent]) -> None:
-        """Fold. Raises BadEvent for an event that does not follow those before it."""
-        heads = self._heads
-        for each in events:
-            if type(each.event) in SUBSCRIPTION_EVENTS:
-                heads[each.stream] = Head.after(heads.get(each.stream), each)
+    def flush(self) -> None:
+        """No row can be written before the end."""
 
     def finish(self) -> None:
         """Write a row of each table for every stream."""
@@ -112,57 +129,61 @@ class StatesTarget:
 
 
 class EventRowsTarget:
-    """Writes the row of an event as it comes; what changes rows comes late."""
+    """Writes the rows of single events; what changes rows comes late."""
 
     def __init__(
         self, projection: EventRows[LedgerEvent], connection: Connection[Any], schema: str, suffix: str
     ) -> None:
         self.table = projection.table
+        self.takers: Mapping[type, Take] = dict.fromkeys(projection.events, self._take)
         self.late: list[LedgerEvent] = []
-        self._projection = projection
+        self._project, self._new = projection.project, projection.row
         self._connection = connection
         self._copy = statements.copy(projection, schema, suffix)
+        self._rows: list[tuple[Any, ...]] = []
 
-    def take(self, events: Sequence[LedgerEvent]) -> None:
-        """Write the new rows."""
-        rows: list[tuple[Any, ...]] = []
-        project, kinds, new = self._projection.project, self._projection.events, self._projection.row
-        for each in events:
-            if type(each.event) not in kinds or (row := project(each)) is None:
-                continue
-            if type(row) is new:
-                rows.append((each.stream, *astuple(row)))
-            else:
-                self.late.append(each)
-        if rows:
-            _copy(self._connection, self._copy, rows)
+    def flush(self) -> None:
+        """Write the rows so far."""
+        if self._rows:
+            _copy(self._connection, self._copy, self._rows)
+            self._rows.clear()
 
     def finish(self) -> None:
-        """Nothing is left."""
+        """Write the rest."""
+        self.flush()
+
+    def _take(self, each: LedgerEvent) -> None:
+        row = self._project(each)
+        if type(row) is self._new:
+            self._rows.append((each.stream, *astuple(row)))
+        elif row is not None:
+            self.late.append(each)
 
 
 class SumsTarget:
-    """Adds up in memory, and writes that when it gets large: parts of rows, to be added up in the end."""
+    """Adds up in memory, and writes that when it gets large: parts of rows, to be added up in the end.
+
+    A reversal comes late, since its charge has to be found.
+    """
 
     def __init__(self, projection: Sums, connection: Connection[Any], schema: str, suffix: str) -> None:
         self.table = projection.table
         self.late: list[LedgerEvent] = []
-        self._projection = projection
+        self._totals = Totals(projection)
         self._connection = connection
         self._copy = statements.copy(projection, schema, f"{suffix}{PARTS}")
-        self._totals: Totals = {}
+        self.takers: Mapping[type, Take] = {
+            kind: self.late.append if kind is ChargeReversed else self._totals.add for kind in projection.events
+        }
 
-    def take(self, events: Sequence[LedgerEvent]) -> None:
-        """Add up; a reversal comes late, since its charge has to be found."""
-        taken = [each for each in events if type(each.event) in self._projection.events]
-        self.late.extend(each for each in taken if type(each.event) is ChargeReversed)
-        add_to(self._totals, self._projection, (each for each in taken if type(each.event) is not ChargeReversed))
+    def flush(self) -> None:
+        """Write the sums so far, if they are many."""
         if len(self._totals) > SUMS_IN_MEMORY:
             self.finish()
 
     def finish(self) -> None:
-        """Write the parts."""
-        _copy(self._connection, self._copy, (key + sums for key, sums in self._totals.items()))
+        """Write the sums so far."""
+        _copy(self._connection, self._copy, ((*key, *sums) for key, sums in self._totals.items()))
         self._totals.clear()
 
 

@@ -9,7 +9,7 @@ from services.catalogue.model import AssetType
 from services.subscription.events import ChargeReversed, GenerationCharged
 
 
-class UsageRow(Struct, frozen=True):
+class UsageRow(Struct, frozen=True, gc=False):
     """What was used of a model on a day of UTC, or what an event adds to that."""
 
     day: date
@@ -28,11 +28,11 @@ def project(each: LedgerEvent) -> UsageRow:
     event, day = each.event, each.recorded_at.astimezone(UTC).date()
     match event:
         case GenerationCharged():
-            return UsageRow(day, event.model, event.asset_type, charges=1, credits=event.credits)
+            return UsageRow(day, event.model, event.asset_type, 1, event.credits, 0)
         case ChargeReversed():
             charge = each.reversed_charge
             assert charge is not None
-            return UsageRow(day, charge.model, charge.asset_type, reversed_credits=event.credits)
+            return UsageRow(day, charge.model, charge.asset_type, 0, 0, event.credits)
         case _:
             raise TypeError(f"{type(event).__name__} is no usage")
 

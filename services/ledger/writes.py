@@ -48,13 +48,14 @@ class Writes:
             session.execute(self._idempotency["insert_records"], insert_arguments(idempotency_records))
         if not recorded:
             return None
-        of_subscriptions = [(ordinal, each) for ordinal, each in enumerate(recorded, 1) if isinstance(each, Recorded)]
-        events = [each for _, each in of_subscriptions]
-        self._send_rows(session, events)
-        self._send_states(session, events, heads)
+        of_subscriptions = [each for each in recorded if isinstance(each, Recorded)]
+        self._send_rows(session, of_subscriptions)
+        self._send_states(session, of_subscriptions, heads)
         positions = self._recorder.append(session, [each.stored for each in recorded])
         if of_subscriptions:
-            ordinals = {each.originator_id: ordinal for ordinal, each in of_subscriptions}
+            ordinals = {
+                each.originator_id: ordinal for ordinal, each in enumerate(recorded, 1) if isinstance(each, Recorded)
+            }
             self._send_balances(session, len(recorded), ordinals, heads)
         return positions
 

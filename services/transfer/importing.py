@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 from psycopg import Connection, sql
 
 from projections.declaration import LedgerEvent
-from projections.rebuilding.targets import targets_of
+from projections.rebuilding.targets import takers_of, targets_of
 from projections.registry import INLINE, INLINE_ROWS, PROJECTIONS
 from projections.writers import EventRowsWriter
 from services.integrity.verify.order import Trust
@@ -61,6 +61,7 @@ class Import:
         rows = sql.SQL(" UNION ALL ").join(tables).as_bytes(None)
         self._is_empty = self._queries["is_empty"].replace(b"{select_rows}", rows)
         self._targets = targets_of(INLINE, connection, schema)
+        self._takers = takers_of(self._targets)
         self._writers = {each.table: EventRowsWriter(each, schema) for each in INLINE_ROWS}
         self._events: list[EventLine] = []
         self._counts = dict.fromkeys((TestClockLine, EventLine, CheckpointLine, RefusalLine), 0)
@@ -147,17 +148,15 @@ class Import:
 
     def _fold(self, lines: Sequence[EventLine]) -> None:
         try:
-            events = [
-                LedgerEvent(
-                    *(line.position, line.stream_id.bytes, line.version, line.recorded_at),
-                    decode_event(line.type, line.state.encode()),
-                )
-                for line in lines
-            ]
-            for target in self._targets:
-                target.take(events)
+            for line in lines:
+                event = decode_event(line.type, line.state.encode())
+                each = LedgerEvent(line.position, line.stream_id.bytes, line.version, line.recorded_at, event)
+                for take in self._takers.get(type(event), ()):
+                    take(each)
         except (ValueError, msgspec.MsgspecError) as error:
             raise DoesNotHold(f"events {lines[0].position} to {lines[-1].position}: {error}") from None
+        for target in self._targets:
+            target.flush()
 
     def _finish(self) -> None:
         self._write_events()
