@@ -44,7 +44,7 @@ class PastState(Struct, frozen=True):
     last_event: ChainedEvent
 
     def view(self) -> PastSubscription:
-        """The public form."""
+        """Make the public form."""
         id, state = self.last_event.originator_id, self.state
         return PastSubscription(
             subscription=subscription_view(id, state, state.version),
@@ -78,7 +78,7 @@ class StillToCome(ValueError):
 
 
 class AsOf:
-    """The past of the subscriptions of one schema, up to now."""
+    """Reads the past of the subscriptions of one schema, up to now."""
 
     def __init__(self, schema: str, clock: Callable[[], datetime]) -> None:
         self._recorder = Recorder(schema)
@@ -87,7 +87,10 @@ class AsOf:
         self._queries = load_queries(__file__, "as_of.sql", schema=schema)
 
     def at_instant(self, connection: Connection[Any], id: UUID, at: datetime) -> PastState | None:
-        """What a read at `at` showed; None where there is no such subscription. Raises NotYetStarted, StillToCome."""
+        """Return what a read at `at` showed; None where there is no such subscription.
+
+        Raises NotYetStarted, StillToCome.
+        """
         found = self._subscriptions.find(connection, id)
         if found is None:
             return None
@@ -102,7 +105,10 @@ class AsOf:
         return PastState(boundaries.as_of(self._state(connection, last_event), at), at.astimezone(UTC), last_event)
 
     def at_version(self, connection: Connection[Any], id: UUID, version: int) -> PastState | None:
-        """What the event of `version` left, at its instant; None: no such subscription. Raises UnknownVersion."""
+        """Return what the event of `version` left, at its instant; None where there is no such subscription.
+
+        Raises UnknownVersion.
+        """
         found = self._subscriptions.find(connection, id)
         if found is None:
             return None
@@ -112,7 +118,7 @@ class AsOf:
         return PastState(self._state(connection, last_event), last_event.recorded_at, last_event)
 
     def now(self, connection: Connection[Any], id: UUID) -> datetime | None:
-        """The last instant that can be shown; None where there is no such subscription."""
+        """Return the last instant that can be shown; None where there is no such subscription."""
         found = self._subscriptions.find(connection, id)
         if found is None:
             return None

@@ -111,11 +111,11 @@ class DecidedBatch(Struct):
             self.records_by_key[outcome.idempotency_record.place] = outcome.idempotency_record
 
     def answers(self, base: int) -> list[Answer]:
-        """The answers in order, given the position before the batch's first event."""
+        """Return the answers in order, given the position before the batch's first event."""
         return [outcome.answer(base) for outcome in self.outcomes]
 
     def attempts(self) -> Iterator[tuple[int, Attempt]]:
-        """The commands that are carried out in events, by place in the batch, in case the commit's outcome is lost."""
+        """Yield the commands carried out in events, by place in the batch, in case the commit's outcome is lost."""
         last = 0
         for place, outcome in enumerate(self.outcomes):
             last += len(outcome.recorded)
@@ -124,7 +124,7 @@ class DecidedBatch(Struct):
 
 
 class Speculation(Struct, frozen=True):
-    """Charges decided from cached heads before the server is asked, and what the transaction has to validate of it."""
+    """Charges decided from cached heads without a look-up, and what the transaction has to validate for that."""
 
     decided: DecidedBatch
     versions: Mapping[UUID, int]
@@ -155,9 +155,9 @@ def decide(submissions: Sequence[Submission], known: Known, now: datetime, catal
 def heads_to_speculate_on(
     submissions: Sequence[Submission], cached: Callable[[UUID], StreamHead | None]
 ) -> dict[UUID, StreamHead] | None:
-    """The cached heads of the streams, where charges can be decided from them alone; else None.
+    """Return the cached heads of the streams, or None where they are not enough to decide on.
 
-    They cannot for any other command, for a stream that is not cached, and where a test clock tells the time.
+    They are enough for charges, on streams that are all cached, and none of which lives by a test clock.
     """
     if not all(isinstance(each.command, ChargeGeneration) for each in submissions):
         return None
@@ -189,11 +189,11 @@ class _Deciding:
         self._batch = batch
 
     def outcome(self, submission: Submission) -> Outcome:
-        """What the next command comes to. Whatever it raises is a defect of this command."""
+        """Decide the next command. Whatever it raises is a defect of this command."""
         return self._earlier_answer(submission) or self._replay(submission) or self._decide(submission)
 
     def _earlier_answer(self, submission: Submission) -> Outcome | None:
-        """The answer of an attempt that was committed after all, or the one under the idempotency key."""
+        """Answer with an attempt that was committed after all, or with the record under the idempotency key."""
         if submission.lost and (answer := self._known.answer_of(submission.lost)) is not None:
             return Outcome(_always(answer))
         if submission.idempotency is None or (record := self._record_under_key(submission)) is None:
@@ -203,7 +203,7 @@ class _Deciding:
         return Outcome(_always(Repeated(record.answer))) if record.answer else None
 
     def _replay(self, submission: Submission) -> Outcome | None:
-        """The answer to a charge whose generation was charged before."""
+        """Answer a charge whose generation was charged before."""
         command = submission.command
         if not isinstance(command, ChargeGeneration):
             return None
@@ -260,7 +260,7 @@ class _Deciding:
             return self._refuse(submission, UnknownSubscription())
         charge = self._charge((submission.subscription_id, command.generation_id))
         if charge is not None and charge.stored.position is None:
-            charge = None  # it is a charge of this very batch, which nobody has been told of yet
+            charge = None  # it was made in this very batch and is not answered yet
         disputed = None
         if charge is not None:
             version = charge.stored.originator_version
@@ -337,7 +337,7 @@ class _Deciding:
         return self._batch.records_by_key.get(place) or self._known.idempotency_records.get(place)
 
     def _new_record(self, submission: Submission, answer: Answer | None) -> IdempotencyRecord | None:
-        """The record to store under the command's key, if it has one and nothing is stored under it.
+        """Make the record to store under the command's key, if it has one and nothing is stored under it.
 
         It has no answer where a generation was charged: the generation id makes the charge repeatable, and the key only
         guards the request.
@@ -352,7 +352,7 @@ class _Deciding:
 def _record(
     recorded: list[AnyRecorded], submission: Submission, head: StreamHead | None, events: Iterable[Event], now: datetime
 ) -> StreamHead | None:
-    """Add the events as the next of the subscription's stream; the head that they leave."""
+    """Append the events to `recorded` as the next of the subscription's stream; return the head that they leave."""
     for event in events:
         each = next_event(submission.subscription_id, head, event, submission.metadata, now)
         head = extend(head, (each,))
@@ -370,5 +370,5 @@ def _replayed(original: RecordedCharge, is_same: bool, base: int) -> Answer:
 
 
 def _answer_at(answer: PendingAnswer, last: int, position: int) -> Answer:
-    """The answer, given the position of the command's own last event, which is the batch's event number `last`."""
+    """Answer, given the position of the command's own last event, which is the batch's event number `last`."""
     return answer(position - last)

@@ -1,4 +1,4 @@
-"""Disputes for those who read them: one is always fresh from its stream, a list as far as its projection has come."""
+"""Disputes as they are now: one is read from its stream, a list as far as its projection has come."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,7 @@ from psycopg import Connection
 from projections.charges.queries import ChargeQueries
 from projections.disputes.queries import DisputeQueries, FoundDispute
 from projections.disputes.view import Dispute
+from projections.ledger_events import MAX_POSITION
 from services.dispute.state import Status
 from services.ledger.history import charge_from_row
 from services.ledger.mapper import fold_disputes
@@ -16,11 +17,9 @@ from services.ledger.recorder import chained_event
 from services.ledger.records import DisputeHead
 from services.postgres.sql import load_queries
 
-_NEWEST = 2**63 - 1
-
 
 class Disputes:
-    """The disputes of one schema."""
+    """Reads the disputes of one schema."""
 
     def __init__(self, schema: str) -> None:
         self._queries = load_queries(__file__, "disputes.sql", schema=schema)
@@ -28,11 +27,11 @@ class Disputes:
         self._charges = ChargeQueries(schema, charge_from_row)
 
     def head(self, connection: Connection[Any], dispute_id: UUID) -> DisputeHead | None:
-        """The newest end of a dispute's stream; None where there is no such dispute."""
-        return self._heads(connection, {dispute_id: _NEWEST}).get(dispute_id)
+        """Fold a dispute's stream; None where there is no such dispute."""
+        return self._heads(connection, {dispute_id: MAX_POSITION}).get(dispute_id)
 
     def find(self, connection: Connection[Any], dispute_id: UUID) -> Dispute | None:
-        """A dispute as it is now; None where there is none."""
+        """Return a dispute as it is now; None where there is no such dispute."""
         head = self.head(connection, dispute_id)
         return None if head is None else self._view(connection, head)
 
@@ -45,9 +44,9 @@ class Disputes:
         before: int,
         limit: int,
     ) -> list[tuple[int, Dispute]]:
-        """Disputes that were opened before a position, newest first, each with the position of its opening.
+        """Return disputes that were opened before a position, newest first, each with the position of its opening.
 
-        As far as the projection has come; the charge of each is shown as it is now.
+        The list goes as far as the projection has come; the charge of each is shown as it is now.
         """
         found: list[FoundDispute] = self._listed.list(
             connection, subscription_id=subscription_id, status=status, before=before, limit=limit
@@ -62,6 +61,6 @@ class Disputes:
         return head.view(charge)
 
     def _heads(self, connection: Connection[Any], versions: Mapping[UUID, int]) -> dict[UUID, DisputeHead]:
-        wanted = {"ids": [*versions], "versions": [*versions.values()]}
-        rows = connection.execute(self._queries["select_dispute_events"], wanted)
+        arguments = {"ids": [*versions], "versions": [*versions.values()]}
+        rows = connection.execute(self._queries["select_dispute_events"], arguments)
         return fold_disputes(map(chained_event, rows))

@@ -18,21 +18,21 @@ _PREIMAGE_HEAD = Layout(">x16sQq32sH")
 
 
 def microseconds_since_epoch(instant: datetime) -> int:
-    """The instant as a whole number of microseconds since 1970-01-01T00:00:00Z."""
+    """Return the whole microseconds from 1970-01-01T00:00:00Z to the instant."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
 def event_hash(
     stream_id: UUID, version: int, recorded_at: datetime, previous_hash: bytes, topic: str, state: bytes
 ) -> bytes:
-    """The 32-byte hash of one recorded event. Raises ValueError for a previous hash of another length."""
+    """Return the 32-byte hash of a recorded event. Raises ValueError for a previous hash of another length."""
     return hash_of_columns(stream_id.bytes, version, microseconds_since_epoch(recorded_at), previous_hash, topic, state)
 
 
 def hash_of_columns(
     stream_id: bytes, version: int, recorded_at_microseconds: int, previous_hash: bytes, topic: str, state: bytes
 ) -> bytes:
-    """The hash from the stored columns: id as 16 bytes, instant in microseconds since 1970.
+    """Return the hash from the stored columns: id as 16 bytes, instant in microseconds since 1970.
 
     Raises ValueError for a previous hash of another length, and struct.error for numbers that do not fit.
     """

@@ -18,7 +18,7 @@ class HeadCache:
         self._heads: OrderedDict[UUID, StreamHead] = OrderedDict()
 
     def get(self, id: UUID) -> StreamHead | None:
-        """The head of a stream as this lane left it; another process may have moved it on since."""
+        """Return the head of a stream as this lane left it; another process may have moved it on since."""
         return self._heads.get(id)
 
     def put(self, heads: Iterable[StreamHead]) -> None:

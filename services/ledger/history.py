@@ -1,4 +1,4 @@
-"""History as it is stored, for those who read it: events with their JSON and hashes, and the refusals beside them."""
+"""History as it is stored: events with their JSON and hashes, and the refusals beside them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from msgspec import Meta, Raw, Struct
 from psycopg import Connection
 
 from projections.charges.view import Charge
+from projections.ledger_events import MAX_POSITION
 from services.ledger.mapper import read_charge
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
@@ -54,16 +55,16 @@ class RefusalPlace(Struct, frozen=True, array_like=True, tag=True):
     """A place in the list of refusals, which goes from newest to oldest."""
 
     refused_at: Annotated[datetime, Meta(tz=True)]
-    version: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    version: Annotated[int, Meta(ge=0, le=MAX_POSITION)]
     generation_id: Annotated[str, Meta(pattern=r"^[^\x00]*\Z")] = ""
 
 
-NEWEST = RefusalPlace(datetime.max.replace(tzinfo=UTC), 2**63 - 1)
+NEWEST = RefusalPlace(datetime.max.replace(tzinfo=UTC), MAX_POSITION)
 """The place before the newest refusal."""
 
 
 class History:
-    """The history of one schema."""
+    """Reads the history of one schema."""
 
     def __init__(self, schema: str) -> None:
         self._queries = load_queries(__file__, "history.sql", schema=schema)
@@ -71,21 +72,21 @@ class History:
     def of_stream(
         self, connection: Connection[Any], stream_id: UUID, *, after_version: int, topic: str | None, limit: int
     ) -> list[StoredEvent]:
-        """Events of a stream above a version, oldest first."""
+        """Return events of a stream above a version, oldest first."""
         arguments = {"id": stream_id, "after": after_version, "topic": topic, "limit": limit}
         return self._events(connection, "list_stream_events", arguments)
 
     def of_ledger(
         self, connection: Connection[Any], *, after_position: int, topic: str | None, limit: int
     ) -> list[StoredEvent]:
-        """Events of the ledger above a position, oldest first. Positions have no gaps and none is filled in later."""
+        """Return events of the ledger above a position, oldest first. No gap is ever filled in later."""
         arguments = {"after": after_position, "topic": topic, "limit": limit}
         return self._events(connection, "list_ledger_events", arguments)
 
     def refusals(
         self, connection: Connection[Any], subscription_id: UUID, *, after: RefusalPlace, limit: int
     ) -> list[StoredRefusal]:
-        """What was refused to a subscription, newest first, from behind a place on."""
+        """Return the refusals of a subscription after a place in the list, newest first."""
         arguments = {
             "id": subscription_id,
             "refused_at": after.refused_at,
@@ -101,7 +102,7 @@ class History:
 
 
 def charge_from_row(event_row: Sequence[Any], is_reversed: bool) -> Charge:
-    """The charge that an event's columns, in the recorder's order, record. Raises UnreadableEvent."""
+    """Return the charge that an event's columns, in the recorder's order, record. Raises UnreadableEvent."""
     return read_charge(chained_event(event_row), is_reversed=is_reversed).view()
 
 
@@ -114,7 +115,7 @@ _BODY = msgspec.json.Decoder(_StoredBody)
 
 
 def as_stored(event: ChainedEvent) -> StoredEvent:
-    """The public form of an event."""
+    """Make the public form of an event."""
     body = _BODY.decode(event.state)
     return StoredEvent(
         position=event.position or 0,

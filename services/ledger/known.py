@@ -34,16 +34,16 @@ class Known(Struct, frozen=True):
     """The readings of test clocks."""
 
     def charge(self, generation: Generation) -> RecordedCharge | None:
-        """An earlier charge. Raises UnreadableEvent."""
+        """Return an earlier charge. Raises UnreadableEvent."""
         found = self.charges.get(generation)
         return None if found is None else read_charge(found[0], is_reversed=found[1])
 
     def dispute(self, dispute_id: UUID) -> DisputeHead | None:
-        """The head of a dispute. Raises UnreadableEvent."""
+        """Return the head of a dispute. Raises UnreadableEvent."""
         return fold_disputes(self.disputes.get(dispute_id, ())).get(dispute_id)
 
     def answer_of(self, attempts: Iterable[Attempt]) -> Answer | None:
-        """The answer of the first attempt that was committed after all, though its outcome was lost."""
+        """Return the answer of the first attempt that was committed after all, though its outcome was lost."""
         for attempt in attempts:
             if (position := self.positions.get(attempt.event.hash)) is not None:
                 return attempt.answer(position)

@@ -69,7 +69,7 @@ class WriterLane:
         self._session: Session | None = None
         self._connect_error: psycopg.Error | None = None
         self._next_submissions: Sequence[Submission] = ()
-        """The batch after the one that is being committed, where it was taken from the queue early."""
+        """The batch after the one that is being committed, drained from the queue meanwhile."""
         self._next_transaction: Transaction | None = None
         """Its speculative transaction, which is void if the commit before it fails."""
         self._careful_batches, self._misspeculations_in_a_row = 0, 0
@@ -93,7 +93,7 @@ class WriterLane:
 
     def submit(self, submission: Submission) -> None:
         """Queue a command; its `deliver` gets the answer, always. Raises LaneClosed or LaneFull."""
-        with self._submit_lock:  # nothing gets in behind the end of the queue, where nobody would answer it
+        with self._submit_lock:  # a command behind the end of the queue would never be answered
             if not self._is_open:
                 raise LaneClosed
             if self._queue.qsize() >= QUEUE_LIMIT:
@@ -117,7 +117,7 @@ class WriterLane:
         self._disconnect()
 
     def _next_batch(self) -> Sequence[Submission]:
-        """Return the batch that was taken early, or wait for one; empty once the lane has stopped and is drained."""
+        """Return the batch that was drained meanwhile, or wait for one; empty once the lane has stopped."""
         submissions, self._next_submissions = self._next_submissions, ()
         return submissions or self._drain_queue()
 
@@ -261,7 +261,7 @@ class WriterLane:
     def _open_session(self) -> Session:
         """Return the session, or a new one where there is none. Raises psycopg.Error."""
         if self._session is not None and self._session.is_closed_by_server:
-            self._disconnect()  # before a commit is sent into the void, whose outcome nobody would know
+            self._disconnect()  # before a commit is sent on it, whose outcome would be unknown
         if self._session is None:
             try:
                 self._session = self._connect()

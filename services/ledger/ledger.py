@@ -26,7 +26,7 @@ SNAPSHOT_INTERVAL = 200
 
 
 def utc_now() -> datetime:
-    """The instant now, in UTC."""
+    """Return the current instant, in UTC."""
     return datetime.now(UTC)
 
 
@@ -55,8 +55,8 @@ class Ledger:
             take_snapshots=self._snapshots.put,
             snapshot_interval=snapshot_interval,
         )
-        watched_url = _watched(database_url)
-        self.lane = WriterLane(context, lambda: Session(connect(watched_url)))
+        lane_url = _with_keep_alives(database_url)
+        self.lane = WriterLane(context, lambda: Session(connect(lane_url)))
 
     def __enter__(self) -> Self:
         self._snapshots.start()
@@ -91,13 +91,13 @@ class Ledger:
         return future.result()
 
 
-def _watched(database_url: str) -> str:
-    """The URL with keep-alives, unless it sets its own: the lane must notice within seconds that its server is gone."""
+def _with_keep_alives(database_url: str) -> str:
+    """Add keep-alives to the URL, unless it sets its own, so that the lane notices a lost server within seconds."""
     keep_alives = {
         "keepalives_idle": 3,
         "keepalives_interval": 1,
         "keepalives_count": 3,
         "tcp_user_timeout": 5000,
     }
-    stated = conninfo_to_dict(database_url)
-    return make_conninfo(database_url, **{name: value for name, value in keep_alives.items() if name not in stated})
+    given = conninfo_to_dict(database_url)
+    return make_conninfo(database_url, **{name: value for name, value in keep_alives.items() if name not in given})

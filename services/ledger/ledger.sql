@@ -37,17 +37,17 @@ FROM (
 -- name: select_tails
 -- The events of several streams above a version each, in order.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id
-FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) AS wanted (id, version)
-JOIN {schema}.ledger_events AS e ON e.originator_id = wanted.id AND e.originator_version > wanted.version
+FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) AS requested (id, version)
+JOIN {schema}.ledger_events AS e ON e.originator_id = requested.id AND e.originator_version > requested.version
 ORDER BY e.originator_id, e.originator_version
 
 -- name: select_snapshots
 -- The newest snapshot, in today's form, of each stream that has one.
-SELECT wanted.id, s.state
-FROM unnest(%(ids)b::uuid[]) AS wanted (id)
+SELECT requested.id, s.state
+FROM unnest(%(ids)b::uuid[]) AS requested (id)
 CROSS JOIN LATERAL (
     SELECT state FROM {schema}.ledger_snapshots
-    WHERE originator_id = wanted.id AND topic = %(topic)s ORDER BY originator_version DESC LIMIT 1
+    WHERE originator_id = requested.id AND topic = %(topic)s ORDER BY originator_version DESC LIMIT 1
 ) AS s
 
 -- name: select_snapshot
@@ -64,7 +64,7 @@ WHERE originator_id = %(id)s AND originator_version > %(after)s AND originator_v
 ORDER BY originator_version
 
 -- name: insert_snapshots
--- Snapshots of streams, each once: another process may have taken the same.
+-- Snapshots of streams, each once: another process may have made the same.
 INSERT INTO {schema}.ledger_snapshots (originator_id, originator_version, topic, state)
 SELECT * FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[], %(topics)b::text[], %(states)b::bytea[])
 ON CONFLICT DO NOTHING
@@ -93,8 +93,8 @@ SELECT base FROM head
 -- name: find_events
 -- Events by stream and version: whether commits whose answers were lost took place.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id
-FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) AS wanted (id, version)
-JOIN {schema}.ledger_events AS e ON e.originator_id = wanted.id AND e.originator_version = wanted.version
+FROM unnest(%(ids)b::uuid[], %(versions)b::bigint[]) AS requested (id, version)
+JOIN {schema}.ledger_events AS e ON e.originator_id = requested.id AND e.originator_version = requested.version
 
 -- name: insert_refusals
 -- One row per subscription, generation and version: a client that retries in a loop does not grow the log.

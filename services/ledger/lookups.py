@@ -75,7 +75,7 @@ class Lookups:
     def _load_heads(
         self, session: Session, versions: Mapping[UUID, int]
     ) -> tuple[dict[UUID, StreamHead], dict[UUID, Exception]]:
-        """The heads of the streams at these versions; those that cannot be loaded have a defect instead."""
+        """Return the heads of the streams at these versions; those that cannot be loaded have a defect instead."""
         cached = {id: self._cache.get(id) for id in versions}
         heads = {id: head for id, head in cached.items() if head is not None and head.version <= versions[id]}
         defects: dict[UUID, Exception] = {}
@@ -155,7 +155,7 @@ def _lost_events(submissions: Sequence[Submission]) -> list[tuple[UUID, int]]:
 
 
 def _dispute_streams(submissions: Sequence[Submission]) -> list[tuple[UUID, int]]:
-    """The streams of the disputes, from their beginning."""
+    """Return the streams of the disputes, each with the version 0, to be read from their beginning."""
     return [*{(each.command.dispute_id, 0) for each in submissions if isinstance(each.command, DISPUTE_COMMANDS)}]
 
 

@@ -56,7 +56,7 @@ Decoders = Mapping[str, msgspec.json.Decoder[StoredBody[Any]]]
 
 
 def _decoders(union: Any) -> Decoders:
-    """A decoder for each member, by topic."""
+    """Make a decoder for each member of a union, by topic."""
     return {
         kind.__name__: msgspec.json.Decoder(StoredBody[kind])  # type: ignore[valid-type] # the union's own members
         for kind in get_args(union)
@@ -69,7 +69,7 @@ _OF_THE_LEDGER = {**_OF_SUBSCRIPTIONS, **_OF_DISPUTES}
 
 
 def encode_head(head: StreamHead) -> bytes:
-    """The JSON of a head as its snapshot has it."""
+    """Encode a head as its snapshot has it."""
     return _ENCODER.encode(head)
 
 
@@ -81,38 +81,38 @@ def decode_head(state: bytes) -> StreamHead:
 def next_event(
     stream_id: UUID, head: StreamHead | None, event: Event, metadata: Metadata, recorded_at: datetime
 ) -> Recorded:
-    """The event as the next of its subscription's stream, chained to the one before."""
+    """Make the event the next of its subscription's stream, chained to the one before."""
     return Recorded(_chained(stream_id, head, event, metadata, recorded_at), event, metadata)
 
 
 def next_dispute_event(
     stream_id: UUID, head: DisputeHead | None, event: DisputeEvent, metadata: Metadata, recorded_at: datetime
 ) -> RecordedDispute:
-    """The event as the next of its dispute's stream, chained to the one before."""
+    """Make the event the next of its dispute's stream, chained to the one before."""
     return RecordedDispute(_chained(stream_id, head, event, metadata, recorded_at), event, metadata)
 
 
 def read_event(stored: ChainedEvent) -> Recorded:
-    """The event of a subscription that was stored, in today's form. Raises UnreadableEvent naming it."""
+    """Read a stored event of a subscription, in today's form. Raises UnreadableEvent naming it."""
     body = _read_stored(stored, _OF_SUBSCRIPTIONS)
     return Recorded(stored, body.data, body.metadata)
 
 
 def read_dispute_event(stored: ChainedEvent) -> RecordedDispute:
-    """The event of a dispute that was stored, in today's form. Raises UnreadableEvent naming it."""
+    """Read a stored event of a dispute, in today's form. Raises UnreadableEvent naming it."""
     body = _read_stored(stored, _OF_DISPUTES)
     return RecordedDispute(stored, body.data, body.metadata)
 
 
 def read_charge(stored: ChainedEvent, *, is_reversed: bool) -> RecordedCharge:
-    """The charge that was stored. Raises UnreadableEvent naming it."""
+    """Read a stored charge. Raises UnreadableEvent naming it."""
     event = read_event(stored).event
     assert isinstance(event, GenerationCharged)
     return RecordedCharge(stored, event, is_reversed)
 
 
 def fold_disputes(events: Iterable[ChainedEvent]) -> dict[UUID, DisputeHead]:
-    """The heads of the disputes among streams, whose events come in order. Raises UnreadableEvent."""
+    """Fold the disputes among streams, whose events come in order, into heads by id. Raises UnreadableEvent."""
     heads: dict[UUID, DisputeHead] = {}
     for id, stream in groupby(events, key=lambda stored: stored.originator_id):
         first, *others = stream
@@ -124,7 +124,7 @@ def fold_disputes(events: Iterable[ChainedEvent]) -> dict[UUID, DisputeHead]:
 
 
 def decode_event(topic: str, state: bytes) -> Event | DisputeEvent:
-    """The event alone, in today's form, for readers of the whole ledger. Raises UnreadableEvent."""
+    """Decode an event alone, in today's form, for readers of the whole ledger. Raises UnreadableEvent."""
     event: Event | DisputeEvent = _read_body(topic, state, _OF_THE_LEDGER).data
     return event
 

@@ -20,7 +20,7 @@ from services.subscription.state import Subscription, evolve
 
 
 class Metadata(Struct, frozen=True):
-    """Who asked: the id of the API key, and the id of the request."""
+    """The caller: the id of the API key, and the id of the request."""
 
     key_id: str
     request_id: str
@@ -97,7 +97,7 @@ AnyRecorded = Recorded | RecordedDispute
 
 
 class RecordedCharge(Struct, frozen=True):
-    """A charge as its event recorded it, and whether its credits were given back since."""
+    """A charge as its event recorded it, and whether it was reversed since."""
 
     stored: ChainedEvent
     event: GenerationCharged
@@ -106,7 +106,7 @@ class RecordedCharge(Struct, frozen=True):
     """The place of the event in its batch, from 1, as long as it has no position."""
 
     def view(self, base: int = 0) -> Charge:
-        """The public form; `base` is the position before the batch's first event."""
+        """Make the public form; `base` is the position before the batch's first event."""
         stored = self.stored
         return charge_view(
             stored.originator_id,
@@ -119,9 +119,9 @@ class RecordedCharge(Struct, frozen=True):
 
 
 class StreamHead(Struct, frozen=True):
-    """The newest end of a subscription's stream: its state, the hash of its last event, and when that was recorded.
+    """The head of a subscription's stream: its state, the hash of its last event, and when that was recorded.
 
-    Stored as it is, a head is the stream's snapshot at that version.
+    A snapshot is the head as it was at its version.
     """
 
     originator_id: UUID
@@ -136,7 +136,7 @@ class StreamHead(Struct, frozen=True):
 
 
 class DisputeHead(Struct, frozen=True):
-    """The newest end of a dispute's stream: its state, the hash of its last event, when it began and was last moved.
+    """The head of a dispute's stream: its state, the hash of its last event, when it was opened and last changed.
 
     A dispute has two events at most, so its heads are folded anew each time and never stored.
     """
@@ -153,7 +153,7 @@ class DisputeHead(Struct, frozen=True):
         return self.state.version
 
     def view(self, charge: Charge) -> DisputeView:
-        """The public form, with its charge as it is now."""
+        """Make the public form, with its charge as it is now."""
         return dispute_view(self.originator_id, self.state, charge, opened_at=self.opened_at, moved_at=self.recorded_at)
 
 
@@ -169,12 +169,12 @@ class RefusalRow(Struct, frozen=True):
 
     @staticmethod
     def of(head: StreamHead, command: ChargeGeneration, refusal: Refusal, now: datetime) -> "RefusalRow":
-        """The row of a refusal on the head that it was decided on."""
+        """Make the row of a refusal on the head that it was decided on."""
         return RefusalRow(head.originator_id, command, refusal, head.state.version, head.state.balance_credits, now)
 
 
 def extend(head: StreamHead | None, events: Iterable[Recorded]) -> StreamHead | None:
-    """The head after more events; None only where there was none and nothing came."""
+    """Fold more events into a head; None only where there was no head and no event."""
     state = head.state if head else None
     last = None
     for last in events:
@@ -185,7 +185,7 @@ def extend(head: StreamHead | None, events: Iterable[Recorded]) -> StreamHead | 
 
 
 def extend_dispute(head: DisputeHead | None, events: Iterable[RecordedDispute]) -> DisputeHead | None:
-    """The head after more events; None only where there was none and nothing came."""
+    """Fold more events into a head; None only where there was no head and no event."""
     for each in events:
         stored = each.stored
         head = DisputeHead(

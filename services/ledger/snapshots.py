@@ -19,7 +19,7 @@ from services.postgres.sql import Queries
 log = structlog.get_logger()
 
 QUEUE_LIMIT = 100
-"""Batches whose snapshots may be queued; further ones are dropped, and taken again an interval later."""
+"""Batches whose snapshots may be queued; further ones are dropped, and made again an interval later."""
 
 
 def read_snapshot(stream_id: UUID, state: bytes) -> StreamHead | None:

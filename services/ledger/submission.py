@@ -1,4 +1,4 @@
-"""What is put to the writer lane, and what it answers."""
+"""A command on its way through the writer lane, and every kind of answer to it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ class Charged(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """The command was carried out, in `event_count` events (0: it was so already).
+    """The command was carried out, in `event_count` events (0: nothing had to change).
 
-    What was due beforehand is not counted, unless recording it was the command; centuries of it take several.
+    Boundaries that were due are not counted, unless the command was to record them; thousands take several commands.
     """
 
     subscription_id: UUID
@@ -37,20 +37,20 @@ class Done(Struct, frozen=True):
 
 
 class Disputed(Struct, frozen=True):
-    """The dispute was opened or resolved; with it, where it was upheld, its charge was given back."""
+    """The dispute was opened or resolved; where it was upheld, its charge was reversed."""
 
     dispute: Dispute
     is_new: bool
 
 
 class Repeated(Struct, frozen=True):
-    """The idempotency key was answered before: the first answer, as the asker rendered it."""
+    """The idempotency key was answered before: the first answer, as its caller rendered it."""
 
     answer: bytes
 
 
 class Refused(Struct, frozen=True):
-    """The command was refused, with what it saw; nothing happened but what time had made due."""
+    """The command was refused; nothing was recorded but the boundaries that were due."""
 
     refusal: Refusal
 
@@ -70,9 +70,9 @@ class UnknownTestClock(Refusal, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """No answer can be given: the database could not be reached in time, or a defect was met.
+    """The command was not carried out: the database could not be reached in time, or a defect was met.
 
-    Where `may_have_happened`, the outcome of a commit stayed unknown; the caller must ask again to know.
+    Where it `may_have_happened`, the outcome of a commit is unknown; a retry tells.
     """
 
     error: BaseException
@@ -86,7 +86,7 @@ AnyCommand = Command | DisputeCommand
 
 
 class IdempotencyKey(Struct, frozen=True):
-    """A caller's key, the hash of the request it came with, and how to write the answer down."""
+    """A caller's key, the hash of the request that it came with, and the function that renders the answer."""
 
     key: str
     request_hash: bytes
@@ -108,7 +108,7 @@ class Submission(msgspec.Struct, eq=False):
     idempotency: IdempotencyKey | None = None
     submitted_at: float = msgspec.field(default_factory=time.monotonic)
     lost: "tuple[Attempt, ...]" = ()
-    """Every commit of it whose outcome was lost: to be looked for before anything is done again."""
+    """The attempts whose commit had an unknown outcome; they are looked up before the command is decided again."""
 
 
 class Attempt(Struct, frozen=True):
@@ -129,7 +129,7 @@ _WITH_GENERATION = (ChargeGeneration, *DISPUTE_COMMANDS)
 
 
 def generations(submissions: Sequence[Submission]) -> list[Generation]:
-    """The generations that are to be charged or whose charges are disputed, in order."""
+    """Return the generations that are to be charged or whose charges are disputed, in order."""
     return [
         (each.subscription_id, each.command.generation_id)
         for each in submissions

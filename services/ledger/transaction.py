@@ -54,7 +54,7 @@ class BatchContext(Struct, frozen=True):
 
 
 class Transaction:
-    """The transaction of one batch: `send`, then `answers`. Where it has a speculation, that is validated."""
+    """Carries out one batch: `send`, then `answers`. A speculation, where there is one, is validated."""
 
     def __init__(
         self, context: BatchContext, submissions: Sequence[Submission], speculation: Speculation | None = None
@@ -96,7 +96,7 @@ class Transaction:
         self._commit = session.execute(b"COMMIT")
 
     def answers(self) -> list[Answer]:
-        """The answers in order, of all commands or of as many as fill a transaction, once it is committed.
+        """Return the answers in order, of all commands or of as many as fill a transaction, once it is committed.
 
         Raises NotCommitted or psycopg.Error.
         """
@@ -108,7 +108,7 @@ class Transaction:
         return self._decided.answers(base)
 
     def attempts(self) -> Iterator[tuple[int, Attempt]]:
-        """What was being committed, by place in the batch, in case the outcome is lost."""
+        """Yield what was being committed, by place in the batch, in case the outcome is lost."""
         return self._decided.attempts()
 
     def _snapshots_due(self) -> list[StreamHead]:
@@ -120,7 +120,8 @@ class Transaction:
 def speculate(
     context: BatchContext, submissions: Sequence[Submission], heads: Mapping[UUID, StreamHead]
 ) -> Transaction | None:
-    """A transaction that is decided at once, from these heads or else cached ones; None where that cannot be done."""
+    """Decide a batch at once, from these heads or else cached ones; return its transaction, or None where it must be
+    looked up."""
     known = heads_to_speculate_on(submissions, lambda id: heads.get(id) or context.heads.get(id))
     if known is None:
         return None

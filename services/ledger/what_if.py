@@ -1,4 +1,4 @@
-"""What would have been, of a stored history: reads what was recorded and refused, and replays it. Writes nothing."""
+"""What-if: reads what was recorded and refused, and replays it with a change. Writes nothing."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -72,7 +72,7 @@ class WhatIf:
     def replay(
         self, connection: Connection[Any], id: UUID, changes: core.Changes, until: datetime
     ) -> WhatIfAnswer | None:
-        """What the history up to `until` would have been; None where there is no such subscription.
+        """Replay the history up to `until` with the changes; None where there is no such subscription.
 
         Raises NotYetStarted, StillToCome.
         """
@@ -91,7 +91,7 @@ class WhatIf:
         )
 
     def _refusals(self, connection: Connection[Any], end: PastState) -> list[RecordedRefusal]:
-        wanted = {"id": end.last_event.originator_id, "until": end.at, "version": end.last_event.originator_version}
+        arguments = {"id": end.last_event.originator_id, "until": end.at, "version": end.last_event.originator_version}
         return [
             RecordedRefusal(
                 version,
@@ -102,7 +102,7 @@ class WhatIf:
                 balance_credits,
             )
             for version, refused_at, generation_id, model, settings, code, required_credits, balance_credits in (
-                connection.execute(self._queries["select_refusals"], wanted)
+                connection.execute(self._queries["select_refusals"], arguments)
             )
         ]
 
@@ -117,13 +117,13 @@ def _shown(found: core.ReplayDifference) -> Difference:
     return Difference(
         version=found.version,
         type=found.type,
-        actual=_told(found.actual, generation_id),
-        replayed=_told(found.replayed, generation_id),
+        actual=_outcome(found.actual, generation_id),
+        replayed=_outcome(found.replayed, generation_id),
         generation_id=generation_id,
     )
 
 
-def _told(outcome: core.ReplayOutcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
+def _outcome(outcome: core.ReplayOutcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
     if outcome is None:
         return None
     fields = asdict(outcome) if generation_id is UNSET else {"generation_id": generation_id, **asdict(outcome)}

@@ -17,7 +17,7 @@ from services.postgres.session import Session
 from services.postgres.sql import load_queries
 from services.subscription.refusals import InsufficientCredits, NotInPlan, SubscriptionHasEnded
 
-KEPT_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
+STORED_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
 """Refusals for want of credits, plan or subscription; a malformed request is no part of a customer's history."""
 
 _SETTINGS = msgspec.json.Encoder(decimal_format="number")
@@ -41,9 +41,9 @@ class Writes:
         refusals: Iterable[RefusalRow],
         idempotency_records: Collection[IdempotencyRecord],
     ) -> PendingPositions | None:
-        """Send everything; the positions of the events, or None where there are none."""
-        if kept := [row for row in refusals if isinstance(row.refusal, KEPT_REFUSALS)]:
-            session.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(kept))
+        """Send everything; return the positions of the events, or None where there are none."""
+        if stored := [row for row in refusals if isinstance(row.refusal, STORED_REFUSALS)]:
+            session.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(stored))
         if idempotency_records:
             session.execute(self._idempotency["insert_records"], insert_arguments(idempotency_records))
         if not recorded:
@@ -66,7 +66,7 @@ class Writes:
             writer.write(session, rows)
 
     def _send_states(self, session: Session, recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]) -> None:
-        """Whole rows, only of subscriptions to which more happened than a movement of counters."""
+        """Send whole rows, only of subscriptions to which more happened than a movement of counters."""
         if changed := {each.originator_id for each in recorded if type(each.event) not in COUNTER_EVENTS}:
             for writer in self._states:
                 project = writer.projection.project
@@ -75,7 +75,7 @@ class Writes:
     def _send_balances(
         self, session: Session, count: int, ordinals: Mapping[UUID, int], heads: Mapping[UUID, StreamHead]
     ) -> None:
-        """The counters of each subscription, and the position of its last event: that ordinal of all `count`."""
+        """Send the counters of each subscription and the position of its last event, that ordinal of all `count`."""
         states = [heads[id].state for id in ordinals]
         arrays = {
             "count": count,

@@ -186,7 +186,7 @@ class Session:
             result = pgconn.get_result()
             if result is None:  # the end of one statement's results
                 if is_at_end:
-                    raise psycopg.OperationalError("the server answered less than it was asked")
+                    raise psycopg.OperationalError("the server sent fewer results than statements were queued")
                 is_at_end = True
                 continue
             is_at_end = False

@@ -1,4 +1,4 @@
-"""What the tests of faults share."""
+"""Fixtures of the tests of faults."""
 
 import faulthandler
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from tests.faults.proxy import CuttingProxy
 
 @pytest.fixture(autouse=True)
 def patience(request: pytest.FixtureRequest) -> None:
-    """Long tests take their time: what ends a test that hangs is not for them."""
+    """Let long tests run longer than the limit for tests that hang."""
     if request.node.get_closest_marker("long"):
         faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
 def proxy(database_url: str) -> Iterator[CuttingProxy]:
-    """A line to the test's server that can be cut."""
+    """A proxy before the test's server that can cut connections."""
     with (
         TemporaryDirectory(prefix="tallystick-proxy-") as folder,
         CuttingProxy(Path(folder), database_url) as proxy,

@@ -1,4 +1,4 @@
-"""Clients that charge, and ask again until they know, as a generation backend does; and what they were told."""
+"""Clients that charge, and retry until they have an answer, as a generation backend does."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from services.ledger.submission import Answer, Charged, Done, Failed, Idempotenc
 from services.subscription.commands import ChargeGeneration, Command, StartSubscription
 from tests.integration.ledger.books import Books
 
-Ask = Callable[[UUID, Command, Metadata, IdempotencyKey | None], Answer]
+Execute = Callable[[UUID, Command, Metadata, IdempotencyKey | None], Answer]
 PLAN = "ai-starter-16500-monthly"  # 110 tracks, so that it runs dry every now and then
 _IN_USE = 6
 
 
 class Customers:
-    """Some threads of clients, each with a name and its own random numbers."""
+    """Threads of clients, each with a name and its own random numbers; records the answers that they get."""
 
-    def __init__(self, ask: Ask, seed: int, count: int) -> None:
-        self._ask = ask
+    def __init__(self, execute: Execute, seed: int, count: int) -> None:
+        self._execute = execute
         self._lock = Lock()
-        self._is_over = Event()
+        self._is_stopping = Event()
         self._is_abandoned = False
         self._subscriptions: list[UUID] = []
         self._keys = 0
@@ -35,7 +35,7 @@ class Customers:
             Thread(target=self._live, args=(f"c{name}", Random(f"{seed} {name}"))) for name in range(count)
         ]
         self.acknowledged: dict[tuple[UUID, str], Charge] = {}
-        self.told: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         """Begin to charge."""
@@ -45,18 +45,18 @@ class Customers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
-        """Let every client learn what became of its last charge. Raises what a client found wrong."""
+        """Let every client retry its last charge until it is answered. Raises what failed in a client."""
         self._is_abandoned = kind is not None
-        self._is_over.set()
+        self._is_stopping.set()
         for thread in self._threads:
             thread.join()
         if kind is None:
             self._raise_defects()
 
-    def charge_on(self, count: int) -> None:
-        """Return when so many more charges were acknowledged. Raises what a client found wrong."""
-        wanted = len(self.acknowledged) + count
-        while len(self.acknowledged) < wanted:
+    def wait_for_charges(self, count: int) -> None:
+        """Return when so many more charges are acknowledged. Raises what failed in a client."""
+        expected = len(self.acknowledged) + count
+        while len(self.acknowledged) < expected:
             self._raise_defects()
             sleep(0.002)
 
@@ -65,7 +65,7 @@ class Customers:
             raise defect
 
     def check(self, books: Books) -> None:
-        """Fail unless the ledger holds what the clients were told, once, and nothing else."""
+        """Check that the ledger holds every acknowledged charge, once, and nothing else."""
         books.check()
         assert books.charged() == self.acknowledged
         assert books.query("SELECT count(*) FROM {}.balance") == [(len(self._subscriptions),)]
@@ -74,7 +74,7 @@ class Customers:
     def _live(self, name: str, random: Random) -> None:
         try:
             number = 0
-            while not self._is_over.is_set():
+            while not self._is_stopping.is_set():
                 number += 1
                 if random.random() < 0.02:
                     self._open_subscription(f"{name}-{number}", random)
@@ -82,13 +82,13 @@ class Customers:
                     self._charge_again(random, f"{name}-{number}")
                 else:
                     self._charge(random.choice(self._subscriptions[-_IN_USE:]), f"{name}-{number}")
-        except BaseException as defect:  # noqa: BLE001 - raised again by whoever waits
+        except BaseException as defect:  # noqa: BLE001 - raised again in the thread that waits
             self._defects.append(defect)
 
     def _charge(self, id: UUID, generation_id: str) -> None:
-        answer, is_asked_again = self._until_known(id, ChargeGeneration(generation_id, "lyria-3"), generation_id)
+        answer, is_retry = self._retry_until_answered(id, ChargeGeneration(generation_id, "lyria-3"), generation_id)
         if isinstance(answer, Charged):
-            assert answer.is_replay <= is_asked_again, "charged before, though nobody had asked"
+            assert answer.is_replay <= is_retry, "a replay, though it was the first request"
             with self._lock:
                 self.acknowledged[id, generation_id] = answer.charge
         else:
@@ -100,39 +100,39 @@ class Customers:
             if not self.acknowledged:
                 return
             (id, generation_id), charge = random.choice(list(self.acknowledged.items())[-50:])
-        answer, _ = self._until_known(id, ChargeGeneration(generation_id, "lyria-3"), request_id)
-        assert answer == Charged(charge, is_replay=True), "the first answer, word for word"
+        answer, _ = self._retry_until_answered(id, ChargeGeneration(generation_id, "lyria-3"), request_id)
+        assert answer == Charged(charge, is_replay=True), "the same answer as the first"
 
     def _open_subscription(self, name: str, random: Random) -> None:
-        """Each request makes up another id, as the service does; the key makes them one."""
+        """Start a subscription. Each request makes up another id, as the service does; the key makes them one."""
         key = IdempotencyKey(name, name.encode(), _id_of)
-        answer, is_asked_again = self._until_known(uuid4(), StartSubscription(name, PLAN), name, key)
+        answer, is_retry = self._retry_until_answered(uuid4(), StartSubscription(name, PLAN), name, key)
         assert isinstance(answer, Done | Repeated), answer
-        assert is_asked_again or (isinstance(answer, Done) and answer.event_count == 2), "it was not there before"
+        assert is_retry or (isinstance(answer, Done) and answer.event_count == 2), "it did not exist before"
         with self._lock:
             self._subscriptions.append(UUID(bytes=_id_of(answer)))
             self._keys += 1
 
-    def _until_known(
+    def _retry_until_answered(
         self, id: UUID, command: Command, request_id: str, key: IdempotencyKey | None = None
     ) -> tuple[Answer, bool]:
-        """The answer, and whether it took asking again to get one."""
-        is_asked_again = False
+        """Return the answer, and whether it took a retry to get one."""
+        is_retry = False
         while True:
-            answer = self._ask_once(id, command, request_id, key)
-            self.told[_kind(answer)] += 1
+            answer = self._execute_once(id, command, request_id, key)
+            self.answers[_kind(answer)] += 1
             if answer is not None and not isinstance(answer, Failed):
-                return answer, is_asked_again
+                return answer, is_retry
             if self._is_abandoned:
                 raise InterruptedError
-            is_asked_again = True
+            is_retry = True
             sleep(0.005)
             if key is not None:
                 id = uuid4()
 
-    def _ask_once(self, id: UUID, command: Command, request_id: str, key: IdempotencyKey | None) -> Answer | None:
+    def _execute_once(self, id: UUID, command: Command, request_id: str, key: IdempotencyKey | None) -> Answer | None:
         try:
-            return self._ask(id, command, Metadata("customer", request_id), key)
+            return self._execute(id, command, Metadata("customer", request_id), key)
         except (LaneClosed, LaneFull):
             return None
 
@@ -144,10 +144,10 @@ def _id_of(answer: Answer) -> bytes:
 def _kind(answer: Answer | None) -> str:
     match answer:
         case Charged(is_replay=True):
-            return "charged before"
+            return "replay"
         case Failed(may_have_happened=True):
             return "unknown"
         case None:
-            return "not taken"
+            return "not accepted"
         case _:
             return type(answer).__name__.lower()

@@ -1,4 +1,4 @@
-"""A line to PostgreSQL that can be cut at any point of its protocol, between any two messages or within one.
+"""A proxy before PostgreSQL that cuts a connection at any point of the protocol, between messages or within one.
 
 It knows just enough of the wire protocol for that: where a message ends, and which one begins or commits a transaction.
 The client sees a broken connection; what the server had received by then it carries out or not, as it happens.
@@ -17,9 +17,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 Anchor = Literal["BEGIN", "COMMIT"]
 Side = Literal["client", "server"]
-Aftermath = Literal["closed", "deaf", "late"]
-"""What the server notices: that the line is closed; nothing for a while, though its replies reach nobody; or that what
-the client had sent before the cut arrives a while after it."""
+Aftermath = Literal["closed", "silent", "late"]
+"""The server's end of a cut connection: closed; open for a while, though its replies are dropped; or open, so that what
+the client had sent before the cut arrives late."""
 
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 SIDES: tuple[Side, ...] = get_args(Side)
@@ -35,7 +35,7 @@ _LATE_SECONDS = 0.03
 
 @dataclass(frozen=True)
 class Cut:
-    """Where: so many messages from one side after the anchor, and in the next one after a part of its bytes."""
+    """The point of a cut: after so many messages from one side since the anchor, and a part of the next one's bytes."""
 
     anchor: Anchor
     side: Side
@@ -52,7 +52,7 @@ class Messages:
         self._is_startup = has_startup
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages that are complete now."""
+        """Return the messages that are complete now."""
         self._buffer += data
         messages = []
         while (length := self._next_length()) is not None and len(self._buffer) >= length:
@@ -68,19 +68,19 @@ class Messages:
         return prefix + int.from_bytes(self._buffer[prefix : prefix + 4], "big")
 
 
-class Line:
-    """One proxied connection."""
+class ProxiedConnection:
+    """One connection through the proxy, with both of its sockets."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.sockets: dict[Side, socket.socket] = {"client": client, "server": server}
         self.messages: dict[Side, Messages] = {"client": Messages(has_startup=True), "server": Messages(False)}
         self.counted: int | None = None
-        """Messages from the side of the cut since its anchor; None before the anchor."""
+        """The number of messages from the side of the cut since its anchor; None before the anchor."""
         self.is_open = True
         self._prepared: dict[bytes, bytes] = {}
 
     def statement_of(self, message: bytes) -> bytes | None:
-        """The statement that this message of the client begins to carry out: its Bind, by the name it was given."""
+        """Return the statement that a message of the client begins to execute: that of a Bind, by its prepared name."""
         first, second, *_ = (*message[5:].split(b"\0", 2), b"")
         if message[:1] == b"P":
             self._prepared[first] = second.partition(b"\0")[0]
@@ -93,13 +93,13 @@ class Line:
 
 
 class CuttingProxy(threading.Thread):
-    """Forwards from a unix socket in a folder of its own to the server, and cuts when told to. A context manager."""
+    """Forwards from a unix socket in a folder of its own to the server, and cuts on request. A context manager."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         super().__init__(name="proxy", daemon=True)
         (server_folder,) = parse_qs(urlsplit(database_url).query)["host"]
         self.url = database_url.replace(quote(server_folder, safe=""), quote(str(folder), safe=""))
-        """The database, over this line."""
+        """The URL of the database through this proxy."""
         self._server_address = str(Path(server_folder) / f".s.PGSQL.{_PORT}")
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(folder / f".s.PGSQL.{_PORT}"))
@@ -114,7 +114,7 @@ class CuttingProxy(threading.Thread):
         self._lingering: list[tuple[float, socket.socket]] = []
         self.cuts = 0
         self.commits_cut = 0
-        """Cuts behind which the server had received the whole COMMIT."""
+        """The number of cuts after the server had received the whole COMMIT."""
 
     def __enter__(self) -> "CuttingProxy":
         self.start()
@@ -125,17 +125,17 @@ class CuttingProxy(threading.Thread):
         self.join()
 
     def cut_next(self, cut: Cut) -> None:
-        """Cut the first line that reaches the point, and return when that has happened."""
+        """Cut the first connection that reaches the point; return when that has happened."""
         with self.cutting(cut):
             pass
 
     @contextmanager
     def cutting(self, cut: Cut) -> Iterator[None]:
-        """Within it, the first line that reaches the point is cut; it ends when that has happened."""
+        """Cut the first connection that reaches the point while the block runs; wait for that at its end."""
         self._was_cut.clear()
         self._next = cut
         yield
-        assert self._was_cut.wait(20), f"nothing passed by {cut}"
+        assert self._was_cut.wait(20), f"no connection reached {cut}"
 
     def run(self) -> None:
         while True:
@@ -145,67 +145,67 @@ class CuttingProxy(threading.Thread):
                     return
                 if key.fileobj is self._listening:
                     self._accept()
-                elif key.data[0].is_open:  # what came before in this round may have closed it
+                elif key.data[0].is_open:  # an earlier message of this round may have closed it
                     self._forward(*key.data)
-            self._do_what_is_late()
+            self._run_late_work()
 
     def _accept(self) -> None:
         client, _ = self._listening.accept()
         server = socket.socket(socket.AF_UNIX)
         try:
             server.connect(self._server_address)
-        except OSError:  # the server is down, and the client is told so
+        except OSError:  # the server is down, and so is the client's connection
             client.close()
             return
-        line = Line(client, server)
-        self._selector.register(client, selectors.EVENT_READ, (line, "client"))
-        self._selector.register(server, selectors.EVENT_READ, (line, "server"))
+        connection = ProxiedConnection(client, server)
+        self._selector.register(client, selectors.EVENT_READ, (connection, "client"))
+        self._selector.register(server, selectors.EVENT_READ, (connection, "server"))
 
-    def _forward(self, line: Line, side: Side) -> None:
+    def _forward(self, connection: ProxiedConnection, side: Side) -> None:
         try:
-            data = line.sockets[side].recv(1 << 18)
+            data = connection.sockets[side].recv(1 << 18)
         except OSError:
             data = b""
         if not data:
-            self._hang_up(line)
+            self._hang_up(connection)
             return
         other: Side = "server" if side == "client" else "client"
-        messages = line.messages[side].feed(data)
+        messages = connection.messages[side].feed(data)
         for place, message in enumerate(messages):
-            if self._is_reached(line, side, message):
-                self._sever(line, side, message, b"".join(messages[place:]))
+            if self._is_reached(connection, side, message):
+                self._sever(connection, side, message, b"".join(messages[place:]))
                 return
             try:
-                line.sockets[other].sendall(message)
+                connection.sockets[other].sendall(message)
             except OSError:
-                self._hang_up(line)
+                self._hang_up(connection)
                 return
 
-    def _is_reached(self, line: Line, side: Side, message: bytes) -> bool:
-        """Whether this message is the one to cut in, counted from the anchor on."""
-        statement = line.statement_of(message) if side == "client" else None
+    def _is_reached(self, connection: ProxiedConnection, side: Side, message: bytes) -> bool:
+        """Count the message, and return whether it is the one to cut in."""
+        statement = connection.statement_of(message) if side == "client" else None
         if (cut := self._next) is None:
             return False
         if statement == cut.anchor.encode():
-            line.counted = 0
-        if line.counted is None or side != cut.side:
+            connection.counted = 0
+        if connection.counted is None or side != cut.side:
             return False
-        line.counted += 1
-        return line.counted > cut.after_messages
+        connection.counted += 1
+        return connection.counted > cut.after_messages
 
-    def _sever(self, line: Line, side: Side, message: bytes, rest: bytes) -> None:
+    def _sever(self, connection: ProxiedConnection, side: Side, message: bytes, rest: bytes) -> None:
         cut, self._next = self._next, None
         assert cut is not None
-        other = line.sockets["server" if side == "client" else "client"]
+        other = connection.sockets["server" if side == "client" else "client"]
         part = int(len(message) * cut.part)
-        server = line.sockets["server"]
+        server = connection.sockets["server"]
         with suppress(OSError):
             if side == "client" and cut.aftermath == "late":
                 self._late.append((time.monotonic() + _LATE_SECONDS, server, rest))
             else:
                 other.sendall(message[:part])
-        self._forget(line)
-        line.sockets["client"].close()
+        self._forget(connection)
+        connection.sockets["client"].close()
         if cut.aftermath == "closed":
             server.close()
         else:
@@ -214,7 +214,7 @@ class CuttingProxy(threading.Thread):
         self.commits_cut += cut.anchor == "COMMIT" and (side == "server" or cut.after_messages >= BEHIND_A_STATEMENT)
         self._was_cut.set()
 
-    def _do_what_is_late(self) -> None:
+    def _run_late_work(self) -> None:
         now = time.monotonic()
         for each in [each for each in self._late if each[0] <= now]:
             self._late.remove(each)
@@ -224,13 +224,13 @@ class CuttingProxy(threading.Thread):
             self._lingering.remove(lingering)
             lingering[1].close()
 
-    def _hang_up(self, line: Line) -> None:
-        self._forget(line)
-        line.close()
+    def _hang_up(self, connection: ProxiedConnection) -> None:
+        self._forget(connection)
+        connection.close()
 
-    def _forget(self, line: Line) -> None:
-        line.is_open = False
-        for each in line.sockets.values():
+    def _forget(self, connection: ProxiedConnection) -> None:
+        connection.is_open = False
+        for each in connection.sockets.values():
             self._selector.unregister(each)
 
     def _close(self) -> None:

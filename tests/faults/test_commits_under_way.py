@@ -1,4 +1,4 @@
-"""The line breaks while the server is still committing: a retry waits for that, and does nothing twice."""
+"""The connection breaks while the server is committing: a retry waits for the commit, and does nothing twice."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,36 +18,36 @@ from tests.integration.ledger.lanes import BY, STARTER, start, track
 
 # A commit takes a while once it has begun: deferred triggers run within it.
 SLOW_COMMITS = """
-CREATE FUNCTION tallystick.dawdle() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION tallystick.delay() RETURNS trigger LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_sleep(0.25); RETURN NULL; END';
-CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON tallystick.ledger_events DEFERRABLE INITIALLY DEFERRED
+CREATE CONSTRAINT TRIGGER delay AFTER INSERT ON tallystick.ledger_events DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW WHEN (NEW.topic IN ('GenerationCharged', 'SubscriptionStarted', 'PlanUpgraded'))
-    EXECUTE FUNCTION tallystick.dawdle();
+    EXECUTE FUNCTION tallystick.delay();
 """
 NEW = UUID(int=1)
 
 
 @pytest.fixture
 def ledger(proxy: CuttingProxy, catalogue: Catalogue, database_url: str) -> Iterator[Ledger]:
-    """A ledger on the line, whose commits are slow."""
+    """A ledger behind the proxy, whose commits are slow."""
     with psycopg.connect(database_url) as connection:
         connection.execute(SLOW_COMMITS)
     with Ledger(proxy.url, SCHEMA, catalogue) as opened:
         yield opened
 
 
-def ask_and_cut(proxy: CuttingProxy, ask: Callable[[], Answer]) -> Answer:
-    """Ask, and cut the line right behind the commit, which is under way for a while then."""
+def execute_and_cut(proxy: CuttingProxy, execute: Callable[[], Answer]) -> Answer:
+    """Put a command, and cut its connection right after the commit was sent, while the server is at it."""
     with ThreadPoolExecutor(1) as client:
-        with proxy.cutting(Cut("COMMIT", "client", BEHIND_A_STATEMENT, 0.0, "deaf")):
-            answer = client.submit(ask)
+        with proxy.cutting(Cut("COMMIT", "client", BEHIND_A_STATEMENT, 0.0, "silent")):
+            answer = client.submit(execute)
         return answer.result()
 
 
 def test_a_charge(ledger: Ledger, proxy: CuttingProxy, database_url: str) -> None:
     id = start(ledger)
 
-    charged = ask_and_cut(proxy, lambda: ledger.execute(id, track("track-1"), BY))
+    charged = execute_and_cut(proxy, lambda: ledger.execute(id, track("track-1"), BY))
 
     assert isinstance(charged, Charged)
     assert not charged.is_replay
@@ -56,8 +56,8 @@ def test_a_charge(ledger: Ledger, proxy: CuttingProxy, database_url: str) -> Non
     books.check()
 
 
-def test_a_start_for_which_there_is_no_row_to_lock_yet(ledger: Ledger, proxy: CuttingProxy, database_url: str) -> None:
-    started = ask_and_cut(proxy, lambda: ledger.execute(NEW, StartSubscription("account-1", STARTER), BY))
+def test_a_start_which_has_no_row_to_lock_yet(ledger: Ledger, proxy: CuttingProxy, database_url: str) -> None:
+    started = execute_and_cut(proxy, lambda: ledger.execute(NEW, StartSubscription("account-1", STARTER), BY))
 
     assert isinstance(started, Done)
     assert started.event_count == 2
@@ -70,7 +70,9 @@ def test_a_change_of_plan_under_a_key(ledger: Ledger, proxy: CuttingProxy, datab
     id = start(ledger)
     key = IdempotencyKey("key", b"request", lambda _: b"answered")
 
-    upgraded = ask_and_cut(proxy, lambda: ledger.execute(id, UpgradePlan("max-pro-240000-yearly"), BY, idempotency=key))
+    upgraded = execute_and_cut(
+        proxy, lambda: ledger.execute(id, UpgradePlan("max-pro-240000-yearly"), BY, idempotency=key)
+    )
 
     assert isinstance(upgraded, Done)
     books = Books(database_url)
@@ -79,10 +81,10 @@ def test_a_change_of_plan_under_a_key(ledger: Ledger, proxy: CuttingProxy, datab
     books.check()
 
 
-def test_what_arrives_late_of_a_lost_start_changes_nothing(
+def test_statements_of_a_lost_start_that_arrive_late_change_nothing(
     ledger: Ledger, proxy: CuttingProxy, database_url: str
 ) -> None:
-    """The statements lie somewhere between, while the retry already starts the subscription; then they arrive."""
+    """The statements are still in the proxy while the retry starts the subscription; then they arrive."""
     with ThreadPoolExecutor(1) as client:
         with proxy.cutting(Cut("COMMIT", "client", 0, 0.0, "late")):
             answer = client.submit(ledger.execute, NEW, StartSubscription("account-1", STARTER), BY)

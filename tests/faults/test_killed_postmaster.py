@@ -1,6 +1,6 @@
-"""kill -9 of a durable PostgreSQL under load: what was acknowledged is there after its recovery, once.
+"""kill -9 of a durable PostgreSQL under load: after its recovery every acknowledged charge is stored, once.
 
-`TALLYSTICK_KILLS` kills in the long form (1,000), `TALLYSTICK_SEED` to see the same choices again.
+`TALLYSTICK_KILLS` kills in the long form (1,000), `TALLYSTICK_SEED` for the same choices again.
 """
 
 import os
@@ -54,32 +54,32 @@ def kill(server: EmbeddedPostgres, random: Random) -> None:
 
 
 def kill_under_load(server: EmbeddedPostgres, catalogue: Catalogue, kills: int) -> None:
-    """Kill and restart so often, with two processes at work, and check everything each time."""
+    """Kill and restart this often, with two processes charging, and check everything each time."""
     random = seeded("killed postmaster")
     with Ledger(server.url, SCHEMA, catalogue) as one, Ledger(server.url, SCHEMA, catalogue) as another:
 
-        def ask(id: UUID, command: Command, metadata: Metadata, key: IdempotencyKey | None) -> Answer:
+        def execute(id: UUID, command: Command, metadata: Metadata, key: IdempotencyKey | None) -> Answer:
             ledger = (one, another)[id.int % 2]
             return ledger.execute(id, command, metadata, idempotency=key)
 
-        with Customers(ask, seed=random.getrandbits(32), count=8) as customers:
+        with Customers(execute, seed=random.getrandbits(32), count=8) as customers:
             for number in range(1, kills + 1):
-                customers.charge_on(random.randrange(5, 50))
+                customers.wait_for_charges(random.randrange(5, 50))
                 sleep(random.uniform(0.0, 0.02))
                 acknowledged = dict(customers.acknowledged)
                 kill(server, random)
                 server.stop()
                 server.start()
                 assert acknowledged.items() <= Books(server.url).charged().items(), f"lost by kill {number}"
-            customers.charge_on(20)
-    print(f"{kills} kills; {len(customers.acknowledged)} charges; {dict(customers.told)}")
+            customers.wait_for_charges(20)
+    print(f"{kills} kills; {len(customers.acknowledged)} charges; {dict(customers.answers)}")
     customers.check(Books(server.url))
 
 
-def test_what_was_acknowledged_is_there_once(durable: EmbeddedPostgres, catalogue: Catalogue) -> None:
+def test_acknowledged_charges_are_stored_once(durable: EmbeddedPostgres, catalogue: Catalogue) -> None:
     kill_under_load(durable, catalogue, kills=3)
 
 
 @pytest.mark.long
-def test_what_was_acknowledged_is_there_once_many_times_over(durable: EmbeddedPostgres, catalogue: Catalogue) -> None:
+def test_acknowledged_charges_are_stored_once_many_times_over(durable: EmbeddedPostgres, catalogue: Catalogue) -> None:
     kill_under_load(durable, catalogue, kills=int(os.environ.get("TALLYSTICK_KILLS", "1000")))

@@ -1,6 +1,6 @@
 """kill -9 of the whole of `tallystick serve`, database included, in the middle of charges over HTTP.
 
-`TALLYSTICK_KILLS` kills in the long form (1,000), `TALLYSTICK_SEED` to see the same choices again.
+`TALLYSTICK_KILLS` kills in the long form (1,000), `TALLYSTICK_SEED` for the same choices again.
 """
 
 import os
@@ -26,13 +26,13 @@ Charge = dict[str, Any]
 
 
 class HttpCustomers:
-    """Clients that charge over HTTP, one generation after the other, each asked for until there is an answer."""
+    """Clients that charge over HTTP, one generation after the other, each retried until it is answered."""
 
     def __init__(self, service: Service, random: Random) -> None:
         self._service = service
         self._random = random
         self._lock = Lock()
-        self._is_over = Event()
+        self._is_stopping = Event()
         self._defects: list[BaseException] = []
         self._threads = [Thread(target=self._live, args=(f"c{number}",)) for number in range(CLIENTS)]
         self.acknowledged: dict[str, Charge] = {}
@@ -44,35 +44,34 @@ class HttpCustomers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
-        self._is_over.set()
+        self._is_stopping.set()
         for thread in self._threads:
             thread.join()
         for defect in self._defects:
             raise defect
 
-    def charge_on(self, count: int) -> None:
-        """Return when so many more charges were acknowledged."""
-        wanted = len(self.acknowledged) + count
-        while len(self.acknowledged) < wanted and not self._defects:
+    def wait_for_charges(self, count: int) -> None:
+        """Return when so many more charges are acknowledged."""
+        expected = len(self.acknowledged) + count
+        while len(self.acknowledged) < expected and not self._defects:
             sleep(0.002)
 
     def _live(self, name: str) -> None:
         try:
-            subscription_id = self._until_answered("/v1/subscriptions", name, {"account_id": name, "plan_id": PLAN})[
-                "subscription_id"
-            ]
+            started = self._retry_until_answered("/v1/subscriptions", name, {"account_id": name, "plan_id": PLAN})
+            subscription_id = started["subscription_id"]
             number = 0
-            while not self._is_over.is_set():
+            while not self._is_stopping.is_set():
                 number += 1
                 generation_id = f"{name}-{number}"
                 body = {"generation_id": generation_id, "model": "lyria-3"}
-                charge = self._until_answered(f"/v1/subscriptions/{subscription_id}/charges", None, body)
+                charge = self._retry_until_answered(f"/v1/subscriptions/{subscription_id}/charges", None, body)
                 with self._lock:
                     self.acknowledged[generation_id] = charge
         except BaseException as defect:  # noqa: BLE001 - raised again at the end
             self._defects.append(defect)
 
-    def _until_answered(self, path: str, key: str | None, body: dict[str, Any]) -> dict[str, Any]:
+    def _retry_until_answered(self, path: str, key: str | None, body: dict[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {KEY}"} | ({"Idempotency-Key": key} if key else {})
         while True:
             try:
@@ -89,7 +88,7 @@ class HttpCustomers:
 
 
 def kill_the_service(kills: int, workers: int) -> None:
-    """Kill and restart everything so often, and check what is stored each time."""
+    """Kill and restart everything this often, and check what is stored each time."""
     random = seeded("killed service")
     with (
         TemporaryDirectory(prefix="tallystick-service-") as folder,
@@ -97,26 +96,26 @@ def kill_the_service(kills: int, workers: int) -> None:
     ):
         with HttpCustomers(service, random) as customers:
             for number in range(1, kills + 1):
-                customers.charge_on(random.randrange(10, 60))
+                customers.wait_for_charges(random.randrange(10, 60))
                 acknowledged = dict(customers.acknowledged)
                 service.kill()
                 service.start()
                 assert acknowledged.keys() <= stored_charges(service).keys(), f"lost by kill {number}"
-            customers.charge_on(20)
+            customers.wait_for_charges(20)
         assert positions(stored_charges(service)) == positions(customers.acknowledged)
         books_of(service).check()
-    print(f"{kills} kills; {len(customers.acknowledged)} charges, {customers.replays} of them asked for again")
+    print(f"{kills} kills; {len(customers.acknowledged)} charges, {customers.replays} of them replays")
 
 
 def books_of(service: Service) -> Books:
-    """What is stored, read past the service."""
+    """Return the stored rows, read past the service."""
     url = running_url(service.data_dir / "postgres")
     assert url is not None
     return Books(url)
 
 
 def stored_charges(service: Service) -> dict[str, Charge]:
-    """Every charge by its generation id. Fails where one was charged twice."""
+    """Return every charge by its generation id. Fails where one was charged twice."""
     return {
         generation_id: {"position": charge.position, "balance_after": charge.balance_after}
         for (_, generation_id), charge in books_of(service).charged().items()
@@ -124,14 +123,14 @@ def stored_charges(service: Service) -> dict[str, Charge]:
 
 
 def positions(charges: dict[str, Charge]) -> dict[str, tuple[int, int]]:
-    """Where each charge is recorded, and what it left."""
+    """Return the position of each charge and the balance after it."""
     return {id: (charge["position"], charge["balance_after"]) for id, charge in charges.items()}
 
 
-def test_what_was_acknowledged_over_http_is_there_once() -> None:
+def test_charges_acknowledged_over_http_are_stored_once() -> None:
     kill_the_service(kills=1, workers=1)
 
 
 @pytest.mark.long
-def test_what_was_acknowledged_over_http_is_there_once_many_times_over() -> None:
+def test_charges_acknowledged_over_http_are_stored_once_many_times_over() -> None:
     kill_the_service(kills=int(os.environ.get("TALLYSTICK_KILLS", "1000")), workers=2)

@@ -1,4 +1,4 @@
-"""Sessions that the server ends, again and again, while customers charge: a fail-over, an administrator, a pooler."""
+"""Sessions that the server ends again and again while customers charge, as in a fail-over or by an administrator."""
 
 from random import Random
 from threading import Event, Thread
@@ -21,8 +21,8 @@ from tests.integration.ledger.books import Books
 ENDED_SESSIONS = 80
 
 
-class Storm(Thread):
-    """Ends every session on a database, in bursts, until so many have been ended."""
+class SessionKiller(Thread):
+    """Ends every session of a database, in bursts, until so many have been ended."""
 
     def __init__(self, server: EmbeddedPostgres, database_url: str, random: Random, sessions: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Storm(Thread):
         self._database = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
         self._random = random
         self._sessions = sessions
-        self.is_over = Event()
+        self.is_done = Event()
         self.ended = 0
 
     def run(self) -> None:
@@ -40,26 +40,26 @@ class Storm(Thread):
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._database]
                 ).rowcount
                 sleep(self._random.uniform(0.0, 0.03))
-        self.is_over.set()
+        self.is_done.set()
 
 
-def test_every_charge_happens_once(postgres: EmbeddedPostgres, database_url: str, catalogue: Catalogue) -> None:
+def test_every_charge_is_made_once(postgres: EmbeddedPostgres, database_url: str, catalogue: Catalogue) -> None:
     random = seeded("killed sessions")
     with (
         Ledger(database_url, SCHEMA, catalogue, snapshot_interval=20) as one,
         Ledger(database_url, SCHEMA, catalogue, snapshot_interval=20) as another,
     ):
 
-        def ask(id: UUID, command: Command, metadata: Metadata, key: IdempotencyKey | None) -> Answer:
+        def execute(id: UUID, command: Command, metadata: Metadata, key: IdempotencyKey | None) -> Answer:
             ledger = (one, another)[len(metadata.request_id) % 2]
             return ledger.execute(id, command, metadata, idempotency=key)
 
-        with Customers(ask, seed=random.getrandbits(32), count=8) as customers:
-            storm = Storm(postgres, database_url, random, ENDED_SESSIONS)
-            storm.start()
-            while not storm.is_over.is_set():
-                customers.charge_on(1)
-            storm.join()
-            customers.charge_on(100)
-    print(f"{storm.ended} sessions ended; {len(customers.acknowledged)} charges; {dict(customers.told)}")
+        with Customers(execute, seed=random.getrandbits(32), count=8) as customers:
+            killer = SessionKiller(postgres, database_url, random, ENDED_SESSIONS)
+            killer.start()
+            while not killer.is_done.is_set():
+                customers.wait_for_charges(1)
+            killer.join()
+            customers.wait_for_charges(100)
+    print(f"{killer.ended} sessions ended; {len(customers.acknowledged)} charges; {dict(customers.answers)}")
     customers.check(Books(database_url))

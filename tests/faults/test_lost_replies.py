@@ -1,6 +1,6 @@
-"""Replies lost at every point of the protocol: one charge each, and every answer true.
+"""Replies lost at every point of the protocol: one charge each, and every answer correct.
 
-`TALLYSTICK_LOST_REPLIES` cuts in the long form (10,000), `TALLYSTICK_SEED` to see the same choices again.
+`TALLYSTICK_LOST_REPLIES` cuts in the long form (10,000), `TALLYSTICK_SEED` for the same choices again.
 """
 
 import os
@@ -24,7 +24,7 @@ SHORT = 200
 
 
 def any_cut(random: Random) -> Cut:
-    """A point of the protocol: half of them anywhere in a transaction, half of them around its commit."""
+    """Choose a point of the protocol: half of them anywhere in a transaction, half of them around its commit."""
     anchor = random.choice(ANCHORS)
     return Cut(
         anchor=anchor,
@@ -36,33 +36,33 @@ def any_cut(random: Random) -> Cut:
 
 
 def lose_replies(proxy: CuttingProxy, database_url: str, catalogue: Catalogue, count: int) -> None:
-    """Cut so often under load, on one of two processes, and check everything."""
+    """Cut this often under load, at one of two processes, and check everything."""
     random = seeded("lost replies")
-    with Ledger(proxy.url, SCHEMA, catalogue) as cut, Ledger(database_url, SCHEMA, catalogue) as whole:
+    with Ledger(proxy.url, SCHEMA, catalogue) as proxied, Ledger(database_url, SCHEMA, catalogue) as direct:
 
-        def ask(id: UUID, command: Command, metadata: Metadata, key: IdempotencyKey | None) -> Answer:
-            ledger = whole if id.int % 8 == 0 else cut
+        def execute(id: UUID, command: Command, metadata: Metadata, key: IdempotencyKey | None) -> Answer:
+            ledger = direct if id.int % 8 == 0 else proxied
             return ledger.execute(id, command, metadata, idempotency=key)
 
-        with Customers(ask, seed=random.getrandbits(32), count=8) as customers:
+        with Customers(execute, seed=random.getrandbits(32), count=8) as customers:
             for _ in range(count):
-                customers.charge_on(random.randrange(4))
+                customers.wait_for_charges(random.randrange(4))
                 proxy.cut_next(any_cut(random))
-    print(f"{proxy.cuts} cuts, {proxy.commits_cut} behind a commit; {len(customers.acknowledged)} charges")
-    print(dict(customers.told))
+    print(f"{proxy.cuts} cuts, {proxy.commits_cut} after a commit; {len(customers.acknowledged)} charges")
+    print(dict(customers.answers))
     customers.check(Books(database_url))
     assert proxy.cuts == count
-    assert proxy.commits_cut > count / 10, "commits are lost that happened"
+    assert proxy.commits_cut > count / 10, "some commits that took place are lost"
 
 
-def test_every_charge_happens_once_and_is_answered_truly(
+def test_every_charge_is_made_once_and_answered_correctly(
     proxy: CuttingProxy, database_url: str, catalogue: Catalogue
 ) -> None:
     lose_replies(proxy, database_url, catalogue, SHORT)
 
 
 @pytest.mark.long
-def test_every_charge_happens_once_and_is_answered_truly_many_times_over(
+def test_every_charge_is_made_once_and_answered_correctly_many_times_over(
     proxy: CuttingProxy, database_url: str, catalogue: Catalogue
 ) -> None:
     lose_replies(proxy, database_url, catalogue, int(os.environ.get("TALLYSTICK_LOST_REPLIES", "10000")))

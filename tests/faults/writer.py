@@ -1,6 +1,6 @@
-"""A writer process to be killed: charges, and says so. `python -m tests.faults.writer URL SCHEMA LIFE ID...`
+"""A process to be killed that charges and reports: `python -m tests.faults.writer URL SCHEMA NAME ID...`
 
-Each line that it writes is whole or not there: `asked ID GENERATION`, then `told ID GENERATION POSITION` when answered.
+It writes whole lines: `requested ID GENERATION`, then `acknowledged ID GENERATION POSITION` when it is answered.
 """
 
 import os
@@ -19,34 +19,36 @@ from services.subscription.commands import ChargeGeneration
 CLIENTS = 6
 
 
-def say(line: str) -> None:
-    """Write a line at once; short enough for a pipe not to split it."""
+def report(line: str) -> None:
+    """Write a line at once, short enough for a pipe not to split it."""
     os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
-def charge_on(ledger: Ledger, life: str, client: int, ids: list[UUID]) -> None:
-    """Charge until killed."""
-    random = Random(f"{life} {client}")
+def charge_until_killed(ledger: Ledger, name: str, client: int, ids: list[UUID]) -> None:
+    """Charge one generation after the other."""
+    random = Random(f"{name} {client}")
     number = 0
     while True:
         number += 1
-        id, generation_id = random.choice(ids), f"{life}-{client}-{number}"
-        say(f"asked {id} {generation_id}")
+        id, generation_id = random.choice(ids), f"{name}-{client}-{number}"
+        report(f"requested {id} {generation_id}")
         answer = ledger.execute(id, ChargeGeneration(generation_id, "lyria-3"), Metadata("writer", generation_id))
         if isinstance(answer, Charged):
-            say(f"told {id} {generation_id} {answer.charge.position}")
+            report(f"acknowledged {id} {generation_id} {answer.charge.position}")
         elif isinstance(answer, Failed):
-            say(f"failed {id} {generation_id}")
+            report(f"failed {id} {generation_id}")
             return
 
 
 def main() -> None:
-    """Charge with some clients at once until killed."""
-    database_url, schema, life, *ids = sys.argv[1:]
+    """Charge from concurrent clients until killed."""
+    database_url, schema, name, *ids = sys.argv[1:]
     catalogue = load_catalogue(packaged(), PACKAGED_SOURCE)
     with Ledger(database_url, schema, catalogue) as ledger:
+        subscription_ids = [UUID(id) for id in ids]
         clients = [
-            Thread(target=charge_on, args=(ledger, life, client, [UUID(id) for id in ids])) for client in range(CLIENTS)
+            Thread(target=charge_until_killed, args=(ledger, name, client, subscription_ids))
+            for client in range(CLIENTS)
         ]
         for thread in clients:
             thread.start()

@@ -156,7 +156,7 @@ def test_an_interrupted_session_is_closed(session: Session, monkeypatch: pytest.
 
 def test_waiting_for_more_results_than_there_are_is_an_error(session: Session) -> None:
     session.connection.pgconn.enter_pipeline_mode()
-    with pytest.raises(psycopg.OperationalError, match="answered less"):
+    with pytest.raises(psycopg.OperationalError, match="fewer results"):
         session.connection.wait(session._receive())
 
 
