@@ -21,7 +21,7 @@ _PATH = re.compile(r"(?:services|projections|tests|docs|\.ci)/[\w./*-]*")
 _FILE_NAME = re.compile(r"\w+\.(?:py|sql|toml|md)")
 _FUNCTION = re.compile(r"(?:\w+\.)*(\w+)\(\)")
 _CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
-_FOREIGN = {"Accept", "None", "PostgresTrackingRecorder", "ProjectionRunner", "Struct"}
+_FOREIGN = {"Accept", "Meta", "None", "PostgresTrackingRecorder", "ProjectionRunner", "Struct"}
 """Names of the language, of HTTP and of libraries that the documents use."""
 
 
