@@ -108,8 +108,8 @@ def _dispute(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Decided", f"{resolution.outcome}, {instant_in_words(head.recorded_at)}"
         yield "Because", resolution.note
     if (reversal := facts.reversal) is not None:
-        given_back = f"{_counted(facts.charge.credits, 'credit')}, to be used before the next reset"
-        yield "Given back", f"{given_back} (version {reversal.originator_version})"
+        returned = f"{_counted(facts.charge.credits, 'credit')}, to be used before the next reset"
+        yield "Given back", f"{returned} (version {reversal.originator_version})"
     yield "Dispute", str(head.originator_id)
 
 

@@ -1,6 +1,6 @@
 """A model of a subscription, written from the contract alone, to compare the core with.
 
-Where the service keeps counters and moves them, the model keeps facts and reckons every answer anew (`model_life.py`).
+Where the service keeps counters and moves them, the model keeps facts and computes every answer anew (`model_life.py`).
 It shares with the service only the words of its commands, and the catalogue's plans and quotes, which have tests of
 their own.
 
