@@ -15,15 +15,11 @@ from projections.renewal.queries import FoundSubscription, RenewalQueries
 from projections.renewal.view import Subscription, subscription_view
 from services.http.backend import Backend
 from services.subscription import state as core
-from services.subscription.boundaries import as_of
+from services.subscription.boundaries import as_read
 
 
 class CurrentSubscription(Struct, frozen=True):
-    """A subscription as of an instant; `position` is that of its last recorded event.
-
-    The state's version counts the boundaries that are due as if they were recorded, as they will be before anything
-    else is. So what was read can be named in `If-Match`, whether or not the renewal worker was there in between.
-    """
+    """A subscription as of an instant; the state's version and `position` are those of its last recorded event."""
 
     subscription_id: UUID
     state: core.Subscription
@@ -78,4 +74,4 @@ class Reads:
 
     def _current(self, recorded: FoundSubscription) -> CurrentSubscription:
         now = recorded.clock_now or self._clock()
-        return CurrentSubscription(recorded.subscription_id, as_of(recorded.state, now), now, recorded.position)
+        return CurrentSubscription(recorded.subscription_id, as_read(recorded.state, now), now, recorded.position)

@@ -27,8 +27,7 @@ from services.subscription import state as core
 class PastSubscription(Struct, frozen=True):
     """A subscription and its balance as they were, and the last event that had been recorded by then.
 
-    The balance's `position` is that of this event. As in every read, the `version` of both counts the boundaries that
-    were due by then as if they had been recorded.
+    The `version` of both, and the balance's `position`, are those of this event.
     """
 
     subscription: Subscription
@@ -102,7 +101,7 @@ class AsOf:
         # The newest event may have been recorded by a machine whose clock is a little ahead of ours.
         if at > max(now, last_event.recorded_at) and last_event.originator_version == found.state.version:
             raise StillToCome(now)
-        return PastState(boundaries.as_of(self._state(connection, last_event), at), at.astimezone(UTC), last_event)
+        return PastState(boundaries.as_read(self._state(connection, last_event), at), at.astimezone(UTC), last_event)
 
     def at_version(self, connection: Connection[Any], id: UUID, version: int) -> PastState | None:
         """Return what the event of `version` left, at its instant; None where there is no such subscription.

@@ -226,11 +226,11 @@ class _Deciding:
         now = self._now if clock_id is None else self._known.test_clocks[clock_id]
         recorded: list[AnyRecorded] = []
         if head is not None:
-            now = max(now, head.recorded_at)
+            now, version = max(now, head.recorded_at), head.version
             at_most = DUE_AT_ONCE if isinstance(command, RecordDue) else None
             head = _record(recorded, submission, head, due_events(head.state, now, at_most), now)
             assert head is not None
-            if submission.expected_version not in (None, head.version):
+            if submission.expected_version not in (None, version):  # which reads show, whatever is due
                 return self._refuse(submission, VersionMismatch(head.version), recorded, head)
         if isinstance(command, DISPUTE_COMMANDS):
             return self._decide_dispute(submission, command, recorded, head, now)

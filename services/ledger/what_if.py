@@ -17,7 +17,7 @@ from services.ledger.mapper import read_event
 from services.ledger.recorder import Recorder
 from services.postgres.sql import load_queries
 from services.subscription import what_if as core
-from services.subscription.boundaries import as_of
+from services.subscription.boundaries import as_read
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import GenerationCharged
 from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal
@@ -108,7 +108,7 @@ class WhatIf:
 
 
 def _balance(end: PastState, state: Subscription) -> Balance:
-    row = balance_row(as_of(state, end.at), end.last_event.position or 0)
+    row = balance_row(as_read(state, end.at), end.last_event.position or 0)
     return balance_view(end.last_event.originator_id, row, end.at)
 
 

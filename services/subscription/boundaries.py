@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period, months_after
 from services.subscription.events import CycleReset, Event, PlanTerms, SubscriptionEnded, TermRenewed
@@ -44,6 +45,12 @@ def as_of(state: Subscription, now: datetime) -> Subscription:
     for boundary in boundaries(state, now):
         state = boundary.state
     return state
+
+
+def as_read(recorded: Subscription, now: datetime) -> Subscription:
+    """Return what a read shows: the state as of now, with the version of the last event that is recorded."""
+    state = as_of(recorded, now)
+    return state if state is recorded else replace(state, version=recorded.version)
 
 
 def _events_at(state: Subscription, at: datetime) -> tuple[Event, ...]:

@@ -178,7 +178,7 @@ def test_a_missed_year_is_recorded_reset_by_reset_before_the_next_charge(
     shown = customer.get("balance")
     charge = customer.charge("lyria-3")
 
-    assert (shown["cycle"]["number"], shown["version"]) == (13, 15)
+    assert (shown["cycle"]["number"], shown["version"]) == (13, 2), "the version counts what is recorded"
     assert (charge["cycle_number"], charge["balance_before"]) == (13, 40_000)
     assert customer.events()[2:] == ["CycleReset"] * 12 + ["TermRenewed", "GenerationCharged"]
 
@@ -187,6 +187,7 @@ def test_what_was_read_after_an_unrecorded_boundary_can_be_expected(http: httpx.
     customer = Customer.with_plan(http, "ai-suite-40000-yearly")
     clock.now = datetime(2026, 3, 20, tzinfo=UTC)
     read = http.get(customer.path)
+    assert (read.json()["cycle"]["number"], read.json()["version"], read.headers["etag"]) == (3, 2, '"2"')
 
     upgraded = http.post(
         f"{customer.path}/upgrade",
@@ -196,6 +197,20 @@ def test_what_was_read_after_an_unrecorded_boundary_can_be_expected(http: httpx.
 
     assert upgraded.status_code == 200
     assert customer.events()[2:] == ["CycleReset", "CycleReset", "PlanUpgraded"]
+    assert upgraded.json()["version"] == 5
+
+
+def test_version_and_position_count_what_is_recorded(http: httpx.Client, clock: SettableClock) -> None:
+    customer = Customer.with_plan(http, "ai-suite-40000-monthly")
+    clock.now = datetime(2026, 4, 20, tzinfo=UTC)  # three resets and three renewals are due
+
+    shown = [customer.get("balance"), customer.get()]
+    listed = http.get("/v1/subscriptions", params={"account_id": "account-1"}).json()["data"]
+
+    assert [each["cycle"]["number"] for each in (*shown, *listed)] == [4, 4, 4]
+    assert [each["version"] for each in (*shown, *listed)] == [2, 2, 2]
+    assert shown[0]["position"] == 2
+    assert len(customer.events()) == 2
 
 
 def test_a_quote_says_whether_the_subscription_can_pay(http: httpx.Client) -> None:

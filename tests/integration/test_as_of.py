@@ -20,7 +20,7 @@ from services.ledger.records import Metadata
 from services.ledger.submission import Charged, Done
 from services.postgres.database import connect
 from services.postgres.sql import load_queries
-from services.subscription.boundaries import as_of
+from services.subscription.boundaries import as_read
 from services.subscription.commands import ChargeGeneration, Command, RecordDue, StartSubscription, UpgradePlan
 from services.subscription.state import Subscription, fold
 from tests.conftest import SCHEMA, SettableClock
@@ -57,7 +57,7 @@ class Life:
     def read(self) -> None:
         row = self._reads.find(self._connection, self.id)
         assert row is not None
-        self.states[self._clock.now] = as_of(row.state, self._clock.now)
+        self.states[self._clock.now] = as_read(row.state, self._clock.now)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from services.ledger.mapper import read_event
 from services.ledger.recorder import Recorder
 from services.ledger.submission import Charged, Done, Refused
 from services.renewals.worker import RenewalWorker
-from services.subscription.boundaries import as_of
+from services.subscription.boundaries import as_read
 from services.subscription.commands import (
     CancelSubscription,
     ChargeGeneration,
@@ -110,11 +110,10 @@ class LedgerWorld:
                 raise AssertionError(answer)
 
     def balance(self, id: UUID) -> Balance:
-        recorded = self._recorded(id)
-        return balance_of(as_of(recorded, self._clock.now))._replace(version=recorded.version)
+        return balance_of(as_read(self._recorded(id), self._clock.now))
 
     def renewal(self, id: UUID) -> Renewal:
-        return _renewal(renewal_view(id, as_of(self._recorded(id), self._clock.now)))
+        return _renewal(renewal_view(id, as_read(self._recorded(id), self._clock.now)))
 
     def balance_at(self, id: UUID, at: datetime) -> Balance:
         past = self._as_of.at_instant(self._connection, id, at)

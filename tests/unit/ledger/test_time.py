@@ -54,18 +54,18 @@ def test_what_is_due_is_recorded_even_where_the_expected_version_is_missed(
     id = ledger.start()
     clock.advance(days=31)
 
-    answers = ledger.put(submit(id, UpgradePlan(LARGEST), expected_version=2))
+    answers = ledger.put(submit(id, UpgradePlan(LARGEST), expected_version=1))
 
     assert answers == [Refused(VersionMismatch(4))]
     assert ledger.types(id)[2:] == A_MONTH
 
 
-def test_the_expected_version_counts_what_is_due(ledger: InMemoryLedger, clock: SettableClock) -> None:
-    """It is the version that a read shows, which has what is due applied."""
+def test_the_expected_version_is_the_recorded_one_whatever_is_due(ledger: InMemoryLedger, clock: SettableClock) -> None:
+    """It is the version that a read shows, whose `version` counts what is recorded."""
     id = ledger.start()
     clock.advance(days=31)
 
-    (answer,) = ledger.put(submit(id, ScheduleDowngrade(SMALL), expected_version=4))
+    (answer,) = ledger.put(submit(id, ScheduleDowngrade(SMALL), expected_version=2))
 
     assert event_count(answer) == 1
 
