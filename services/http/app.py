@@ -1,4 +1,4 @@
-"""The HTTP API as one ASGI app."""
+"""Makes the HTTP API, one ASGI app, on an open backend."""
 
 import psycopg
 from fastapi import FastAPI, Request
@@ -20,7 +20,7 @@ from services.ledger.lane import LaneClosed, LaneFull
 
 
 def create_app(backend: Backend) -> Edge:
-    """The API on an open backend. It opens and closes nothing itself."""
+    """Make the API. It opens and closes nothing itself."""
     service = Service.on(backend)
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.service = service
@@ -40,7 +40,7 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 
 def _of_framework(request: Request, error: Exception) -> Problem | None:
-    """The problem for what Starlette and FastAPI refuse themselves."""
+    """Return the problem for what Starlette and FastAPI refuse themselves; None for any other error."""
     match error:
         case HTTPException(status_code=404):
             return Problem(NotFound())

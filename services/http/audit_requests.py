@@ -1,4 +1,4 @@
-"""The bodies that auditors and support agents send."""
+"""The bodies that auditors and support agents send, and the commands that they stand for."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -47,7 +47,7 @@ class OpenDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
     note: Note
 
     def command(self, dispute_id: UUID) -> OpenDispute:
-        """The command."""
+        """Make the command, for a new dispute of this id."""
         return OpenDispute(dispute_id, self.generation_id, self.reason, self.note)
 
 
@@ -59,7 +59,7 @@ class ResolveDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True, omi
     credit_to: CreditTo | None = None
 
     def command(self, dispute_id: UUID, generation_id: str) -> ResolveDispute:
-        """The command. Raises Problem where it is not said where the credits go."""
+        """Make the command. Raises Problem where an upheld dispute has no `credit_to`."""
         if self.outcome == "upheld" and self.credit_to is None:
             raise invalid("credit_to", "is required where the dispute is upheld")
         return ResolveDispute(dispute_id, generation_id, self.outcome, self.note, self.credit_to or "current_cycle")
@@ -91,7 +91,7 @@ class WhatIfRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     ] = []
 
     def changes(self) -> Changes:
-        """The changes. Raises Problem for a price or a duration that is out of bounds."""
+        """Make the changes. Raises Problem for a price or a duration that is out of bounds."""
         return Changes(
             without_generations=frozenset(self.without_generations),
             reprice={model: _within_bounds(model, price) for model, price in self.reprice.items()},

@@ -1,4 +1,4 @@
-"""Who calls, by `Authorization: Bearer <key>`, and whether the key's scopes allow it."""
+"""Authenticates callers by `Authorization: Bearer <key>`, and checks the scopes of the key."""
 
 import asyncio
 
@@ -8,17 +8,17 @@ from services.keys import Key, KeyRing
 
 
 class Authenticator:
-    """Looks keys up; those seen within the last seconds without leaving the event loop."""
+    """Looks keys up, from the event loop; in a thread where a key was not seen within the last seconds."""
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
     async def caller(self, exchange: Exchange, scope: str) -> Key:
-        """The key of the request. Raises Problem where there is none, or it lacks the scope; psycopg.Error."""
+        """Return the key of the request. Raises Problem where there is none or it lacks the scope; psycopg.Error."""
         return self.known_caller(exchange, scope) or await self._unknown_caller(exchange, scope)
 
     def known_caller(self, exchange: Exchange, scope: str) -> Key | None:
-        """The same without waiting; None where the key has to be looked up."""
+        """Return the key without waiting; None where it has to be looked up. Raises Problem."""
         scheme, _, secret = exchange.authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Problem(Unauthenticated())

@@ -1,4 +1,4 @@
-"""What the HTTP layer works on, made and closed by the composition root."""
+"""The backend that the HTTP layer works on; the composition root makes and closes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Backend:
     ledger: Ledger
     reads: ConnectionPool[Connection[Any]]
     connect: Connect
-    """Makes an autocommit connection, for what keeps one for long."""
+    """Make an autocommit connection, for work that holds one for long."""
     schema: str
     catalogue: Catalogue
     keys: KeyRing

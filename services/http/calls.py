@@ -1,4 +1,4 @@
-"""What a handler is called with: the service, the request and its caller, who has the scope that the route asks for."""
+"""The first argument of a handler: the service, the request, and a caller who has the scope that the route requires."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -33,15 +33,15 @@ class Call(Struct, frozen=True):
 
     @property
     def metadata(self) -> Metadata:
-        """What is recorded with every event of the call: its key and its request."""
+        """The key and the request, which are recorded with every event of the call."""
         return Metadata(self.key.key_id, self.exchange.request_id)
 
     def connection(self) -> AbstractContextManager[Connection[Any]]:
-        """A connection for queries, in autocommit mode. Raises psycopg.Error."""
+        """Borrow a connection for queries, in autocommit mode. Raises psycopg.Error."""
         return self.service.backend.reads.connection()
 
     def queries(self, kind: Callable[[str], Q]) -> Q:
-        """The queries of the ledger's schema, by the class that has them."""
+        """Return the queries of a kind, such as `History`, on the ledger's schema."""
         queries: Q = self.service.queries(kind)
         return queries
 
@@ -51,7 +51,7 @@ class Call(Struct, frozen=True):
 
 
 async def authenticated(request: Request, security: SecurityScopes) -> Call:
-    """The call, if its key has the scope. Raises Problem; also for a query where the route knows none."""
+    """Make the call of a request to a typed route. Raises Problem, also for a query where the route takes none."""
     service, exchange = service_of(request), exchange_of(request.scope)
     (scope,) = security.scopes
     key = await service.authenticator.caller(exchange, scope)
@@ -61,7 +61,7 @@ async def authenticated(request: Request, security: SecurityScopes) -> Call:
 
 
 def service_of(request: Request) -> Service:
-    """The service that the app was made on."""
+    """Return the service that the app was made on."""
     service = request.app.state.service
     assert isinstance(service, Service)
     return service

@@ -1,4 +1,4 @@
-"""From a request to the ledger and back: the command is put, and its answer becomes the reply."""
+"""Puts commands to the ledger, and turns its answers into replies."""
 
 from collections.abc import Callable
 from typing import Any, assert_never
@@ -29,7 +29,7 @@ RenderDone = Callable[[Done], Reply[Subscription]]
 
 
 def subscription_reply(done: Done, status: int = 200) -> Reply[Subscription]:
-    """The subscription that a command left, with its version as ETag."""
+    """Render the subscription that a command left, with its version as ETag."""
     view = subscription_view(done.subscription_id, done.state, done.state.version)
     return json_reply(view, status, {"etag": f'"{view.version}"'})
 
@@ -45,8 +45,7 @@ async def execute(
 ) -> Reply[Any]:
     """Put a command to the writer lane and await the reply. Raises Problem, LaneClosed, LaneFull.
 
-    `body` is the request as decoded, for its idempotency key; `render` writes the reply where the command was carried
-    out.
+    `body` is the decoded request, which an idempotency key stands for; `render` makes the reply of `Done`.
     """
     idempotency = _idempotency(call, body, render)
     answer = await call.service.gate.execute(subscription_id, command, call.metadata, expected_version, idempotency)
@@ -54,7 +53,7 @@ async def execute(
 
 
 def reply_to(answer: Answer, request_id: str, render: RenderDone) -> Reply[Any]:
-    """The reply to any answer of the ledger. Raises Problem where there was none."""
+    """Render any answer of the ledger. Raises Problem for `Failed`, which is none."""
     match answer:
         case Charged():
             return json_reply(answer.charge, 200, _REPLAYED) if answer.is_replay else json_reply(answer.charge, 201)

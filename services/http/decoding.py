@@ -1,4 +1,4 @@
-"""Requests as structs: one way to read a body or a query, and one way to say what is wrong with it."""
+"""Decodes bodies and queries to structs, and names the field that is at fault."""
 
 import re
 from typing import Any, Generic, TypeVar
@@ -22,7 +22,7 @@ _SHOWN_CHARACTERS = 80
 
 
 class JsonBody(Generic[T]):
-    """A FastAPI dependency: the body as a struct. `may_be_empty`: no body at all stands for `{}`."""
+    """A FastAPI dependency that decodes the body to a struct. Where it `may_be_empty`, no body stands for `{}`."""
 
     def __init__(self, model: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES, may_be_empty: bool = False) -> None:
         self.model = model
@@ -35,7 +35,7 @@ class JsonBody(Generic[T]):
         return self.decode(b"{}" if self.may_be_empty and not body else body)
 
     def decode(self, body: bytes) -> T:
-        """The struct that the JSON describes; of two equal keys the last counts. Raises Problem."""
+        """Decode JSON; of two equal keys the last counts. Raises Problem."""
         try:
             return self._decoder.decode(body)
         except ValidationError as error:
@@ -45,7 +45,7 @@ class JsonBody(Generic[T]):
 
 
 class QueryOf(Generic[T]):
-    """A FastAPI dependency: the query parameters as a struct, each given once and none unknown."""
+    """A FastAPI dependency that decodes the query to a struct. A parameter comes once at most, and none is unknown."""
 
     def __init__(self, model: type[T]) -> None:
         self.model = model
@@ -59,7 +59,7 @@ class QueryOf(Generic[T]):
         return self.read(request.query_params.multi_items())
 
     def read(self, parameters: list[tuple[str, str]]) -> T:
-        """The struct that the parameters describe. Raises Problem."""
+        """Decode the parameters, as names and texts. Raises Problem."""
         read: dict[str, Any] = {}
         for name, text in parameters:
             if name in read:
@@ -73,14 +73,14 @@ class QueryOf(Generic[T]):
 
 
 def refuse_query(exchange: Exchange) -> None:
-    """For a route that knows no query parameters. Raises Problem naming the first that came."""
+    """Raise Problem for a request with query parameters, naming the first of them."""
     if exchange.query:
         name, _ = (parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True) or [("", "")])[0]
         raise invalid(name[:_SHOWN_CHARACTERS], "is not known here")
 
 
 def problem_with(error: ValidationError) -> Problem:
-    """The problem that names the field at fault."""
+    """Make the problem that names the field at fault."""
     found = _WHERE.fullmatch(str(error))
     what, path = (found["what"], found["path"]) if found else (str(error), "$")
     if unknown := _UNKNOWN_FIELD.fullmatch(what):
@@ -94,7 +94,7 @@ def problem_with(error: ValidationError) -> Problem:
 
 
 def _field(path: str, name: str = "") -> str:
-    """`$.settings.count` as `settings.count`; the whole body or query as `$`."""
+    """Turn `$.settings.count` into `settings.count`; the whole body or query stays `$`."""
     below = ".".join(part for part in (path.removeprefix("$").removeprefix("."), name) if part)
     return below or "$"
 

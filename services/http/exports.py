@@ -1,8 +1,8 @@
-"""Whole lists as streams, for spreadsheets and pipelines: `text/csv` and `application/x-ndjson`.
+"""Streams whole lists, for spreadsheets and pipelines: `text/csv` and `application/x-ndjson`.
 
-A stream is read page by page, each page a query of its own that goes on behind the last row. So a million rows take the
-memory of one page, hold no connection and no transaction while a slow client reads, and need nothing of a connection
-pooler. Positions and versions have no gaps and never change, so nothing is left out and nothing comes twice.
+A stream is read page by page, each page by a query of its own that starts behind the last row. So a million rows take
+the memory of one page, hold no connection and no transaction while a slow client reads, and need nothing of a
+connection pooler. Positions and versions have no gaps and never change, so no row is left out and none comes twice.
 """
 
 import csv
@@ -28,18 +28,18 @@ NDJSON: Final = "application/x-ndjson"
 
 Format = Literal["application/json", "text/csv", "application/x-ndjson"]
 Place = Any
-"""Where a page begins: a version or a position."""
+"""A page begins behind a place, which is a version or a position."""
 
 
 async def accepted_format(request: Request) -> Format:
-    """The form that the client likes best; JSON, unless it names another one and likes that better."""
-    liked = dict.fromkeys(get_args(Format), 0.0)
+    """Return the form that the client prefers by its `Accept`; of equal ones JSON."""
+    preferences = dict.fromkeys(get_args(Format), 0.0)
     for each in request.headers.get("accept", JSON).lower().split(","):
         media_type, *parameters = (part.strip() for part in each.split(";"))
         known = JSON if media_type in {"*/*", "application/*"} else media_type
-        if known in liked:
-            liked[known] = max(liked[known], _quality(parameters))
-    best: Format = max(get_args(Format), key=lambda form: liked[form])  # of equals the first, which is JSON
+        if known in preferences:
+            preferences[known] = max(preferences[known], _quality(parameters))
+    best: Format = max(get_args(Format), key=lambda form: preferences[form])  # of equals the first, which is JSON
     return best
 
 
@@ -65,10 +65,10 @@ def streamed(
     fetch: Callable[[Place | None, int], Sequence[T]],
     place_of: Callable[[T], Place],
 ) -> StreamingResponse:
-    """A whole list as a stream: a line each, in CSV after a line of names. `name` is that of the file.
+    """Stream a whole list, one line a row, in CSV below a header line. `name` is the name of the file.
 
-    `fetch` gives the rows behind a place, at most so many; behind None are the first. Raises Problem, also what reading
-    the first rows raises; a failure after that breaks the connection off, so that nobody takes a part for the whole.
+    `fetch(place, limit)` reads the rows behind a place; behind None are the first. Raises Problem, and what `fetch`
+    raises for the first rows. A failure after that breaks the connection off: nobody takes a part for the whole.
     """
     for parameter, is_given in (("cursor", query.cursor is not None), ("limit", query.limit != LIMIT_DEFAULT)):
         if is_given:
@@ -95,7 +95,7 @@ def _ndjson(pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:
 
 
 def _csv(columns: Sequence[str], pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:
-    """Lines as RFC 4180 has them. An object in a field is spread over columns of its keys; null is an empty cell."""
+    """Yield lines as in RFC 4180. An object in a field is spread over columns of its keys; null is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="")
     writer.writeheader()

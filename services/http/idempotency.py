@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: what a key stands for, and how the first reply under it is stored and read again."""
+"""Stores and repeats replies under an `Idempotency-Key`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -25,24 +25,24 @@ _STORED = msgspec.json.Decoder(_StoredReply)
 
 
 def hash_of(call: Call, body: Struct) -> bytes:
-    """The hash of a request: its path with its body, however the JSON was laid out."""
+    """Hash a request: its path with its body, however the JSON was laid out."""
     return hash_request(call.exchange.path, encode(body))
 
 
 def stored_form(reply: Reply[Any]) -> bytes:
-    """A reply as it is stored under an idempotency key."""
+    """Encode a reply, to be stored under an idempotency key."""
     return encode(_StoredReply(reply.status, dict(reply.headers), reply.media_type, Raw(reply.body)))
 
 
 def read_stored(stored: bytes, *, is_repeated: bool = True) -> Reply[Any]:
-    """The reply that was stored, marked as a repetition where it is one."""
+    """Decode a stored reply, and mark it as a repetition where it is one."""
     first = _STORED.decode(stored)
     headers = {**first.headers, "idempotent-replayed": "true"} if is_repeated else first.headers
     return Reply(first.status, bytes(first.body), headers, first.media_type)
 
 
 def answer_once(call: Call, body: Struct, answer: Callable[[], Reply[T]]) -> Reply[T]:
-    """The first reply to the request under its idempotency key; that of `answer` where it has none. For threads.
+    """Return the first reply to the request under its idempotency key; that of `answer` where it has none. For threads.
 
     A refusal that `answer` returns is a reply like any other; where it raises, the request can be made again.
     Raises Problem for a key that was used for something else, and psycopg.Error.

@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests by route and status, their duration, and the queue of the writer lane."""
+"""Metrics for Prometheus: requests by route and status, their duration, and the queue of the writer lane."""
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -13,7 +13,7 @@ _BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 
 
 
 class Metrics:
-    """The metrics of one process's HTTP layer, and what `collectors` measure of the ledger."""
+    """The metrics of one process's HTTP layer and, by `collectors`, of the ledger."""
 
     def __init__(self, ledger: Ledger, *collectors: Collector) -> None:
         self._registry = CollectorRegistry()
@@ -40,5 +40,5 @@ class Metrics:
         child.observe(seconds)
 
     def exposition(self) -> bytes:
-        """Everything, in Prometheus's text format."""
+        """Return every metric in Prometheus's text format."""
         return generate_latest(self._registry)

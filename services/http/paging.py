@@ -1,4 +1,4 @@
-"""Lists in pages: a cursor says where the next page begins, and means something only to the list that gave it."""
+"""Pages of lists. A cursor is the place where the next page of the same list begins."""
 
 import base64
 import binascii
@@ -26,19 +26,19 @@ Count = Annotated[int, Meta(ge=0, le=MAX_POSITION)]
 
 
 class AtVersion(Struct, frozen=True, array_like=True, tag=True):
-    """A place in a list that goes by version."""
+    """A place in a list that is ordered by version."""
 
     version: Count
 
 
 class AtPosition(Struct, frozen=True, array_like=True, tag=True):
-    """A place in a list that goes by position."""
+    """A place in a list that is ordered by position."""
 
     position: Count
 
 
 class AtSubscription(Struct, frozen=True, array_like=True, tag=True):
-    """A place in a list that goes by subscription id."""
+    """A place in a list that is ordered by subscription id."""
 
     subscription_id: UUID
 
@@ -51,13 +51,13 @@ class Page(Struct, Generic[T], frozen=True):
 
 
 class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every list takes."""
+    """The query parameters of every list."""
 
     limit: Limit = LIMIT_DEFAULT
     cursor: Cursor | None = None
 
     def place(self, kind: type[P], start: P) -> P:
-        """Where the page begins: at the cursor, or at the start. Raises Problem."""
+        """Return where the page begins: at the cursor, or at the start. Raises Problem."""
         if self.cursor is None:
             return start
         try:
@@ -68,11 +68,11 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def one_more(self) -> int:
-        """How many rows to read: one more than fit, to know whether there is a next page."""
+        """The number of rows to read: one more than fit, to know whether there is a next page."""
         return self.limit + 1
 
     def page(self, rows: Sequence[T], place_of: Callable[[T], Any]) -> Page[T]:
-        """The page of `one_more` rows, whose cursor is the place of the last that fits."""
+        """Make the page of `one_more` rows; its cursor is the place of the last that fits."""
         data = rows[: self.limit]
         return Page(data, _cursor(place_of(data[-1])) if len(rows) > self.limit else None)
 

@@ -1,4 +1,4 @@
-"""Parameters outside the body: ids in paths, time zones, versions in `If-Match`."""
+"""Reads parameters outside the body: ids in paths, time zones, versions in `If-Match`."""
 
 import re
 from functools import cache
@@ -22,11 +22,11 @@ _VERSION_TAG = re.compile(r'"([0-9]{1,18})"')
 _TAG = re.compile(r'(W/)?"[\x21\x23-\x7e]*"')
 
 
-def subscription_id_of(written: str) -> UUID:
-    """The id in a path. Raises Problem: what is no UUID is the id of no subscription."""
-    if not _UUID.fullmatch(written):
+def subscription_id_of(text: str) -> UUID:
+    """Read the id in a path. Raises Problem: no subscription has an id that is no UUID."""
+    if not _UUID.fullmatch(text):
         raise Problem(UnknownSubscription())
-    return convert(written, UUID)  # much faster than UUID()
+    return convert(text, UUID)  # much faster than UUID()
 
 
 async def _subscription_id(subscription_id: Annotated[str, Path()]) -> UUID:
@@ -55,9 +55,9 @@ DisputeId = Annotated[UUID, Depends(_dispute_id)]
 
 
 async def expected_version(request: Request) -> int | None:
-    """The version that the client last saw; None for any. Raises Problem for what is no entity tag.
+    """Read the version that the client last saw; None for any. Raises Problem for what is no entity tag.
 
-    A tag that this service never gives out, and a weak one, match nothing.
+    A tag that this service never sends, and a weak one, match nothing.
     """
     tag = request.headers.get(IF_MATCH, "*").strip()
     if tag == "*":
@@ -73,7 +73,7 @@ IfMatch = Annotated[int | None, Depends(expected_version)]
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """The zone of an IANA name. Raises Problem."""
+    """Return the zone of an IANA name. Raises Problem."""
     if name not in _zone_names():
         raise invalid("tz", "is not the name of an IANA time zone, such as Europe/Rome")
     return ZoneInfo(name)

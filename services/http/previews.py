@@ -1,4 +1,4 @@
-"""What would be, by the real rules, without recording anything: the price of a generation, the effect of an upgrade."""
+"""Computes by the real rules, and records nothing: the price of a generation, the effect of an upgrade."""
 
 from datetime import datetime
 from typing import assert_never
@@ -44,7 +44,7 @@ class UpgradePreview(Struct, frozen=True):
 
 
 def price_of(model: str, settings: Settings, at: datetime, catalogue: Catalogue) -> Quote:
-    """The price of a generation at an instant. Raises Problem."""
+    """Price a generation at an instant. Raises Problem."""
     quoted = catalogue.quote(model, settings, at)
     match quoted:
         case UnknownModel():
@@ -58,7 +58,7 @@ def price_of(model: str, settings: Settings, at: datetime, catalogue: Catalogue)
 
 
 def price_for(current: CurrentSubscription, model: str, settings: Settings, catalogue: Catalogue) -> Quote:
-    """The price of a generation now, and whether the subscription could pay it. Raises Problem."""
+    """Price a generation now, and decide whether the subscription could pay for it. Raises Problem."""
     quote = price_of(model, settings, current.now, catalogue)
     charge = ChargeGeneration("quote", model, settings)
     match decide(current.state, charge, current.now, catalogue):
@@ -69,7 +69,7 @@ def price_for(current: CurrentSubscription, model: str, settings: Settings, cata
 
 
 def preview_of(current: CurrentSubscription, plan_id: str, catalogue: Catalogue) -> UpgradePreview:
-    """The effect of an upgrade now. Raises Problem for the refusal that it would meet."""
+    """Decide an upgrade now. Raises Problem for the refusal that it would meet."""
     decision = decide(current.state, UpgradePlan(plan_id), current.now, catalogue)
     if isinstance(decision, Refusal):
         raise Problem(decision)

@@ -1,6 +1,6 @@
-"""Refusals as RFC 9457 problems: one table gives each code its status, and the fields of a refusal are its members.
+"""Turns refusals into RFC 9457 problems: a table has the status of each code, and a refusal's fields are members.
 
-Rules that the core knows nothing of, such as malformed JSON or a missing key, are refusals of the same kind.
+What only HTTP refuses, such as malformed JSON or a missing key, is a refusal of the same kind.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ STATUS: Mapping[str, int] = {
     "internal_error": 500,
     "unavailable": 503,
 }
-"""The HTTP status of each code. The title is the code in words."""
+"""The HTTP status of each code. The title of a problem is its code in words."""
 
 
 class FieldError(Struct, frozen=True):
@@ -140,7 +140,7 @@ class InternalError(Refusal, frozen=True):
 
 
 class Problem(Exception):
-    """A refusal on its way to the client, with the status of its code where no other is given."""
+    """A refusal on its way to the client, with the status of its code unless another is named."""
 
     def __init__(
         self, refusal: Refusal, *, status: int | None = None, headers: Mapping[str, str] | None = None
@@ -151,20 +151,20 @@ class Problem(Exception):
         self.headers = {**_headers(refusal), **(headers or {})}
 
     def reply(self, request_id: str) -> Reply[Any]:
-        """The problem as the client gets it."""
+        """Render the problem."""
         body = problem_body(self.refusal, self.status, request_id)
         return Reply(self.status, encode(body), self.headers, "application/problem+json")
 
 
-def require(found: T | None, refusal: Refusal, *, status: int | None = None) -> T:
-    """What was found. Raises Problem with the refusal where it is None."""
-    if found is None:
+def require(value: T | None, refusal: Refusal, *, status: int | None = None) -> T:
+    """Return the value. Raises Problem with the refusal where it is None."""
+    if value is None:
         raise Problem(refusal, status=status)
-    return found
+    return value
 
 
 def problem_body(refusal: Refusal, status: int, request_id: str) -> dict[str, Any]:
-    """The members of a problem."""
+    """Return all members of a problem."""
     return {
         "type": f"urn:tallystick:problem:{refusal.code}",
         "title": refusal.code.replace("_", " ").capitalize(),
@@ -177,14 +177,14 @@ def problem_body(refusal: Refusal, status: int, request_id: str) -> dict[str, An
 
 
 def members(refusal: Refusal) -> dict[str, Any]:
-    """What a problem tells beyond the common members."""
+    """Return the members of a problem beyond the common ones."""
     if isinstance(refusal, InvalidSettingsRefused):
         return {**asdict(refusal), "errors": [FieldError(f"settings.{refusal.key}", refusal.reason)]}
     return asdict(refusal)
 
 
 def problem_of(error: BaseException, request_id: str) -> Problem:
-    """What to tell a client about an exception; one that nobody foresaw is logged, and says nothing of itself."""
+    """Make the problem for an exception; one that nobody foresaw is logged, and shows nothing of itself."""
     match error:
         case Problem():
             return error
@@ -199,7 +199,7 @@ def problem_of(error: BaseException, request_id: str) -> Problem:
 
 
 def problem_of_failure(failure: Failed, request_id: str) -> Problem:
-    """What to tell a client whose command got no answer from the ledger."""
+    """Make the problem for a command that got no answer from the ledger."""
     if failure.may_have_happened:
         log.warning("the outcome of a command is unknown", request_id=request_id, error=repr(failure.error))
         return Problem(OutcomeUnknown())
@@ -210,7 +210,7 @@ def problem_of_failure(failure: Failed, request_id: str) -> Problem:
 
 
 def invalid(field: str, reason: str) -> Problem:
-    """The problem that one field, header or parameter is wrong."""
+    """Make the problem for one field, header or parameter that is wrong."""
     return Problem(InvalidRequest((FieldError(field, reason),)))
 
 

@@ -1,4 +1,4 @@
-"""Whether this process can answer requests, part by part."""
+"""Checks whether this process can answer requests, part by part."""
 
 from typing import Literal
 
@@ -22,14 +22,14 @@ class Readiness(Struct, frozen=True):
 
 
 class ReadinessCheck:
-    """Asks the parts of one backend."""
+    """Checks the parts of one backend."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._is_migrated = False
 
     def now(self) -> Readiness:
-        """What holds now."""
+        """Check every part now."""
         database = self._database_answers()
         migrations = database and self._schema_is_up_to_date()
         writer_lane = self._backend.ledger.lane.is_alive
@@ -46,7 +46,7 @@ class ReadinessCheck:
         return True
 
     def _schema_is_up_to_date(self) -> bool:
-        """Asked until it is so; from then on only a newer release could change it."""
+        """Query until it is so; from then on only a newer release could change it."""
         if not self._is_migrated:
             conninfo = self._backend.reads.conninfo
             url = conninfo if isinstance(conninfo, str) else conninfo()

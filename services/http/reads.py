@@ -1,4 +1,4 @@
-"""Subscriptions and balances as of now: every boundary that is due is applied, whether or not it is recorded yet."""
+"""Reads subscriptions and balances as of now, with every due boundary applied, whether or not it is recorded yet."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,12 +27,12 @@ class CurrentSubscription(Struct, frozen=True):
     position: int
 
     def view(self) -> Subscription:
-        """The public form."""
+        """Return the public form."""
         return subscription_view(self.subscription_id, self.state, self.state.version)
 
 
 class Reads:
-    """Reads one ledger as of now, each time on a connection of its own. Every method may raise psycopg.Error."""
+    """Reads one ledger, each time on a connection of its own. Every method may raise psycopg.Error."""
 
     def __init__(self, backend: Backend) -> None:
         self._connections = backend.reads
@@ -41,9 +41,9 @@ class Reads:
         self._renewals = RenewalQueries(backend.schema)
 
     def balances(self, ids: Sequence[UUID]) -> dict[UUID, Balance | None]:
-        """The balance of each subscription; None where there is no such subscription.
+        """Read the balance of each subscription; None where there is no such subscription.
 
-        That is one row, unless a boundary has passed that is not recorded yet.
+        A balance is one row, unless a boundary is due that is not recorded yet.
         """
         with self._connections.connection() as connection:
             rows = self._balances.find(connection, ids)
@@ -61,13 +61,13 @@ class Reads:
         return balance_view(id, balance_row(current.state, current.position), current.now)
 
     def subscription(self, subscription_id: UUID) -> CurrentSubscription | None:
-        """The subscription; None where there is no such subscription."""
+        """Read a subscription; None where there is no such subscription."""
         with self._connections.connection() as connection:
             recorded = self._renewals.find(connection, subscription_id)
         return None if recorded is None else self._current(recorded)
 
     def subscriptions(self, account_id: str, *, after: UUID, limit: int) -> list[Subscription]:
-        """The subscriptions of an account with ids above `after`, in id order."""
+        """Read the subscriptions of an account with ids above `after`, in id order."""
         with self._connections.connection() as connection:
             recorded = self._renewals.of_account(connection, account_id, after=after, limit=limit)
         return [self._current(each).view() for each in recorded]

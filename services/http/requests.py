@@ -1,4 +1,4 @@
-"""The bodies that clients send, and the commands they stand for. Unknown fields are refused."""
+"""The bodies that clients send, and the commands that they stand for. Unknown fields are refused."""
 
 import re
 from datetime import datetime
@@ -67,7 +67,7 @@ BillingReference = Annotated[
 
 
 def _within(low: int, high: int) -> Meta:
-    """Bounds for the documentation; the model's rule keeps them, and answers `invalid_settings`."""
+    """Document bounds that the model's rule enforces, with `invalid_settings`."""
     return Meta(extra_json_schema={"minimum": low, "maximum": high})
 
 
@@ -85,7 +85,7 @@ class SettingsRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     characters: Annotated[int, _within(1, CHARACTERS_MAX)] | None = None
 
     def settings(self) -> Settings:
-        """The settings, with the duration as the exact decimal that was written. Raises Problem."""
+        """Return the settings, with the duration as the exact decimal of the request. Raises Problem."""
         return Settings(
             duration_seconds=_exact(bytes(self.duration_seconds)),
             count=self.count,
@@ -102,7 +102,7 @@ class ChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     settings: SettingsRequest = field(default_factory=SettingsRequest)
 
     def command(self) -> ChargeGeneration:
-        """The command. Raises Problem for a duration that is no number."""
+        """Make the command. Raises Problem for a duration that is no number."""
         return ChargeGeneration(self.generation_id, self.model, self.settings.settings())
 
 
@@ -115,7 +115,7 @@ class StartRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     test_clock_id: TestClockId | None = None
 
     def command(self) -> StartSubscription:
-        """The command."""
+        """Make the command."""
         return StartSubscription(self.account_id, self.plan_id, self.test_clock_id)
 
 
@@ -134,7 +134,7 @@ class UpgradeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     billing_reference: BillingReference | None = None
 
     def command(self) -> UpgradePlan:
-        """The command."""
+        """Make the command."""
         return UpgradePlan(self.plan_id, self.billing_reference)
 
 
@@ -144,7 +144,7 @@ class DowngradeRequest(Struct, frozen=True, forbid_unknown_fields=True):
     plan_id: PlanId
 
     def command(self) -> ScheduleDowngrade:
-        """The command."""
+        """Make the command."""
         return ScheduleDowngrade(self.plan_id)
 
 
@@ -154,21 +154,21 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     when: CancelWhen
 
     def command(self) -> CancelSubscription:
-        """The command."""
+        """Make the command."""
         return CancelSubscription(self.when)
 
 
 class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing to say."""
+    """No fields."""
 
     def command(self) -> ResumeSubscription:
-        """The command."""
+        """Make the command."""
         return ResumeSubscription()
 
 
-def _exact(written: bytes) -> Decimal | None:
-    if written in {b"", b"null"}:
+def _exact(number: bytes) -> Decimal | None:
+    if number in {b"", b"null"}:
         return None
-    if not _JSON_NUMBER.fullmatch(written):
+    if not _JSON_NUMBER.fullmatch(number):
         raise invalid("settings.duration_seconds", "Expected a number of at most 64 characters")
-    return Decimal(written.decode())
+    return Decimal(number.decode())

@@ -1,4 +1,4 @@
-"""What every route works with, made once for an app."""
+"""The service that every handler works with, made once for an app."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from services.ledger.what_if import WhatIf
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The backend, and what the HTTP layer makes of it."""
+    """The backend, and all that the HTTP layer makes of it."""
 
     backend: Backend
     reads: Reads
@@ -37,11 +37,11 @@ class Service:
     clocks: Clocks
     idempotency_records: IdempotencyRecords
     queries: Callable[[Callable[[str], Any]], Any]
-    """The queries of the ledger's schema by the class that has them; each is made once."""
+    """Queries of the ledger's schema by their class, such as `History`; each is made once."""
 
     @staticmethod
     def on(backend: Backend) -> "Service":
-        """The service on a backend."""
+        """Make the service on a backend."""
         as_of = AsOf(backend.schema, backend.clock)
         reads = Reads(backend)
         lag = LagCollector(backend.reads.connection, backend.schema, backend.clock)

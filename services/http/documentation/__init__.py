@@ -1,1 +1,1 @@
-"""The OpenAPI document: what each operation says of itself, examples, the page that shows it."""
+"""The OpenAPI document and the page that shows it."""

@@ -303,10 +303,10 @@ _BY_KIND = {type(refusal): refusal for refusal in _REFUSALS}
 
 
 def page_of(example: T) -> Page[T]:
-    """A last page with one entry."""
+    """Make a last page with one entry."""
     return Page((example,), None)
 
 
 def problem_example(kind: type[Refusal]) -> Refusal:
-    """A refusal of a kind."""
+    """Return an example of a kind of refusal."""
     return _BY_KIND.get(kind) or kind()

@@ -1,6 +1,6 @@
-"""The OpenAPI document: routes with their signatures and their documentation in, JSON out.
+"""Makes the OpenAPI document of the routes, from their signatures and their documentation.
 
-Schemas come from the structs that are read and written, so there is nothing to keep in step by hand.
+Schemas come from the structs that are decoded and encoded, so nothing has to be kept in step by hand.
 """
 
 import inspect
@@ -50,7 +50,7 @@ and body again gets the first answer. Lists come in pages: send `next_cursor` ba
 
 
 def openapi_document(routers: Sequence[APIRouter]) -> bytes:
-    """The document of all routes of the routers, as JSON."""
+    """Make the document of all routes of the routers, as JSON."""
     operations = [_Operation(route) for route in typed_routes(routers)]
     schemas = _Schemas(kind for operation in operations for kind in operation.kinds())
     paths: dict[str, dict[str, Any]] = {}
@@ -72,7 +72,7 @@ def openapi_document(routers: Sequence[APIRouter]) -> bytes:
 
 
 class _Operation:
-    """One route: what its signature takes, and what its documentation says."""
+    """One route, by its signature and its documentation."""
 
     def __init__(self, route: TypedRoute) -> None:
         self.route = route
@@ -80,7 +80,7 @@ class _Operation:
         self._documentation = documentation_of(route.openapi_extra)
 
     def kinds(self) -> Iterator[Any]:
-        """Every type that the operation reads or writes."""
+        """Yield every type that the operation decodes or encodes."""
         yield self._signature.content
         yield from self._refusals()
         yield from self._documentation.missing
@@ -88,7 +88,7 @@ class _Operation:
             yield self._signature.body.model
 
     def document(self, schemas: "_Schemas") -> dict[str, Any]:
-        """The operation object."""
+        """Make the operation object."""
         text = inspect.cleandoc(self.route.handler.__doc__ or "")
         document: dict[str, Any] = {
             "operationId": self.route.handler.__name__,
@@ -109,7 +109,7 @@ class _Operation:
         return document
 
     def _refusals(self) -> list[type[Refusal]]:
-        """What the route can answer instead, those refusals included that come with what it takes."""
+        """List the refusals of the route, those included that come with what it takes."""
         scope, body, query, takes_if_match, _ = self._signature
         return [
             *((Unauthenticated, MissingScope, Unavailable, InternalError) if scope else ()),
@@ -153,27 +153,27 @@ class _Schemas:
         unique = list(dict.fromkeys([*kinds, FieldError]))
         references, components = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
         self._references: dict[Any, dict[str, Any]] = dict(zip(unique, references, strict=True))
-        self.components = {name: _as_written(name, schema) for name, schema in sorted(components.items())}
+        self.components = {name: _as_sent(name, schema) for name, schema in sorted(components.items())}
         for kind in unique:
             if isinstance(kind, type) and issubclass(kind, Refusal):
                 self.components[kind.__name__] = _problem_schema(kind, self.components[kind.__name__])
 
     def __getitem__(self, kind: Any) -> dict[str, Any]:
-        """The reference to a type's schema, or its schema where it has no name."""
+        """Return the reference to a type's schema, or its schema where it has no name."""
         return self._references[kind]
 
 
-def _as_written(name: str, schema: Any) -> Any:
-    """The schema of what our encoder writes: decimals are numbers, but for amounts of money, which are text."""
+def _as_sent(name: str, schema: Any) -> Any:
+    """Return the schema of what is sent: decimals are numbers, but for amounts of money, which are text."""
     match schema:
         case {"format": "decimal", **_others} if name != "Money":
             return {"type": "number"}
         case {"pattern": str(pattern), **_others}:
             return {**schema, "pattern": pattern.replace("\\Z", "$")}
         case dict():
-            return {key: _as_written(name, value) for key, value in schema.items() if not _is_hidden(key, value)}
+            return {key: _as_sent(name, value) for key, value in schema.items() if not _is_hidden(key, value)}
         case list():
-            return [_as_written(name, value) for value in schema]
+            return [_as_sent(name, value) for value in schema]
         case _:
             return schema
 
@@ -183,7 +183,7 @@ def _is_hidden(key: str, value: Any) -> bool:
 
 
 def _problem_schema(refusal: type[Refusal], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The problem that a refusal becomes: the members of all problems, and its own."""
+    """Return the schema of the problem that a refusal becomes: the members of all problems, and its own."""
     text, number = {"type": "string"}, {"type": "integer"}
     properties: dict[str, Any] = {
         "type": text,
@@ -234,7 +234,7 @@ def _problem(status: int, refusals: Sequence[type[Refusal]], schemas: _Schemas) 
 
 def _query_parameters(model: type) -> Iterator[dict[str, Any]]:
     _, components = msgspec.json.schema_components([model], ref_template=_REFERENCE)
-    schema = _as_written(model.__name__, components[model.__name__])
+    schema = _as_sent(model.__name__, components[model.__name__])
     for name, each in schema["properties"].items():
         options: list[dict[str, Any]] = each.pop("anyOf", [])
         kind = next((option for option in options if option != {"type": "null"}), {})
@@ -265,5 +265,5 @@ def _header(description: str) -> dict[str, Any]:
 
 
 def _plain(example: Any) -> Any:
-    """The example as plain JSON."""
+    """Encode the example as plain JSON."""
     return msgspec.Raw(encode(example)) if not isinstance(example, str) else example

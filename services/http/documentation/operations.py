@@ -1,4 +1,4 @@
-"""What a route tells of itself beyond its signature: which statuses it answers with, what it refuses, and examples."""
+"""The documentation of a route beyond its signature: the statuses of its answers, its refusals, examples."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,7 +14,7 @@ _KEY = "documentation"
 class Shown(NamedTuple):
     """An example of an answer, and the headers that come with it.
 
-    `streams` has examples of the same in other forms, by media type, which the client gets where its `Accept` asks so.
+    `streams` has examples of the same in other forms, by media type, which the client gets by its `Accept`.
     """
 
     example: Any
@@ -24,7 +24,7 @@ class Shown(NamedTuple):
 
 
 class Documentation(NamedTuple):
-    """What a route answers, by status, and which refusals it can meet beyond those that all routes share.
+    """The answers of a route by status, and the refusals that it can meet beyond those that all routes share.
 
     `missing` are refusals that are answered with 404 here, since what they miss is the resource itself.
     """
@@ -42,7 +42,7 @@ def documented(
     missing: tuple[type[Refusal], ...] = (),
     request: Struct | None = None,
 ) -> dict[str, Any]:
-    """The documentation of a route, for its `openapi_extra`.
+    """Make the documentation of a route, for its `openapi_extra`.
 
     `answers` has an example of each status, bare or `Shown` with more; its type is the handler's return type.
     `request` is an example of the body.
@@ -52,7 +52,7 @@ def documented(
 
 
 def documentation_of(openapi_extra: dict[str, Any] | None) -> Documentation:
-    """The documentation that a route was given. Raises KeyError for a route without."""
+    """Return the documentation of a route from its `openapi_extra`. Raises KeyError where there is none."""
     documentation = (openapi_extra or {})[_KEY]
     assert isinstance(documentation, Documentation)
     return documentation

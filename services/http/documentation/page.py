@@ -1,4 +1,4 @@
-"""Where the documentation can be read: `/openapi.json` and, without the Internet, `/docs`."""
+"""Serves the documentation: `/openapi.json` and, without the Internet, `/docs`."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -17,7 +17,7 @@ _ASSETS = "/docs/assets"
 
 
 def documentation_routes(routers: Sequence[APIRouter]) -> list[BaseRoute]:
-    """The routes that show the documentation of the routers. The scripts of the page are served from here too."""
+    """Make the routes that show the documentation of the routers, and serve the scripts of the page."""
     document = cache(lambda: openapi_document(routers))
 
     def show_document(_request: Request) -> Response:

@@ -7,6 +7,7 @@ from services.http.routes import (
     batches,
     catalogue,
     charges,
+    clocks,
     disputes,
     events,
     operations,
@@ -16,7 +17,6 @@ from services.http.routes import (
     refusals,
     renewals,
     subscriptions,
-    test_clocks,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -33,7 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     renewals.router,
     past.router,
     disputes.router,
-    test_clocks.router,
+    clocks.router,
     operations.router,
 )
-"""In the order of the documentation."""
+"""Every router, in the order of the documentation."""

@@ -1,4 +1,4 @@
-"""The balance."""
+"""Read the balance."""
 
 from fastapi import APIRouter
 

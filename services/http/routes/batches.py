@@ -43,7 +43,7 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     charges: Annotated[list[BatchedCharge], Meta(min_length=1, max_length=CHARGES_MAX)]
 
     def commands(self) -> list[tuple[UUID, AnyCommand]]:
-        """The command of each charge, after its subscription. Raises Problem naming the first bad duration."""
+        """Make the command of each charge, with its subscription. Raises Problem for the first bad duration."""
         return [(charge.subscription_id, _command(place, charge)) for place, charge in enumerate(self.charges)]
 
 

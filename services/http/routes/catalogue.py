@@ -1,4 +1,4 @@
-"""Plans and rate cards, as the catalogue has them."""
+"""List the plans and rate cards of the catalogue."""
 
 from typing import TypeVar
 

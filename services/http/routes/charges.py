@@ -41,9 +41,10 @@ CHARGE_COLUMNS = """
     position subscription_id version generation_id charged_at status asset_type model duration_seconds count resolution
     characters rate_card rule unit quantity credits_per_unit credits balance_before balance_after cycle_number
 """.split()
-"""The columns of charges in CSV; settings and price are spread over theirs."""
+"""The columns of charges in CSV. Settings and price are spread over columns of their own."""
 
 CHARGES = partial(ChargeQueries, read_charge=charge_from_row)
+"""The queries of charges: which there are is in the projection, what they were in their events."""
 
 
 class ChargeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,7 +57,7 @@ class ChargeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True)
     cycle: Annotated[Count, Meta(description="The number of a credit cycle.", examples=[1])] | None = None
 
     def filter(self) -> ChargeFilter:
-        """The same for the projection's query."""
+        """Make the filter of the projection's query."""
         return ChargeFilter(self.since, self.until, self.model, self.asset_type, self.cycle)
 
 

@@ -1,4 +1,4 @@
-"""Disputes: a customer says that a charge was wrong, and somebody decides."""
+"""Open, read and resolve disputes about charges, and export their evidence."""
 
 from typing import Annotated
 from uuid import UUID, uuid4

@@ -1,4 +1,4 @@
-"""The recorded events, as they are stored."""
+"""List the recorded events, as they are stored."""
 
 from typing import Annotated
 

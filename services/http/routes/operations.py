@@ -1,4 +1,4 @@
-"""For those who run the service: is it alive, is it ready, how is it doing."""
+"""Show operators whether the process is alive and ready, and its metrics."""
 
 from typing import Literal
 

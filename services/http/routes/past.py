@@ -1,4 +1,4 @@
-"""The past of a subscription: as it was, and as it would have been."""
+"""Show a subscription as it was, and replay its history with changes."""
 
 from datetime import datetime
 from typing import Annotated
@@ -50,7 +50,7 @@ def show_as_of(
 
 
 def read_past(call: Call, subscription_id: UUID, at: datetime | None, version: int | None) -> PastState:
-    """The past at an instant or at a version. Raises Problem."""
+    """Read the past at an instant or at a version. Raises Problem."""
     as_of = call.service.as_of
     with call.connection() as connection:
         try:

@@ -1,4 +1,4 @@
-"""Upgrades, downgrades, cancellations, and what takes them back."""
+"""Upgrade, downgrade, cancel and resume subscriptions."""
 
 from typing import Annotated
 

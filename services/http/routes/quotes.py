@@ -1,4 +1,4 @@
-"""Prices, without charging."""
+"""Price generations without charging them."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The charges that were refused."""
+"""List the charges that were refused."""
 
 from typing import Annotated
 

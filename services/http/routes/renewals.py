@@ -1,4 +1,4 @@
-"""What time will do next, over all subscriptions."""
+"""List subscriptions by the instant at which time changes them next."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final

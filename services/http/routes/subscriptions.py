@@ -25,7 +25,7 @@ from services.subscription.refusals import SubscriptionExists, UnknownPlan, Unkn
 router = APIRouter(tags=["Subscriptions"], route_class=TypedRoute)
 
 NOBODY = UUID(int=0)
-"""The id before all others; no subscription has it."""
+"""The nil UUID, which sorts before all others; no subscription has it."""
 
 
 class AccountQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):

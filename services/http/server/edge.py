@@ -1,4 +1,4 @@
-"""The outermost layer: gives every request an id, measures it, and lets no exception out."""
+"""The outermost layer: every request gets an id and is measured, and no exception passes it."""
 
 import time
 from typing import Any
@@ -39,7 +39,7 @@ class Edge:
         self._metrics.observe(method, route, status, time.perf_counter() - started)
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> int:
-        """Let the API answer; the status that it answered with."""
+        """Let the API answer, and return the status of its answer."""
         remember(scope, exchange)
         request_id = exchange.request_id.encode()
         status = 0

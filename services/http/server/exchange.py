@@ -1,4 +1,4 @@
-"""One request, as every layer needs it: its id, its credentials, its body within bounds."""
+"""One exchange: a request with its id, its credentials and its body, within bounds."""
 
 import re
 import secrets
@@ -25,14 +25,14 @@ _numbers = count(1)
 
 
 def new_request_id() -> str:
-    """An id that no other request has: this process's random name and a number, without a system call."""
+    """Make an id that no other request has: this process's random name and a number, without a system call."""
     return f"{_PROCESS}-{next(_numbers):x}"
 
 
 class Exchange:
-    """A request and the id of it: the client's `Request-Id`, if it has the form of one, or a new one.
+    """A request and its id: the client's `Request-Id`, if it has the form of one, or a new one.
 
-    Its body is `whole_body`, or what is yet to be received.
+    Its body is `whole_body`, unless there is a `receive` to get it from.
     """
 
     __slots__ = (
@@ -75,14 +75,14 @@ class Exchange:
 
     @property
     def idempotency_key(self) -> str | None:
-        """The `Idempotency-Key`, if there is one. Raises Problem for one without the form of a key."""
+        """The `Idempotency-Key`; None where there is none. Raises Problem for one without the form of a key."""
         key = self._idempotency_key
         if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
             raise invalid(IDEMPOTENCY_KEY, "must be 1 to 255 visible ASCII characters")
         return key
 
     async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
-        """The whole body. Raises Problem once it is known to be too large; ClientDisconnect."""
+        """Return the whole body. Raises Problem as soon as it is known to be too large, and ClientDisconnect."""
         if self._content_length > limit_bytes or len(self._whole_body) > limit_bytes:
             raise Problem(RequestTooLarge(limit_bytes))
         return self._whole_body if self._receive is None else await _receive_body(self._receive, limit_bytes)
@@ -105,12 +105,12 @@ async def _receive_body(receive: Receive, limit_bytes: int) -> bytes:
 
 
 def remember(scope: Scope, exchange: Exchange) -> None:
-    """Leave the exchange where the routes find it."""
+    """Put the exchange into the scope, for the routes."""
     scope[_EXCHANGE] = exchange
 
 
 def exchange_of(scope: Scope) -> Exchange:
-    """The exchange that a route is part of."""
+    """Return the exchange in a scope."""
     exchange = scope[_EXCHANGE]
     assert isinstance(exchange, Exchange)
     return exchange

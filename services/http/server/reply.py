@@ -1,4 +1,4 @@
-"""What goes back to the client: a status, headers and a body, which is JSON unless its media type is another."""
+"""Replies: a status, headers and a body, which is JSON unless the media type is another."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ encode = _ENCODER.encode
 
 
 class Reply(Struct, Generic[T], frozen=True):
-    """An answer, ready to be sent. `T` is the type that the body is the encoding of; a refusal fits any."""
+    """An answer, ready to be sent. `T` is the type that the body encodes; a problem fits any."""
 
     status: int
     body: bytes
@@ -24,7 +24,7 @@ class Reply(Struct, Generic[T], frozen=True):
     media_type: str = "application/json"
 
     def all_headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
-        """Every header of the response, in ASGI's form."""
+        """Return every header of the response, in ASGI's form."""
         headers = [
             (b"content-type", self.media_type.encode()),
             (b"content-length", b"%d" % len(self.body)),
@@ -35,10 +35,10 @@ class Reply(Struct, Generic[T], frozen=True):
         return headers
 
     def response(self) -> Response:
-        """The same for FastAPI."""
+        """Convert to the response that FastAPI sends."""
         return Response(self.body, self.status, dict(self.headers), self.media_type)
 
 
 def json_reply(content: T, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> Reply[T]:
-    """A struct as JSON. Decimals are numbers."""
+    """Encode a struct as JSON, decimals as numbers."""
     return Reply(status, encode(content), headers)

@@ -1,6 +1,6 @@
-"""Balance reads that share queries: those that arrive while one runs are answered by the next, all together.
+"""Shares queries between balance reads: all that arrive while a query runs are answered by the next one.
 
-A read joins only a query that starts after it arrived, so it sees every charge that was answered before it was asked.
+A read joins only a query that starts after it arrived, so it sees every charge that was answered before.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from uuid import UUID
 from projections.balance.view import Balance
 
 IDS_MAX = 500
-"""So many subscriptions at most share a query."""
+"""The most subscriptions that share a query."""
 
 
 class SharedBalanceReads:
@@ -23,7 +23,7 @@ class SharedBalanceReads:
         self._querying: asyncio.Task[None] | None = None
 
     async def balance(self, subscription_id: UUID) -> Balance | None:
-        """The balance now; None for an unknown subscription. Raises what `read` raises, such as psycopg.Error."""
+        """Read the balance now; None for an unknown subscription. Raises what `read` raises, such as psycopg.Error."""
         future: asyncio.Future[Balance | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(subscription_id, []).append(future)
         if self._querying is None:

@@ -1,4 +1,4 @@
-"""The app server at the socket: a response goes out in one system call, and plain requests take the short way."""
+"""The app server at the socket: a response is one system call, and plain requests to hot routes take the fast path."""
 
 import asyncio
 from typing import Any
@@ -14,11 +14,11 @@ from services.http.server.exchange import Exchange
 _NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
 GRACE_SECONDS = 10
-"""How long a stop waits for requests that are under way."""
+"""The time that a stop waits for requests that are under way."""
 
 
 def server_of(app: ASGIApp) -> uvicorn.Server:
-    """uvicorn on the app, as the short way needs it: no access log, no limit of concurrency, no root path."""
+    """Make uvicorn on the app, as the fast path needs it: no access log, no limit of concurrency, no root path."""
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -34,10 +34,10 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
 
 
 class JoinedWrites(asyncio.Transport):
-    """A transport that gathers writes until the event loop comes round.
+    """A transport that joins all writes of one turn of the event loop.
 
-    uvicorn writes the head of a response and its body one after the other. Each is a system call, at which the event
-    loop gives up the interpreter lock and then waits for the writer lane to let go of it.
+    uvicorn writes the head of a response and its body one after the other. Each would be a system call, at which the
+    event loop releases the interpreter lock and then waits until the writer lane releases it.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -48,7 +48,7 @@ class JoinedWrites(asyncio.Transport):
         self._gathered_bytes = 0
 
     def write(self, data: Any) -> None:
-        """Gather; what is much already goes at once."""
+        """Gather the data; send at once what is large already."""
         if not self._gathered:
             self._loop.call_soon(self._flush)
         self._gathered.append(data)
@@ -57,7 +57,7 @@ class JoinedWrites(asyncio.Transport):
             self._flush()
 
     def write_whole(self, data: bytes) -> None:
-        """Write what nothing follows."""
+        """Write a whole response, which nothing follows."""
         if self._gathered:
             self.write(data)
         else:
@@ -91,8 +91,8 @@ class JoinedWrites(asyncio.Transport):
         self._transport.set_protocol(protocol)
 
 
-class _ShortCycle(RequestResponseCycle):
-    """What uvicorn asks of a request that is under way; nothing else of its own cycle is there."""
+class _PlainCycle(RequestResponseCycle):
+    """The attributes that uvicorn reads of a request under way; nothing else of its own cycle is there."""
 
     def __init__(self) -> None:
         self.response_complete = False
@@ -102,18 +102,17 @@ class _ShortCycle(RequestResponseCycle):
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 over such a transport, with a short way for plain requests to the hot paths.
+    """uvicorn's HTTP/1.1 over such a transport; plain requests to hot routes are answered without ASGI.
 
-    Plain is a request that arrived whole, in one piece, on a connection where nothing else is under way, in HTTP/1.1
-    with keep-alive and without `Expect`, an upgrade or a query. It is answered by the same rules, without an ASGI
-    scope and messages. Every other request is left to uvicorn.
+    A plain request arrived whole, in one piece, on a connection where no other is under way, in HTTP/1.1 with
+    keep-alive and without `Expect`, an upgrade or a query. Every other request is left to uvicorn.
     """
 
     transport: JoinedWrites
     _hot: tuple[HotRoute, str] | None = None
-    """The plain request that is being parsed; None otherwise."""
+    """The route of the plain request that is being parsed, and the subscription id in its path; None for any other."""
     _parts: list[bytes]
-    """Of its body."""
+    """The parts of its body that have arrived."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own type
         super().connection_made(JoinedWrites(transport, self.loop))
@@ -139,7 +138,7 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         hot, self._hot = self._hot, None
-        self.cycle = cycle = _ShortCycle()
+        self.cycle = cycle = _PlainCycle()
         exchange = Exchange(self.url.decode(), b"", self.headers, whole_body=b"".join(self._parts))
         task = self.loop.create_task(self._answer(cycle, hot, exchange))
         self.tasks.add(task)
@@ -166,7 +165,7 @@ class Protocol(HttpToolsProtocol):
         for part in self._parts:
             super().on_body(part)
 
-    async def _answer(self, cycle: _ShortCycle, hot: tuple[HotRoute, str], exchange: Exchange) -> None:
+    async def _answer(self, cycle: _PlainCycle, hot: tuple[HotRoute, str], exchange: Exchange) -> None:
         try:
             reply = await self.app.fast_path.answer(*hot, exchange)
             if self.flow.write_paused:

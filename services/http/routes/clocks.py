@@ -1,4 +1,4 @@
-"""Test clocks: time that moves when it is told to. Answered only where they are enabled."""
+"""Test clocks: make one, read it, move it forward. Only where they are enabled."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
