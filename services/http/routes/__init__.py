@@ -1,4 +1,20 @@
-"""The typed routes, a module a feature."""
+"""The handlers of all routes, a module a feature.
+
+subscriptions.py  start subscriptions, read them and their renewals
+balances.py       read the balance; hot
+charges.py        charge a generation, which is hot, and read charges
+batches.py        charge many generations in one request; hot
+quotes.py         price generations
+plan_changes.py   upgrade, downgrade, cancel, resume
+catalogue.py      plans and rate cards
+events.py         recorded events
+refusals.py       refused charges
+renewals.py       subscriptions by their next boundary
+past.py           as-of and what-if
+disputes.py       disputes and their evidence
+clocks.py         test clocks
+operations.py     liveness, readiness, metrics
+"""
 
 from fastapi import APIRouter
 
