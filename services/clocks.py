@@ -1,8 +1,8 @@
-"""Test clocks: a subscription bound to one lives in its time, which moves forward when it is told to, and only then.
+"""Test clocks: a subscription bound to one lives in its time, which stands still until it is moved forward.
 
-They are rows of the database, so every process and every batch of the ledger reads the same instant. Advancing one
-moves it at once, and reads and commands are right from then on; then it records what has become due, as the renewal
-worker would. If that is cut short, the worker does the rest, and so does advancing to the same instant again.
+A clock is a row of the database, so every process and every batch of the ledger reads the same instant. `advance` moves
+it at once, and reads and commands are right from then on; then it records what has become due, as the renewal worker
+would. If that is cut short, the worker does the rest, and so does advancing to the same instant again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,25 +26,25 @@ from services.renewals.recording import LaneSilent, Tally, record_due
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
-_RECORDED_AT_A_TIME = 2048
+_DUE_LIMIT = 2048
 
 
 class Reading(Struct, frozen=True):
-    """What a test clock says."""
+    """The instant at which a test clock stands."""
 
     test_clock_id: str
     now: datetime
 
 
 class Recorded(Struct, frozen=True):
-    """What an advance recorded: events, and the subscriptions that they belong to."""
+    """The events that an advance recorded, and the subscriptions that they belong to, counted."""
 
     subscriptions: int
     events: int
 
 
 class Advanced(Struct, frozen=True):
-    """A clock after it was moved, and what that brought."""
+    """A clock after it was moved, and the events that were recorded."""
 
     test_clock_id: str
     now: datetime
@@ -52,7 +52,7 @@ class Advanced(Struct, frozen=True):
 
 
 class Backwards(Struct, frozen=True):
-    """The clock is beyond the instant that it was to be moved to."""
+    """The clock stands at `now`, which is after the instant that it was to be moved to."""
 
     now: datetime
 
@@ -62,7 +62,7 @@ class NotAllRecorded(RuntimeError):
 
 
 class Clocks:
-    """The test clocks of one ledger; for threads. Every method may raise psycopg.Error."""
+    """The test clocks of one ledger, for threads. Every method may raise psycopg.Error."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Clocks:
         self._due = DueQueries(schema)
 
     def create(self, now: datetime) -> Reading:
-        """A new clock that stands at `now`, which is between `EARLIEST` and `LATEST`."""
+        """Make a clock that stands at `now`, which is between `EARLIEST` and `LATEST`."""
         assert EARLIEST <= now <= LATEST
         reading = Reading(str(uuid4()), now)
         arguments = {"test_clock_id": reading.test_clock_id, "now": now, "created_at": self._clock()}
@@ -90,28 +90,28 @@ class Clocks:
         return reading
 
     def read(self, test_clock_id: str) -> Reading | UnknownTestClock:
-        """What the clock says."""
+        """Read a clock."""
         with self._connections.connection() as connection:
             row = connection.execute(self._queries["find_clock"], {"test_clock_id": test_clock_id}).fetchone()
         return UnknownTestClock(test_clock_id) if row is None else Reading(test_clock_id, row[0])
 
     def advance(self, test_clock_id: str, to: datetime, metadata: Metadata) -> Advanced | Backwards | UnknownTestClock:
-        """Move the clock and record what has become due on it; `to` may be where it stands already.
+        """Move the clock forward and record what has become due on it; `to` may be where it stands already.
 
-        `metadata` goes with the events. Raises NotAllRecorded and LaneClosed, after which the same can be asked for
+        `metadata` is recorded with the events. Raises NotAllRecorded and LaneClosed, after which it can be called
         again.
         """
         assert EARLIEST <= to <= LATEST
         with self._claimed(test_clock_id) as claims:
-            found = self._move(test_clock_id, to)
-            if not isinstance(found, Reading):
-                return found
+            moved = self._move(test_clock_id, to)
+            if not isinstance(moved, Reading):
+                return moved
             tally = self._record(claims, test_clock_id, metadata)
-        return Advanced(test_clock_id, found.now, Recorded(tally.subscriptions, tally.events))
+        return Advanced(test_clock_id, moved.now, Recorded(tally.subscriptions, tally.events))
 
     @contextmanager
     def _claimed(self, test_clock_id: str) -> Iterator[Claims]:
-        """Keeps the renewal worker, and other advances, from the clock's subscriptions meanwhile."""
+        """Claim the clock's subscriptions, against the renewal worker and other advances."""
         with closing(self._connect()) as connection:
             claims = Claims(connection, self._schema)
             with claims.transaction():
@@ -125,8 +125,8 @@ class Clocks:
             moved = connection.execute(self._queries["move_clock"], arguments).fetchone()
         if moved is not None:
             return Reading(test_clock_id, moved[0])
-        found = self.read(test_clock_id)
-        return Backwards(found.now) if isinstance(found, Reading) else found
+        reading = self.read(test_clock_id)
+        return Backwards(reading.now) if isinstance(reading, Reading) else reading
 
     def _record(self, claims: Claims, test_clock_id: str, metadata: Metadata) -> Tally:
         total = Tally()
@@ -142,4 +142,4 @@ class Clocks:
 
     def _list_due(self, test_clock_id: str) -> Sequence[DueSubscription]:
         with self._connections.connection() as connection:
-            return self._due.on_clock(connection, test_clock_id, limit=_RECORDED_AT_A_TIME)
+            return self._due.on_clock(connection, test_clock_id, limit=_DUE_LIMIT)

@@ -1,4 +1,4 @@
--- Test clocks: time that only moves when it is told to.
+-- Test clocks: time that stands still until it is moved.
 
 -- name: insert_clock
 -- A new clock, which stands still.
@@ -6,7 +6,7 @@ INSERT INTO {schema}.test_clocks (test_clock_id, now, created_at)
 VALUES (%(test_clock_id)s, %(now)s, %(created_at)s)
 
 -- name: find_clock
--- What a clock says.
+-- The instant at which a clock stands.
 SELECT now FROM {schema}.test_clocks WHERE test_clock_id = %(test_clock_id)s
 
 -- name: begin_move

@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer to a request is stored under the caller's key, and given again.
+"""Idempotency records: the first answer to a request is stored under the caller's key, and repeated.
 
 A command's record is stored by the writer lane, in the transaction of what it answers. Any other request is answered
 first and its record stored afterwards, so it must do no harm when it is done twice.
@@ -39,27 +39,27 @@ class IdempotencyRecord(Struct, frozen=True):
 
     @property
     def place(self) -> tuple[str, str]:
-        """The primary key: the id of the API key, and the caller's idempotency key."""
+        """The primary key of the row: the id of the API key, and the caller's idempotency key."""
         return self.key_id, self.key
 
 
 def hash_request(path: str, body: bytes) -> bytes:
-    """The SHA-256 that makes two requests the same: of the path, and of the body as this service encodes it."""
+    """Hash a request by SHA-256: its path, and its body as this service encodes it. Same hash, same request."""
     return sha256(path.encode() + b"\0" + body).digest()
 
 
 def record_statements(schema: str) -> Queries:
-    """`find_records` and `insert_records`, for one schema."""
+    """Load `find_records` and `insert_records` for one schema."""
     return load_queries(__file__, "idempotency.sql", schema=schema)
 
 
 def find_arguments(places: Sequence[tuple[str, str]]) -> dict[str, Array]:
-    """The arguments of `find_records`."""
+    """Make the arguments of `find_records`, from primary keys."""
     return {"key_ids": Texts([key_id for key_id, _ in places]), "keys": Texts([key for _, key in places])}
 
 
 def insert_arguments(records: Iterable[IdempotencyRecord]) -> dict[str, Array]:
-    """The arguments of `insert_records`, in key order, so that two transactions never deadlock."""
+    """Make the arguments of `insert_records`, in the order of the keys, so that two transactions never deadlock."""
     ordered = sorted(records, key=lambda record: record.place)
     return {
         "key_ids": Texts([record.key_id for record in ordered]),
@@ -71,13 +71,13 @@ def insert_arguments(records: Iterable[IdempotencyRecord]) -> dict[str, Array]:
 
 
 def record_of(row: Sequence[Any]) -> IdempotencyRecord:
-    """A record from a row of `find_records`."""
+    """Make a record from a row of `find_records`."""
     key_id, key, request_hash, answer, answered_at = row
     return IdempotencyRecord(key_id, key, bytes(request_hash), bytes(answer), answered_at)
 
 
 class FirstAnswer(Struct, frozen=True):
-    """The first answer to a request; `is_repeated` where it was given before."""
+    """The first answer to a request; `is_repeated` unless it was made just now."""
 
     answer: bytes
     is_repeated: bool
@@ -96,7 +96,7 @@ class IdempotencyRecords:
     def answer_once(
         self, key_id: str, key: str, request_hash: bytes, answer: Callable[[], bytes]
     ) -> FirstAnswer | IdempotencyKeyReused:
-        """The stored answer, or else that of `answer`, which is then stored.
+        """Return the stored answer, or else that of `answer`, which is then stored.
 
         Where `answer` raises, nothing is stored and the request can be made again.
         """
@@ -117,7 +117,7 @@ class IdempotencyRecords:
         return None if row is None else record_of(row)
 
     def _insert(self, record: IdempotencyRecord) -> bool:
-        """Whether it is the first under its key."""
+        """Store the record; False where there is one under its key."""
         try:
             with self._connections.connection() as connection:
                 connection.execute(self._statements["insert_records"], insert_arguments([record]))

@@ -191,7 +191,7 @@ def test_a_defect_is_answered_without_its_secrets(server: Server, monkeypatch: p
 
     with server.client() as client:
         customer = Customer.with_plan(client, "ai-starter-16500-monthly")
-        monkeypatch.setattr("services.http.reads.as_of", broken)
+        monkeypatch.setattr("services.http.reads.as_read", broken)
         monkeypatch.setattr("services.http.reads.balance_view", broken)
         answers = [client.get(customer.path), client.get(f"{customer.path}/balance")]
 
