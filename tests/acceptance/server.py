@@ -1,4 +1,4 @@
-"""The service as its clients meet it: a real server on a real socket, and a customer who uses it."""
+"""The service for acceptance tests: a real server on a real socket, and a customer who uses it."""
 
 import socket
 import tempfile
@@ -57,7 +57,7 @@ def running_server(
     schema: str = SCHEMA,
     test_clocks: bool = False,
 ) -> Iterator[Server]:
-    """Serve a migrated database in a thread, on a port of its own, at the time that the clock says."""
+    """Serve a migrated database in a thread, on a port of its own, in the time of the clock."""
     with (
         tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder,
         reading_pool(database_url, size=8) as reads,
@@ -81,7 +81,7 @@ def running_server(
 
 @contextmanager
 def listening(backend: Backend, app: Edge | None = None) -> Iterator[tuple[str, uvicorn.Server]]:
-    """Serve a backend in a thread, as the product does; the URL, and the server for those who stop it themselves."""
+    """Serve a backend in a thread, as the product does; yield the URL, and the server, for tests that stop it."""
     opened = socket.create_server(("127.0.0.1", 0))
     server = server_of(app or create_app(backend))
     thread = threading.Thread(target=server.run, args=([opened],))

@@ -1,4 +1,4 @@
-"""Who may do what, and what every response carries."""
+"""Keys and scopes, request ids, metrics, readiness: what holds for every route."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ SUBSCRIPTION = "/v1/subscriptions/0f8fad5b-d9cb-469f-a165-70867728950e"
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", f"{SUBSCRIPTION}/balance"), ("POST", f"{SUBSCRIPTION}/charges"), ("GET", "/v1/plans")]
 )
-def test_without_a_valid_key_nobody_is_let_in(
+def test_a_request_without_a_valid_key_is_refused(
     server: Server, method: str, path: str, authorization: str | None
 ) -> None:
     headers = [] if authorization is None else [(b"Authorization", authorization.encode("latin-1"))]
@@ -56,14 +56,14 @@ def test_without_a_valid_key_nobody_is_let_in(
         ("audit", "GET", "/v1/events"),
     ],
 )
-def test_each_operation_asks_for_its_own_scope(server: Server, scope: str, method: str, path: str) -> None:
+def test_each_operation_requires_its_own_scope(server: Server, scope: str, method: str, path: str) -> None:
     others = [each for each in SCOPES if each != scope]
 
     with server.client(*others) as without, server.client(scope) as with_it:
-        refused, let_in = (client.request(method, path, content=b"{}") for client in (without, with_it))
+        refused, allowed = (client.request(method, path, content=b"{}") for client in (without, with_it))
 
     assert (refused.status_code, refused.json()["code"], refused.json()["scope"]) == (403, "missing_scope", scope)
-    assert let_in.status_code not in {401, 403}
+    assert allowed.status_code not in {401, 403}
 
 
 def test_a_revoked_key_stops_within_five_seconds(server: Server) -> None:
@@ -105,7 +105,7 @@ def test_the_bootstrap_key_has_every_scope_and_stays_revoked(server: Server) -> 
     assert KeyRing(server.backend.reads, server.backend.schema).authenticate("second secret") is None
 
 
-def test_events_say_who_asked_and_in_which_request(server: Server) -> None:
+def test_events_name_the_key_and_the_request(server: Server) -> None:
     key_id, secret = server.backend.keys.create("backend", ["read", "charge", "manage", "audit"])
     headers = {"Authorization": f"Bearer {secret}", "Request-Id": "trace-1:abc"}
     with httpx.Client(base_url=server.url, headers=headers) as client:
@@ -158,7 +158,7 @@ def test_a_running_service_is_alive_and_ready(server: Server) -> None:
     assert answers[1].json() == {"status": "ready", "database": True, "migrations": True, "writer_lane": True}
 
 
-def test_without_its_writer_lane_a_service_is_not_ready_and_says_so(server: Server) -> None:
+def test_a_service_without_its_writer_lane_is_not_ready(server: Server) -> None:
     with server.client() as client:
         customer = Customer.with_plan(client, "ai-starter-16500-monthly")
         server.backend.ledger.lane.stop()
@@ -171,7 +171,7 @@ def test_without_its_writer_lane_a_service_is_not_ready_and_says_so(server: Serv
     assert (readiness.status_code, readiness.json()["writer_lane"]) == (503, False)
 
 
-def test_when_the_database_is_away_nobody_is_let_in_and_nothing_is_answered(server: Server) -> None:
+def test_while_the_database_is_away_every_request_is_unavailable(server: Server) -> None:
     _, unseen = server.backend.keys.create("not seen yet", ["read"])
     with server.client() as client:
         customer = Customer.with_plan(client, "ai-starter-16500-monthly")
@@ -185,7 +185,7 @@ def test_when_the_database_is_away_nobody_is_let_in_and_nothing_is_answered(serv
     assert readiness.json()["database"] is False
 
 
-def test_a_defect_is_answered_without_its_secrets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answer_to_a_defect_shows_nothing_of_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("the secret of the defect")
 

@@ -1,4 +1,4 @@
-"""What auditors ask of the past, over HTTP and on the command line."""
+"""The past of a subscription, over HTTP and on the command line."""
 
 import json
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_a_version_is_shown_as_its_event_left_it(customer: Customer, clock: Sett
     assert past["balance"]["as_of"] == charge["charged_at"]
 
 
-def test_a_reset_that_nobody_recorded_shows_from_its_instant_on(customer: Customer, clock: SettableClock) -> None:
+def test_an_unrecorded_reset_shows_from_its_instant_on(customer: Customer, clock: SettableClock) -> None:
     customer.charge("lyria-3")
     clock.advance(days=40)
 
@@ -94,7 +94,9 @@ def test_before_its_start_there_was_no_subscription(customer: Customer) -> None:
         ({"when": "2026-01-15T12:00:00Z"}, "when"),
     ],
 )
-def test_what_cannot_be_shown_names_the_parameter(customer: Customer, query: dict[str, str], field: str) -> None:
+def test_a_moment_that_cannot_be_shown_names_the_parameter(
+    customer: Customer, query: dict[str, str], field: str
+) -> None:
     answer = customer.http.get(f"{customer.path}/as-of", params=query)
 
     assert answer.status_code == 422
@@ -102,17 +104,17 @@ def test_what_cannot_be_shown_names_the_parameter(customer: Customer, query: dic
     assert answer.json()["errors"][0]["field"] == field
 
 
-def test_of_a_subscription_that_there_is_not_there_is_no_past(http: httpx.Client) -> None:
+def test_an_unknown_subscription_has_no_past(http: httpx.Client) -> None:
     for query in ({"at": "2026-01-15T12:00:00Z"}, {"version": "1"}):
         answer = http.get(f"/v1/subscriptions/{uuid4()}/as-of", params=query)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_subscription")
 
 
-def test_a_history_that_cannot_be_reached_is_asked_for_again(
+def test_the_past_is_unavailable_while_the_database_is(
     server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def head(*_arguments: object) -> None:
-        raise OperationalError("the server is gone")
+        raise OperationalError("the server does not answer")
 
     monkeypatch.setattr(Recorder, "head", head)
 
@@ -121,7 +123,7 @@ def test_a_history_that_cannot_be_reached_is_asked_for_again(
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
 
 
-def test_only_auditors_see_the_past(server: Server, customer: Customer) -> None:
+def test_the_past_requires_the_scope_to_audit(server: Server, customer: Customer) -> None:
     with server.client("read", "charge", "manage", "dispute") as other:
         answer = other.get(f"{customer.path}/as-of", params={"version": 1})
 
@@ -132,15 +134,15 @@ def test_the_command_line_shows_the_same(customer: Customer, as_of: AsOf) -> Non
     customer.charge("lyria-3")
 
     shown = as_of(customer.subscription_id, "--version", "3", "--json")
-    told = as_of(customer.subscription_id, "--at", "2026-01-15T12:00:00Z")
+    output = as_of(customer.subscription_id, "--at", "2026-01-15T12:00:00Z")
 
     assert json.loads(shown.stdout) == customer.get("as-of", version=3)
-    assert "  balance     39,850 credits\n" in told.stdout
-    assert "  last event  version 3, position 3: GenerationCharged at 2026-01-15T12:00:00Z\n" in told.stdout
+    assert "  balance     39,850 credits\n" in output.stdout
+    assert "  last event  version 3, position 3: GenerationCharged at 2026-01-15T12:00:00Z\n" in output.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "says"),
+    ("arguments", "status", "error"),
     [
         (("--at", "2026-01-15T11:00:00Z"), 1, "it started at 2026-01-15T12:00:00+00:00"),
         (("--at", "9000-01-01T00:00:00Z"), 1, "--at must not be after now"),
@@ -150,18 +152,18 @@ def test_the_command_line_shows_the_same(customer: Customer, as_of: AsOf) -> Non
         (("--at", "x", "--version", "1"), 2, "either --at or --version"),
     ],
 )
-def test_the_command_line_says_what_it_cannot_show(
-    customer: Customer, as_of: AsOf, arguments: tuple[str, ...], status: int, says: str
+def test_the_command_line_explains_what_it_cannot_show(
+    customer: Customer, as_of: AsOf, arguments: tuple[str, ...], status: int, error: str
 ) -> None:
-    told = as_of(customer.subscription_id, *arguments)
+    output = as_of(customer.subscription_id, *arguments)
 
-    assert (told.returncode, told.stdout) == (status, "")
-    assert says in told.stderr
+    assert (output.returncode, output.stdout) == (status, "")
+    assert error in output.stderr
 
 
 @pytest.mark.usefixtures("customer")
-def test_the_command_line_knows_no_other_subscription(as_of: AsOf) -> None:
-    told = as_of(str(uuid4()), "--version", "1")
+def test_the_command_line_refuses_an_unknown_subscription(as_of: AsOf) -> None:
+    output = as_of(str(uuid4()), "--version", "1")
 
-    assert told.returncode == 1
-    assert "There is no subscription" in told.stderr
+    assert output.returncode == 1
+    assert "There is no subscription" in output.stderr

@@ -1,4 +1,4 @@
-"""Bad input is told apart, named, and leaves nothing behind."""
+"""Bad input is refused by name and records nothing."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ START = {"account_id": "account-1", "plan_id": "ai-starter-16500-monthly"}
 
 
 class Case(NamedTuple):
-    """A body for a path below the subscription (or an absolute one), and the problem that it meets."""
+    """A body for a path below the subscription, or an absolute one, and the problem that it meets."""
 
     what: str
     path: str
@@ -91,7 +91,7 @@ CASES = [
         "settings.duration_seconds",
     ),
     invalid("a resolution with a NUL", "charges", {**CHARGE, "settings": {"resolution": "1\0"}}, "settings.resolution"),
-    bad_settings("a setting nobody knows", "lyria-3", "foo", foo=1),
+    bad_settings("an unknown setting", "lyria-3", "foo", foo=1),
     bad_settings("a setting of another rule", "lyria-3", "characters", characters=10),
     bad_settings("a negative duration", "lyria-3", "duration_seconds", duration_seconds=-1),
     bad_settings("no time at all", "example-video-1", "duration_seconds", duration_seconds=0),
@@ -103,8 +103,8 @@ CASES = [
     bad_settings("less than none", "lyria-3", "count", count=-1),
     bad_settings("more than bounded", "lyria-3", "count", count=1_001),
     bad_settings("more than a machine word", "lyria-3", "count", count=2**64),
-    bad_settings("nothing said", "example-voice-1", "characters", characters=0),
-    bad_settings("too much said", "example-voice-1", "characters", characters=10_000_001),
+    bad_settings("no characters", "example-voice-1", "characters", characters=0),
+    bad_settings("too many characters", "example-voice-1", "characters", characters=10_000_001),
     bad_settings("a size not on the card", "example-image-1", "resolution", resolution="1x1"),
     Case("an unknown model", "charges", {**CHARGE, "model": "lyria-9"}, 422, "unknown_model"),
     Case("a million bytes", "charges", b'{"generation_id":"' + b"g" * 1_000_000, 413, "request_too_large"),
@@ -155,7 +155,7 @@ def customer(http: httpx.Client) -> Customer:
 
 
 def recorded(database_url: str) -> tuple[Any, ...]:
-    """What the ledger and everything beside it hold."""
+    """Count the rows of the ledger and of every table beside it."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             "SELECT (SELECT count(*) FROM tallystick.ledger_events), (SELECT last_id FROM tallystick.head),"
@@ -168,7 +168,7 @@ def recorded(database_url: str) -> tuple[Any, ...]:
 
 def test_bad_bodies_are_refused_by_name_and_nothing_is_recorded(customer: Customer, database_url: str) -> None:
     before = recorded(database_url)
-    found, expected = [], []
+    actual, expected = [], []
 
     for case in CASES:
         path = case.path if case.path.startswith("/") else f"{customer.path}/{case.path}"
@@ -176,12 +176,12 @@ def test_bad_bodies_are_refused_by_name_and_nothing_is_recorded(customer: Custom
         answer = customer.http.post(path, content=body)
         problem = answer.json()
         named = problem["errors"][0]["field"] if case.field and "errors" in problem else None
-        found.append((str(case), answer.status_code, problem["code"], named))
+        actual.append((str(case), answer.status_code, problem["code"], named))
         expected.append((str(case), case.status, case.code, case.field))
         assert answer.headers["content-type"] == "application/problem+json"
         assert problem["status"] == answer.status_code
 
-    assert found == expected
+    assert actual == expected
     assert recorded(database_url) == before
 
 
@@ -247,7 +247,7 @@ def test_bad_headers_are_refused_by_name(customer: Customer, headers: dict[str, 
 
 @pytest.mark.parametrize("id", ["1", "%00", "0f8fad5b-d9cb-469f-a165-70867728950e", "urn:uuid:0f8fad5b", "..%2F.."])
 @pytest.mark.parametrize("resource", ["", "/balance", "/renewal", "/charges", "/events", "/refusals"])
-def test_what_no_subscription_has_as_id_is_unknown(http: httpx.Client, id: str, resource: str) -> None:
+def test_an_id_that_no_subscription_has_is_unknown(http: httpx.Client, id: str, resource: str) -> None:
     answer = http.get(f"/v1/subscriptions/{id}{resource}")
 
     assert answer.status_code == 404
@@ -291,7 +291,7 @@ def test_commands_to_an_unknown_subscription_start_none(
         ("POST", "/v1/subscriptions/0f8fad5b-d9cb-469f-a165-70867728950e/balance", 405, "method_not_allowed", "GET"),
     ],
 )
-def test_what_is_not_there_is_a_problem_too(
+def test_unknown_paths_and_methods_are_problems(
     http: httpx.Client, method: str, path: str, status: int, code: str, allow: str | None
 ) -> None:
     answer = http.request(method, path)
@@ -300,7 +300,7 @@ def test_what_is_not_there_is_a_problem_too(
     assert answer.json()["request_id"] == answer.headers["Request-Id"]
 
 
-def test_a_body_that_never_says_its_length_is_cut_off(customer: Customer) -> None:
+def test_a_body_of_unknown_length_is_cut_off_at_the_limit(customer: Customer) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(1_000):
             yield b" " * 1_000

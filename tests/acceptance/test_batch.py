@@ -54,8 +54,8 @@ def test_each_charge_is_decided_on_its_own(http: httpx.Client, customer: Custome
         charge_of(customer, "track-5"),
     )
 
-    told = [(result["status"], result["problem"]["code"] if "problem" in result else None) for result in results]
-    assert told == [
+    outcomes = [(result["status"], result["problem"]["code"] if "problem" in result else None) for result in results]
+    assert outcomes == [
         (201, None),
         (422, "unknown_model"),
         (404, "unknown_subscription"),
@@ -131,7 +131,7 @@ def test_a_thousand_charges_fit_and_one_more_does_not(http: httpx.Client, custom
     ],
     ids=["none", "no list", "not a list", "unknown field", "no JSON", "too large"],
 )
-def test_what_is_no_batch_is_refused_whole(http: httpx.Client, content: bytes, status: int, code: str) -> None:
+def test_a_malformed_batch_is_refused_whole(http: httpx.Client, content: bytes, status: int, code: str) -> None:
     answer = http.post(BATCH, content=content)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -147,7 +147,7 @@ def test_what_is_no_batch_is_refused_whole(http: httpx.Client, content: bytes, s
     ],
     ids=["generation id", "subscription id", "duration", "setting"],
 )
-def test_a_charge_that_is_none_is_named_and_nothing_is_charged(
+def test_a_malformed_charge_is_named_and_nothing_is_charged(
     http: httpx.Client, customer: Customer, wrong: dict[str, Any], code: str, field: str
 ) -> None:
     charges = [charge_of(customer, "track-0"), {**charge_of(customer, "track-1"), **wrong}]
@@ -167,7 +167,9 @@ def test_a_batch_may_be_larger_than_other_requests(http: httpx.Client, customer:
     assert {result["status"] for result in results} == {422}
 
 
-def test_an_idempotency_key_gives_the_first_answer_and_guards_the_body(http: httpx.Client, customer: Customer) -> None:
+def test_an_idempotency_key_repeats_the_first_answer_and_guards_the_body(
+    http: httpx.Client, customer: Customer
+) -> None:
     batch = {"charges": [charge_of(customer, "track-1")]}
     key = {"Idempotency-Key": "nightly-1"}
 
@@ -181,7 +183,7 @@ def test_an_idempotency_key_gives_the_first_answer_and_guards_the_body(http: htt
     assert customer.balance == 16_500 - 150
 
 
-def test_a_batch_takes_the_scope_to_charge(server: Server, customer: Customer) -> None:
+def test_a_batch_requires_the_scope_to_charge(server: Server, customer: Customer) -> None:
     with server.client("read") as reader:
         answer = reader.post(BATCH, json={"charges": [charge_of(customer, "track-1")]})
 

@@ -1,4 +1,4 @@
-"""Charging over HTTP: once each, never more than there is, and a refusal that says why."""
+"""Charging over HTTP: once each, never more than the balance, and with refusals that name their reason."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Making test clocks and moving them: what is refused, what is repeated, and what is there at all."""
+"""Test clocks over HTTP: made, read and moved, repeated under a key, refused, disabled."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,13 +34,13 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-def test_a_clock_is_made_and_found(http: httpx.Client) -> None:
+def test_a_clock_is_made_and_read(http: httpx.Client) -> None:
     made = http.post("/v1/test-clocks", json={"now": "2026-01-31T11:00:00+01:00"})
 
     assert made.status_code == 201
     assert made.json() == {"test_clock_id": made.json()["test_clock_id"], "now": JANUARY_31}
-    found = http.get(made.headers["Location"])
-    assert (found.status_code, found.json()) == (200, made.json())
+    read = http.get(made.headers["Location"])
+    assert (read.status_code, read.json()) == (200, made.json())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_clock_is_made_and_found(http: httpx.Client) -> None:
         ("POST", "/v1/subscriptions", {**START, "test_clock_id": NOWHERE}),
     ],
 )
-def test_where_they_are_not_enabled_there_are_none(server: Server, method: str, path: str, body: Any) -> None:
+def test_disabled_clocks_are_not_found(server: Server, method: str, path: str, body: Any) -> None:
     with server.client() as http:
         assert problem(http.request(method, path, json=body)) == (404, "test_clocks_disabled")
 
@@ -68,15 +68,15 @@ def test_a_subscription_stays_in_its_time_where_clocks_are_disabled_later(
 
 
 @pytest.mark.parametrize("clock_id", [NOWHERE, "nowhere", "%00", "a%2Fb"])
-def test_a_clock_that_nobody_made_is_not_there(http: httpx.Client, clock_id: str) -> None:
+def test_an_unknown_clock_is_not_found(http: httpx.Client, clock_id: str) -> None:
     read = http.get(f"/v1/test-clocks/{clock_id}")
     advanced = http.post(f"/v1/test-clocks/{clock_id}/advance", json={"to": JANUARY_31})
 
-    wanted = {(404, "unknown_test_clock")} if "%2F" not in clock_id else {(404, "not_found")}
-    assert {problem(read), problem(advanced)} == wanted
+    expected = {(404, "unknown_test_clock")} if "%2F" not in clock_id else {(404, "not_found")}
+    assert {problem(read), problem(advanced)} == expected
 
 
-def test_a_subscription_cannot_be_bound_to_a_clock_that_nobody_made(http: httpx.Client) -> None:
+def test_a_subscription_cannot_be_bound_to_an_unknown_clock(http: httpx.Client) -> None:
     answer = http.post("/v1/subscriptions", json={**START, "test_clock_id": NOWHERE})
 
     assert problem(answer) == (422, "unknown_test_clock")
@@ -117,7 +117,7 @@ def test_an_instant_that_a_clock_cannot_stand_at_is_named(http: httpx.Client, no
     assert [error["field"] for error in answer.json()["errors"]] == ["now"]
 
 
-def test_what_is_sent_twice_under_a_key_happens_once(http: httpx.Client) -> None:
+def test_a_request_repeated_under_a_key_happens_once(http: httpx.Client) -> None:
     made = [http.post("/v1/test-clocks", json={"now": JANUARY_31}, headers=KEY) for _ in range(2)]
     machine = TimeMachine(http, made[0].json()["test_clock_id"])
     machine.customer("ai-suite-40000-yearly")
@@ -158,7 +158,7 @@ def test_clocks_and_the_agenda_need_their_scopes(enabled: Server) -> None:
         ({"until": JANUARY_31}, "until"),
     ],
 )
-def test_what_the_agenda_cannot_read_is_named(http: httpx.Client, query: dict[str, str], field: str) -> None:
+def test_a_bad_query_to_the_agenda_names_the_parameter(http: httpx.Client, query: dict[str, str], field: str) -> None:
     answer = http.get("/v1/renewals", params=query)
 
     assert problem(answer) == (422, "invalid_request")

@@ -1,4 +1,4 @@
-"""Requests byte by byte: whatever way a request arrives in, it is answered alike, once, and in its turn."""
+"""Requests byte by byte: however a request arrives, it is answered alike, once, and in its turn."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 30
 
 @dataclass(frozen=True)
 class Answer:
-    """One response as it came over the wire."""
+    """One response, as received."""
 
     status: int
     headers: dict[str, str]
@@ -47,21 +47,21 @@ class Connection:
         self._answers = self.socket.makefile("rb")
 
     def send(self, *pieces: bytes) -> None:
-        """Send pieces, each for itself: the service gets one before the next is sent."""
+        """Send pieces one by one: the service receives each before the next is sent."""
         for piece in pieces:
             self.socket.sendall(piece)
             if len(pieces) > 1:
                 time.sleep(0.02)
 
     def answer(self) -> Answer:
-        """The next response."""
+        """Read the next response."""
         status = int(self._answers.readline().split()[1])
         lines = iter(self._answers.readline, b"\r\n")
         headers = dict(line.decode().rstrip().lower().split(": ", 1) for line in lines)
         return Answer(status, headers, self._answers.read(int(headers.get("content-length", 0))))
 
     def is_closed(self) -> bool:
-        """Whether the service has nothing more to say; waits for it."""
+        """Wait for the end; whether the service has closed without another byte."""
         return self._answers.read() == b""
 
     def close(self) -> None:
@@ -219,7 +219,7 @@ def test_a_request_is_answered_alike_however_it_is_sent(
 @pytest.mark.parametrize(
     ("version", "more"), [("1.1", b"Connection: close\r\n"), ("1.0", b"")], ids=["close", "HTTP/1.0"]
 )
-def test_a_connection_is_closed_as_asked(connection: Connection, charge: Charge, version: str, more: bytes) -> None:
+def test_a_connection_is_closed_on_request(connection: Connection, charge: Charge, version: str, more: bytes) -> None:
     connection.send(charge(version=version, more=more))
 
     answer = connection.answer()
@@ -227,14 +227,14 @@ def test_a_connection_is_closed_as_asked(connection: Connection, charge: Charge,
     assert connection.is_closed()
 
 
-def test_who_expects_to_be_told_to_continue_is_told(connection: Connection, charge: Charge) -> None:
+def test_a_client_that_expects_100_continue_gets_it(connection: Connection, charge: Charge) -> None:
     head, body = _apart(charge(more=b"Expect: 100-continue\r\n"))
 
     connection.send(head)
-    told = connection.answer()
+    interim = connection.answer()
     connection.send(body)
 
-    assert (told.status, told.headers) == (100, {})
+    assert (interim.status, interim.headers) == (100, {})
     assert connection.answer().status == 201
 
 
@@ -249,9 +249,9 @@ def test_pipelined_requests_are_answered_in_their_order(connection: Connection, 
 
 
 def test_a_client_that_reads_late_gets_every_answer_in_order(connection: Connection, balance: bytes) -> None:
-    wanted = [f"request-{number}" for number in range(10_000)]
+    request_ids = [f"request-{number}" for number in range(10_000)]
     line, _, _ = balance.partition(b"\r\n")  # without a key
-    requests = [line + f"\r\nHost: tallystick\r\nRequest-Id: {id}\r\n\r\n".encode() for id in wanted]
+    requests = [line + f"\r\nHost: tallystick\r\nRequest-Id: {id}\r\n\r\n".encode() for id in request_ids]
 
     def send_each() -> None:
         for request in requests:
@@ -260,14 +260,14 @@ def test_a_client_that_reads_late_gets_every_answer_in_order(connection: Connect
     sending = threading.Thread(target=send_each)
     sending.start()
     time.sleep(0.5)
-    answers = [connection.answer() for _ in wanted]
+    answers = [connection.answer() for _ in request_ids]
     sending.join()
 
-    assert [answer.headers["request-id"] for answer in answers] == wanted
+    assert [answer.headers["request-id"] for answer in answers] == request_ids
     assert {answer.status for answer in answers} == {401}
 
 
-def test_a_charge_is_carried_out_though_its_client_is_gone(
+def test_a_charge_is_carried_out_although_its_client_disconnects(
     database_url: str, customer: Customer, connection: Connection, charge: Charge
 ) -> None:
     with nothing_can_be_recorded(database_url):
@@ -312,7 +312,7 @@ def test_a_body_that_is_too_large_is_refused(connection: Connection, charge: Cha
     [b"POST", b"POST /v1/charges/batch HTTP/1.1\r\nContent-Length: ten", b"\x16\x03\x01\x02\x00"],
     ids=["half a line", "a length that is none", "TLS"],
 )
-def test_what_is_no_http_is_refused(connection: Connection, charge: Charge, request_line: bytes) -> None:
+def test_bytes_that_are_not_http_are_refused(connection: Connection, charge: Charge, request_line: bytes) -> None:
     connection.send(charge())
     assert connection.answer().status == 201
 

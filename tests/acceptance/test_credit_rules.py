@@ -1,4 +1,4 @@
-"""The credit rules R1 to R14, each through the API, as the one who pays would check it."""
+"""The credit rules R1 to R14, each through the API, as a customer would check it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -142,7 +142,7 @@ def test_r4_nothing_in_the_api_sells_credits(http: httpx.Client) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     writing = {path for path, methods in paths.items() if "post" in methods}
 
-    # Of all that can be done to a subscription, starting and upgrading alone bring credits; a dispute gives back.
+    # Of all that can be done to a subscription, starting and upgrading alone bring credits; a dispute reverses charges.
     assert {path.removeprefix("/v1/subscriptions/{subscription_id}/") for path in writing} <= {
         "/v1/subscriptions",
         "charges",

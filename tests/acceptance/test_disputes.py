@@ -1,4 +1,4 @@
-"""Disputes over HTTP: opened, decided once, and the charge given back with the decision or not at all."""
+"""Disputes over HTTP: opened, decided once, and the charge reversed with the decision or not at all."""
 
 from collections.abc import Callable
 from typing import Any
@@ -93,7 +93,7 @@ def test_r14_an_unsatisfying_result_is_rejected_at_once(customer: Customer) -> N
 
 
 @pytest.mark.parametrize("to", ["original_cycle", "current_cycle"])
-def test_upheld_gives_the_charge_back_at_once(customer: Customer, clock: SettableClock, to: str) -> None:
+def test_an_upheld_dispute_reverses_the_charge_at_once(customer: Customer, clock: SettableClock, to: str) -> None:
     dispute = opened(customer)
     clock.advance(hours=1)
 
@@ -112,14 +112,14 @@ def test_upheld_gives_the_charge_back_at_once(customer: Customer, clock: Settabl
     assert customer.get("events")["data"][-1]["data"]["dispute_id"] == dispute["dispute_id"]
 
 
-def test_rejected_gives_nothing_back(customer: Customer) -> None:
+def test_a_rejected_dispute_reverses_nothing(customer: Customer) -> None:
     rejected = resolve(customer, opened(customer), "rejected").json()
 
     assert rejected["resolution"] == {"outcome": "rejected", "note": "The log shows it."}
     assert customer.balance == 39_850
 
 
-def test_a_charge_is_given_back_once_whatever_is_disputed(customer: Customer) -> None:
+def test_a_charge_is_reversed_once_however_often_it_is_disputed(customer: Customer) -> None:
     first, second = opened(customer), opened(customer, "duplicate")
 
     assert resolve(customer, first, credit_to="current_cycle").status_code == 200
@@ -143,7 +143,7 @@ def test_when_the_cycle_has_ended_only_the_current_one_can_have_the_credits(
     assert customer.balance == 40_000, "they lapse like any others"
 
 
-def test_an_ended_subscription_gets_nothing_back(customer: Customer) -> None:
+def test_no_charge_of_an_ended_subscription_is_reversed(customer: Customer) -> None:
     dispute = opened(customer)
     customer.post("cancel", when="now")
 
@@ -151,7 +151,7 @@ def test_an_ended_subscription_gets_nothing_back(customer: Customer) -> None:
     assert resolve(customer, dispute, "rejected").status_code == 200
 
 
-def test_what_there_is_not_is_named(customer: Customer) -> None:
+def test_an_unknown_charge_or_dispute_is_named(customer: Customer) -> None:
     http, nobody = customer.http, str(uuid4())
 
     assert code(http.post("/v1/disputes", json=opening(customer, generation_id="never"))) == (404, "unknown_charge")
@@ -252,14 +252,14 @@ def test_the_list_comes_in_pages(customer: Customer, catch_up: Callable[[], None
     ids = [opened(customer)["dispute_id"] for _ in range(5)]
     catch_up()
 
-    found, cursor = [], None
+    listed, cursor = [], None
     while True:
         query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
         page = customer.http.get("/v1/disputes", params=query).json()
-        found += [each["dispute_id"] for each in page["data"]]
+        listed += [each["dispute_id"] for each in page["data"]]
         if (cursor := page["next_cursor"]) is None:
             break
-    assert found == ids[::-1]
+    assert listed == ids[::-1]
 
 
 def test_a_list_that_is_behind_shows_a_dispute_as_it_was(customer: Customer, catch_up: Callable[[], None]) -> None:
@@ -283,7 +283,7 @@ def test_the_events_of_a_dispute_are_in_the_ledger(customer: Customer) -> None:
     assert events[-3]["data"]["subscription_id"] == customer.subscription_id
 
 
-def test_only_those_who_handle_disputes_do(server: Server, customer: Customer) -> None:
+def test_disputes_require_their_scope(server: Server, customer: Customer) -> None:
     dispute = opened(customer)
 
     with server.client("read", "charge", "manage", "audit") as other:

@@ -72,7 +72,7 @@ def test_what_happens_later_is_in_later_evidence(customer: Customer, clock: Sett
     assert later.key_ids == first.key_ids
 
 
-def test_what_an_older_key_sealed_holds_after_the_key_was_changed(
+def test_evidence_sealed_by_an_older_key_verifies_after_the_key_changed(
     server: Server, customer: Customer, clock: SettableClock, tmp_path: Path
 ) -> None:
     """The zip that was made under the older key, and a newer one of the same charge, which both keys signed."""
@@ -102,7 +102,7 @@ def test_what_an_older_key_sealed_holds_after_the_key_was_changed(
         assert ended.returncode == status, (name, ended.stdout, ended.stderr)
 
 
-def test_it_is_what_the_ledger_stores(customer: Customer) -> None:
+def test_evidence_has_what_the_ledger_stores(customer: Customer) -> None:
     dispute_id = disputed(customer)
 
     verified = verify(evidence(customer, dispute_id).content)
@@ -112,7 +112,7 @@ def test_it_is_what_the_ledger_stores(customer: Customer) -> None:
     assert verified.facts.charge_record.stored.position == events[4]["position"]
 
 
-def test_it_is_checked_on_a_machine_that_knows_nothing(customer: Customer, tmp_path: Path) -> None:
+def test_evidence_verifies_on_another_machine(customer: Customer, tmp_path: Path) -> None:
     dispute_id = disputed(customer, "unsatisfied")
     archive = evidence(customer, dispute_id).content
     (tmp_path / "evidence.zip").write_bytes(archive)
@@ -132,7 +132,7 @@ def test_it_is_checked_on_a_machine_that_knows_nothing(customer: Customer, tmp_p
     assert (distrusted.returncode, distrusted.stdout) == (1, "")
 
 
-def test_a_file_that_does_not_hold_is_said_so(customer: Customer, tmp_path: Path) -> None:
+def test_an_altered_file_is_reported(customer: Customer, tmp_path: Path) -> None:
     members = unpack(evidence(customer, disputed(customer)).content)
     members["charge.json"] = members["charge.json"].replace(b"150", b"100")
     (tmp_path / "altered.zip").write_bytes(pack(members))
@@ -164,13 +164,13 @@ def test_there_is_no_evidence_of_a_ledger_that_was_tampered_with(customer: Custo
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
 
 
-def test_what_is_no_dispute_has_no_evidence(customer: Customer) -> None:
+def test_an_unknown_dispute_has_no_evidence(customer: Customer) -> None:
     for id in (customer.subscription_id, "00000000-0000-0000-0000-000000000001", "no-uuid"):
         answer = evidence(customer, id)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_dispute")
 
 
-def test_only_those_who_handle_disputes_get_evidence(server: Server, customer: Customer) -> None:
+def test_evidence_requires_the_scope_of_disputes(server: Server, customer: Customer) -> None:
     dispute_id = disputed(customer)
     with server.client("read", "charge", "manage", "audit") as other:
         answer: Any = other.get(f"/v1/disputes/{dispute_id}/evidence")

@@ -1,4 +1,4 @@
-"""Whole lists as streams, in forms for spreadsheets and pipelines."""
+"""Whole lists as streams of CSV and NDJSON."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def get(http: httpx.Client, path: str, accept: str, **query: Any) -> httpx.Respo
 
 
 def listed(http: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
-    """All of a list, by its pages."""
+    """Read all pages of a list."""
     data: list[dict[str, Any]] = []
     cursor = None
     while True:
@@ -141,7 +141,7 @@ def test_a_stream_of_nothing_is_empty(http: httpx.Client) -> None:
         ("text/csv;q=nonsense", "application/json"),
     ],
 )
-def test_the_client_gets_what_it_likes_best(customer: Customer, accept: str, media_type: str) -> None:
+def test_the_client_gets_the_form_that_it_prefers(customer: Customer, accept: str, media_type: str) -> None:
     answer = get(customer.http, "/v1/charges", accept)
 
     assert answer.headers["content-type"].partition(";")[0] == media_type
@@ -155,7 +155,7 @@ def test_a_stream_has_no_pages(customer: Customer, parameter: dict[str, Any]) ->
     assert answer.json()["errors"][0]["field"] == next(iter(parameter))
 
 
-def test_what_is_wrong_is_said_before_the_stream_begins(server: Server, customer: Customer) -> None:
+def test_errors_are_answered_before_the_stream_begins(server: Server, customer: Customer) -> None:
     unknown = "/v1/subscriptions/00000000-0000-0000-0000-000000000001/charges"
 
     answer = customer.http.get(unknown, headers={"Accept": NDJSON})
@@ -171,12 +171,12 @@ def test_a_million_rows_take_the_memory_of_a_page(
     http: httpx.Client, database_url: str, path: str, accept: str
 ) -> None:
     """`TALLYSTICK_ROWS` chooses another number."""
-    rows_wanted = int(os.environ.get("TALLYSTICK_ROWS", "1000000"))
+    row_count = int(os.environ.get("TALLYSTICK_ROWS", "1000000"))
     customer = Customer.with_plan(http, "ai-suite-40000-monthly")
     customer.charge("lyria-3")
     _fill(database_url, customer.subscription_id, 20_000)
-    _drain(http, path, accept)  # what is made once is made
-    _fill(database_url, customer.subscription_id, rows_wanted - 20_000)
+    _drain(http, path, accept)  # what is allocated once, is allocated now
+    _fill(database_url, customer.subscription_id, row_count - 20_000)
 
     peak, began_at = _Peak(), time.perf_counter()
     with peak:
@@ -185,8 +185,8 @@ def test_a_million_rows_take_the_memory_of_a_page(
     rate = rows / (time.perf_counter() - began_at)
     print(f"\n{path} as {accept}: {rows:,} rows, {size_bytes / 1e6:,.0f} MB, {rate:,.0f} rows/s,", end=" ")
     print(f"{peak.growth_bytes / 1e6:.1f} MB more memory")
-    assert rows >= rows_wanted
-    assert size_bytes > 100 * rows_wanted
+    assert rows >= row_count
+    assert size_bytes > 100 * row_count
     assert peak.growth_bytes < 15_000_000
 
 
@@ -209,7 +209,7 @@ def _fill(database_url: str, subscription_id: str, count: int) -> None:
 
 
 def _drain(http: httpx.Client, path: str, accept: str) -> tuple[int, int]:
-    """Read a stream and keep nothing; how many lines and bytes it had."""
+    """Read a stream and discard it; return the numbers of its lines and bytes."""
     lines = size_bytes = 0
     with http.stream("GET", path, headers={"Accept": accept}, timeout=600) as answer:
         for chunk in answer.iter_bytes():
@@ -219,7 +219,7 @@ def _drain(http: httpx.Client, path: str, accept: str) -> tuple[int, int]:
 
 
 class _Peak:
-    """The most memory that this process, in which the server runs, takes beyond what it began with."""
+    """The peak of this process's memory, the server's included, above that at the start."""
 
     growth_bytes = 0
 

@@ -45,14 +45,14 @@ def test_the_fast_path_finds_the_function_that_is_documented(
     server: Server, route: HotRoute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = route.path.format(subscription_id=uuid4())
-    found = create_app(server.backend).fast_path.find(route.method, path)
-    assert found is not None
-    monkeypatch.setattr(found[0].handler, "__doc__", "This very function.")
+    match = create_app(server.backend).fast_path.find(route.method, path)
+    assert match is not None
+    monkeypatch.setattr(match[0].handler, "__doc__", "This very function.")
 
     operation = json.loads(openapi_document(ROUTERS))["paths"][route.path][route.method.lower()]
 
     assert operation["description"] == "This very function."
-    assert found[0].handler is route.handler
+    assert match[0].handler is route.handler
 
 
 @every_hot_route
@@ -65,7 +65,7 @@ def test_both_ways_give_the_same_answer(clients: dict[str, httpx.Client], route:
     fast, slow = answers["fast path"], answers["FastAPI"]
     assert fast.status_code == slow.status_code == 200
     assert fast.json() == slow.json()
-    assert _told(fast) == _told(slow)
+    assert _headers(fast) == _headers(slow)
 
 
 @every_hot_route
@@ -96,6 +96,6 @@ def _request(client: httpx.Client, route: HotRoute, customer: Customer) -> httpx
     return client.request(route.method, path, json=bodies.get(route.handler))
 
 
-def _told(answer: httpx.Response) -> dict[str, str]:
-    """The headers, but for those of one request or of the server."""
+def _headers(answer: httpx.Response) -> dict[str, str]:
+    """Return the headers, but for those of one request and of the server."""
     return {name: text for name, text in answer.headers.items() if name not in {"request-id", "date"}}

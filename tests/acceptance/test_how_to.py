@@ -1,5 +1,5 @@
-"""The how-to guides, run as written: every command, and what it shows. `TALLYSTICK_REWRITE_GUIDE=1` takes what it shows
-now into the guide, for one that was changed on purpose."""
+"""The how-to guides, run as written: every command and its output. `TALLYSTICK_REWRITE_GUIDE=1` writes the outputs into
+the guides, for one that was changed on purpose."""
 
 import os
 import re
@@ -19,12 +19,12 @@ _VARYING = (
     (re.compile(r"[\d,]+ newer"), "N newer"),
     (re.compile(r'"exported_at":"20\d\d-\d\d'), "exported"),
 )
-"""What differs from one run to the next: speed, how long a file is, how many checkpoints there were by then."""
+"""What differs from one run to the next: speed, the length of a file, the number of checkpoints by then."""
 
 
 @pytest.fixture
 def settings() -> dict[str, str]:
-    """Test clocks: one of the guides starts the service with them, and none shows anything else for it."""
+    """Enable test clocks: one of the guides starts the service with them, and the others show nothing of it."""
     return {"test_clocks": "true"}
 
 

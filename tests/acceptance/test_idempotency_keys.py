@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same key and body again gets the first answer, and does nothing again."""
+"""`Idempotency-Key`: the same key and body again repeats the first answer, and does nothing."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,9 +42,7 @@ def test_a_start_without_an_id_is_safely_repeated(http: httpx.Client) -> None:
         ("upgrade", {"plan_id": "ai-starter-7500-monthly"}),
     ],
 )
-def test_the_first_answer_is_given_again_whatever_it_was(
-    customer: Customer, resource: str, body: dict[str, Any]
-) -> None:
+def test_the_first_answer_is_repeated_whatever_it_was(customer: Customer, resource: str, body: dict[str, Any]) -> None:
     first = customer.http.post(f"{customer.path}/{resource}", json=body, headers=KEY)
     events = customer.events()
 
@@ -143,10 +141,10 @@ EVERY_POST: dict[str, Callable[[Customer], tuple[Body, Body]]] = {
 }
 
 
-def test_every_post_there_is_takes_a_key(
+def test_every_post_takes_a_key(
     database_url: str, catalogue: Catalogue, clock: SettableClock, subtests: pytest.Subtests
 ) -> None:
-    """Documented for each; the same again gets the first answer whatever happened since, another body none."""
+    """A repetition gets the first answer whatever happened since; another body is refused."""
     with server_with_clocks(database_url, catalogue, clock) as (_, http):
         paths: dict[str, Any] = http.get("/openapi.json").json()["paths"]
         posts = {path: methods["post"] for path, methods in paths.items() if "post" in methods}
@@ -175,7 +173,7 @@ def test_every_post_there_is_takes_a_key(
 
 
 def _fill(path: str, customer: Customer) -> str:
-    """The path of something that is there, and to which it can be done."""
+    """Fill a path template with ids of what exists, and is in the state that the request needs."""
     ids = {"subscription_id": customer.subscription_id}
     if path.endswith("/resume"):
         customer.post("cancel", when="term_end")

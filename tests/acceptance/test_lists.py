@@ -52,10 +52,10 @@ def customer(http: httpx.Client, clock: SettableClock) -> Customer:
 def test_charges_are_filtered(customer: Customer, query: dict[str, Any], expected: list[str]) -> None:
     paths = (f"{customer.path}/charges", "/v1/charges")
 
-    found = [list(chain(*pages(customer.http, path, limit=2, **query))) for path in paths]
+    lists = [list(chain(*pages(customer.http, path, limit=2, **query))) for path in paths]
 
-    assert [each["generation_id"] for each in found[0]] == [f"at-{hour}" for hour in expected]
-    assert found[1] == found[0]
+    assert [each["generation_id"] for each in lists[0]] == [f"at-{hour}" for hour in expected]
+    assert lists[1] == lists[0]
 
 
 def test_charges_of_all_subscriptions_come_in_the_order_of_the_ledger(customer: Customer) -> None:

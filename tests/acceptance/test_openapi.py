@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, with examples that hold, and kept by the service in what it answers."""
+"""The OpenAPI document: complete, with valid examples, and true of the answers of the service."""
 
 import json
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 @pytest.fixture
 def document(http: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = http.get("/openapi.json").json()
-    return found
+    document: dict[str, Any] = http.get("/openapi.json").json()
+    return document
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -27,7 +27,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where an operation has a body: what for, and the media type object."""
+    """Yield every body of an operation: `request` or a status, and the media type object."""
     if "requestBody" in operation:
         yield "request", next(iter(operation["requestBody"]["content"].values()))
     for status, response in operation["responses"].items():
@@ -66,13 +66,13 @@ def test_every_example_holds_to_its_schema(document: dict[str, Any]) -> None:
     assert wrong == []
 
 
-def test_every_operation_that_needs_a_key_says_which_scope(document: dict[str, Any]) -> None:
+def test_every_operation_that_needs_a_key_names_its_scope(document: dict[str, Any]) -> None:
     open_paths = {path for path, methods in document["paths"].items() if "security" not in next(iter(methods.values()))}
 
     assert open_paths == {"/livez", "/readyz", "/metrics"}
 
 
-def test_what_is_answered_is_what_is_documented(http: httpx.Client, document: dict[str, Any]) -> None:
+def test_answers_are_as_documented(http: httpx.Client, document: dict[str, Any]) -> None:
     customer = Customer.with_plan(http, "ai-suite-40000-yearly")
     customer.charge("lyria-3", duration_seconds=180.5)
     customer.try_charge("example-image-1", count=1_000)

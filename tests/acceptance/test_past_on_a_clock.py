@@ -68,7 +68,7 @@ def test_what_if_ends_at_the_clocks_now(customer: Customer) -> None:
     assert (beyond.status_code, beyond.json()["errors"][0]["field"]) == (422, "until")
 
 
-def test_disputes_and_evidence_tell_the_clocks_time(customer: Customer, machine: TimeMachine) -> None:
+def test_disputes_and_evidence_show_the_clocks_time(customer: Customer, machine: TimeMachine) -> None:
     dispute = opened(customer)
     machine.advance("2030-03-06T00:00:00Z")
     path = f"/v1/disputes/{dispute['dispute_id']}"

@@ -1,4 +1,4 @@
-"""Downgrades, cancellations and what takes them back: their events, and what is refused."""
+"""Downgrades, cancellations and what undoes them: their events, and what is refused."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ STARTER, MAX = "ai-starter-16500-monthly", "max-pro-240000-yearly"
 TERM_END = "2026-02-15T12:00:00Z"
 CANCEL = {"kind": "cancel", "effective_at": TERM_END}
 
-Asked = tuple[str, dict[str, Any]]
+Change = tuple[str, dict[str, Any]]
+"""A resource below the subscription, and the body to post to it."""
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def downgrade_to(plan_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "scheduled", "events"),
+    ("changes", "status", "scheduled", "events"),
     [
         pytest.param(
             [("downgrade", {"plan_id": STARTER})],
@@ -67,7 +68,7 @@ def downgrade_to(plan_id: str) -> dict[str, Any]:
             "active",
             downgrade_to(STARTER),
             ["SubscriptionCancelled", "PlanChangeScheduled"],
-            id="so a downgrade takes a cancellation back",
+            id="so a downgrade undoes a cancellation",
         ),
         pytest.param(
             [("cancel", {"when": "term_end"}), ("cancel", {"when": "term_end"})],
@@ -81,14 +82,14 @@ def downgrade_to(plan_id: str) -> dict[str, Any]:
             "active",
             None,
             ["PlanChangeScheduled", "PlanChangeUnscheduled"],
-            id="a downgrade is taken back",
+            id="a downgrade is undone",
         ),
         pytest.param(
             [("cancel", {"when": "term_end"}), ("resume", {})],
             "active",
             None,
             ["SubscriptionCancelled", "PlanChangeUnscheduled"],
-            id="a cancellation is taken back",
+            id="a cancellation is undone",
         ),
         pytest.param(
             [("cancel", {"when": "term_end"}), ("upgrade", {"plan_id": MAX})],
@@ -100,9 +101,9 @@ def downgrade_to(plan_id: str) -> dict[str, Any]:
     ],
 )
 def test_a_change_is_recorded_and_shown(
-    customer: Customer, asked: list[Asked], status: str, scheduled: dict[str, Any] | None, events: list[str]
+    customer: Customer, changes: list[Change], status: str, scheduled: dict[str, Any] | None, events: list[str]
 ) -> None:
-    answers = [customer.post(resource, **body) for resource, body in asked]
+    answers = [customer.post(resource, **body) for resource, body in changes]
 
     assert answers[-1] == customer.get()
     assert (answers[-1]["status"], answers[-1]["scheduled_change"]) == (status, scheduled)
@@ -110,7 +111,7 @@ def test_a_change_is_recorded_and_shown(
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("change", "code"),
     [
         (("downgrade", {"plan_id": MAX}), "not_a_downgrade"),
         (("downgrade", {"plan_id": SUITE}), "not_a_downgrade"),
@@ -119,8 +120,8 @@ def test_a_change_is_recorded_and_shown(
         (("resume", {}), "nothing_scheduled"),
     ],
 )
-def test_what_is_no_such_change_is_refused_and_records_nothing(customer: Customer, asked: Asked, code: str) -> None:
-    resource, body = asked
+def test_an_impossible_change_is_refused_and_records_nothing(customer: Customer, change: Change, code: str) -> None:
+    resource, body = change
 
     refused = customer.http.post(f"{customer.path}/{resource}", json=body)
 
@@ -133,7 +134,7 @@ def test_an_ended_subscription_refuses_every_change_and_can_be_read(customer: Cu
     customer.post("cancel", when="now")
     recorded = customer.events()
 
-    changes: list[Asked] = [
+    changes: list[Change] = [
         ("upgrade", {"plan_id": MAX}),
         ("downgrade", {"plan_id": STARTER}),
         ("cancel", {"when": "now"}),

@@ -1,4 +1,4 @@
-"""When credits and subscriptions renew, and what an upgrade leaves until then."""
+"""When credits and subscriptions renew, and what an upgrade leaves until then, over HTTP."""
 
 import httpx
 import pytest

@@ -89,12 +89,12 @@ def test_the_subscriptions_of_an_account_come_in_pages(http: httpx.Client) -> No
     ids = sorted(Customer.with_plan(http, "ai-suite-40000-monthly").subscription_id for _ in range(5))
     Customer.with_plan(http, "ai-suite-40000-monthly", account_id="account-2")
 
-    found = list(pages(http, "/v1/subscriptions", account_id="account-1", limit=2))
+    read = list(pages(http, "/v1/subscriptions", account_id="account-1", limit=2))
 
-    assert [[each["subscription_id"] for each in page] for page in found] == [ids[:2], ids[2:4], ids[4:]]
+    assert [[each["subscription_id"] for each in page] for page in read] == [ids[:2], ids[2:4], ids[4:]]
 
 
-def test_an_expected_version_is_kept_or_told_to_be_past(http: httpx.Client) -> None:
+def test_if_match_takes_the_current_version_only(http: httpx.Client) -> None:
     customer = Customer.with_plan(http, "ai-suite-40000-monthly")
     plan = {"plan_id": "max-pro-40000-monthly"}
     customer.charge("lyria-3")
@@ -159,7 +159,7 @@ def test_cancelling_at_once_ends_at_once(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("change", "body"), [("cancel", {"when": "term_end"}), ("downgrade", {"plan_id": "ai-starter-16500-monthly"})]
 )
-def test_what_is_scheduled_can_be_taken_back(http: httpx.Client, change: str, body: dict[str, str]) -> None:
+def test_a_scheduled_change_can_be_undone(http: httpx.Client, change: str, body: dict[str, str]) -> None:
     customer = Customer.with_plan(http, "ai-suite-40000-monthly")
     customer.post(change, **body)
 
@@ -183,7 +183,9 @@ def test_a_missed_year_is_recorded_reset_by_reset_before_the_next_charge(
     assert customer.events()[2:] == ["CycleReset"] * 12 + ["TermRenewed", "GenerationCharged"]
 
 
-def test_what_was_read_after_an_unrecorded_boundary_can_be_expected(http: httpx.Client, clock: SettableClock) -> None:
+def test_if_match_takes_the_version_that_was_read_while_a_boundary_was_due(
+    http: httpx.Client, clock: SettableClock
+) -> None:
     customer = Customer.with_plan(http, "ai-suite-40000-yearly")
     clock.now = datetime(2026, 3, 20, tzinfo=UTC)
     read = http.get(customer.path)

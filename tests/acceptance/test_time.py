@@ -81,7 +81,9 @@ def test_an_upgrade_in_the_middle_of_a_cycle_restarts_both_clocks(machine: TimeM
     assert [each["at"][8:] for each in upcoming] == ["15T18:30:00Z"] * 12
 
     machine.advance("2026-03-31T10:00:00Z")
-    assert (customer.balance, customer.get("balance")["cycle"]["number"]) == (239_000, 3), "the old anchor is gone"
+    assert (customer.balance, customer.get("balance")["cycle"]["number"]) == (239_000, 3), (
+        "the old anchor has no effect"
+    )
     machine.advance("2028-04-01T00:00:00Z")
     starts = [reset["data"]["cycle"]["starts_at"] for reset in customer.get("events", type="CycleReset")["data"][1:]]
     assert len(starts) == 24
@@ -140,7 +142,7 @@ def test_a_cancelled_year_keeps_its_resets_until_the_term_ends(machine: TimeMach
     assert machine.advance("2030-01-01T00:00:00Z") == {"subscriptions": 0, "events": 0}
 
 
-def test_what_was_cancelled_can_be_resumed_until_it_ends(machine: TimeMachine) -> None:
+def test_a_cancelled_subscription_can_be_resumed_until_it_ends(machine: TimeMachine) -> None:
     customer = machine.customer(MONTHLY)
     customer.post("cancel", when="term_end")
     machine.advance(instant(MONTH_ENDS[0]) - MICROSECOND)

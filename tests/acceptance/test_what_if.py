@@ -1,4 +1,4 @@
-"""What would have been, as auditors ask it."""
+"""What-if over HTTP: the recorded history replayed with changes."""
 
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,7 @@ def customer(http: httpx.Client, clock: SettableClock) -> Customer:
     return customer
 
 
-def ask(customer: Customer, **changes: Any) -> Any:
+def replay(customer: Customer, **changes: Any) -> Any:
     return customer.post("what-if", **changes)
 
 
@@ -41,14 +41,14 @@ def outcomes(answer: Any) -> list[tuple[int, str, str | None, str | None]]:
 
 
 def test_without_a_change_nothing_differs(customer: Customer) -> None:
-    answer = ask(customer)
+    answer = replay(customer)
 
     assert answer["differences"] == []
     assert answer["actual"] == answer["replayed"] == customer.get("balance")
 
 
 def test_without_a_generation_the_refusal_after_it_is_charged(customer: Customer) -> None:
-    answer = ask(customer, without_generations=["film"])
+    answer = replay(customer, without_generations=["film"])
 
     assert outcomes(answer) == [(3, "film", "charged", None), (3, "song", "refused", "charged")]
     refused, charged = answer["differences"][1]["actual"], answer["differences"][1]["replayed"]
@@ -66,7 +66,7 @@ def test_without_a_generation_the_refusal_after_it_is_charged(customer: Customer
 
 
 def test_at_another_price_other_charges_are_refused(customer: Customer) -> None:
-    answer = ask(customer, reprice={"lyria-3": 500.5})
+    answer = replay(customer, reprice={"lyria-3": 500.5})
 
     assert outcomes(answer) == [(4, "track", "charged", "refused")]
     assert answer["differences"][0]["replayed"]["required_credits"] == 501
@@ -76,7 +76,7 @@ def test_at_another_price_other_charges_are_refused(customer: Customer) -> None:
 def test_an_inserted_charge_takes_its_credits(customer: Customer) -> None:
     extra = {"at": "2026-01-15T12:00:02.5Z", "generation_id": "extra", "model": "lyria-3", "settings": {"count": 3}}
 
-    answer = ask(customer, insert_charges=[extra])
+    answer = replay(customer, insert_charges=[extra])
 
     assert outcomes(answer) == [(3, "extra", None, "charged"), (4, "track", "charged", "refused")]
     assert answer["differences"][0]["replayed"]["credits"] == 450
@@ -85,7 +85,7 @@ def test_an_inserted_charge_takes_its_credits(customer: Customer) -> None:
 def test_another_upgrade_policy_leaves_other_credits(customer: Customer) -> None:
     customer.post("upgrade", plan_id="max-pro-240000-monthly")
 
-    answer = ask(customer, upgrade_policy="add_leftover")
+    answer = replay(customer, upgrade_policy="add_leftover")
 
     (difference,) = answer["differences"]
     assert (difference["type"], difference["replayed"]["policy"]) == ("PlanUpgraded", "add_leftover")
@@ -94,9 +94,9 @@ def test_another_upgrade_policy_leaves_other_credits(customer: Customer) -> None
     assert answer["replayed"]["balance_credits"] == 240_000 + 350
 
 
-def test_changes_hold_together_and_end_where_it_is_said(customer: Customer, clock: SettableClock) -> None:
+def test_several_changes_apply_together_up_to_the_end(customer: Customer, clock: SettableClock) -> None:
     clock.advance(days=40)
-    answer = ask(
+    answer = replay(
         customer,
         until="2026-01-15T12:00:02Z",
         without_generations=["film"],
@@ -113,10 +113,10 @@ def test_changes_hold_together_and_end_where_it_is_said(customer: Customer, cloc
     assert answer["replayed"]["balance_credits"] == 16_500 - 2_000 - 150
 
 
-def test_a_reset_that_nobody_recorded_is_replayed_too(customer: Customer, clock: SettableClock) -> None:
+def test_an_unrecorded_reset_is_replayed_too(customer: Customer, clock: SettableClock) -> None:
     clock.advance(days=40)
 
-    answer = ask(customer, without_generations=["track"])
+    answer = replay(customer, without_generations=["track"])
 
     assert [each["type"] for each in answer["differences"]] == ["GenerationCharged", "CycleReset"]
     assert answer["differences"][1]["actual"]["lapsed_credits"] == 350
@@ -127,7 +127,7 @@ def test_a_reset_that_nobody_recorded_is_replayed_too(customer: Customer, clock:
 def test_nothing_is_recorded(customer: Customer) -> None:
     before = customer.get("events"), customer.get("refusals")
 
-    ask(customer, without_generations=["film", "track"], reprice={"lyria-3-pro": 9_000})
+    replay(customer, without_generations=["film", "track"], reprice={"lyria-3-pro": 9_000})
 
     assert (customer.get("events"), customer.get("refusals")) == before
 
@@ -166,7 +166,7 @@ def test_before_the_start_there_is_nothing_to_replay(customer: Customer) -> None
     assert customer.http.post(f"/v1/subscriptions/{uuid4()}/what-if", json={}).status_code == 404
 
 
-def test_only_auditors_ask(server: Server, customer: Customer) -> None:
+def test_what_if_requires_the_scope_to_audit(server: Server, customer: Customer) -> None:
     with server.client("read", "charge", "manage", "dispute") as other:
         answer = other.post(f"{customer.path}/what-if", json={})
 

@@ -1,4 +1,4 @@
-"""A test clock through the API, and customers who live by it."""
+"""A test clock through the API, and customers in its time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,17 +39,17 @@ class TimeMachine:
         return TimeMachine(http, answer.json()["test_clock_id"])
 
     def advance(self, to: str | datetime) -> Any:
-        """Move the clock; what was recorded."""
-        written = to if isinstance(to, str) else to.isoformat()
-        answer = self.http.post(f"/v1/test-clocks/{self.test_clock_id}/advance", json={"to": written})
+        """Move the clock; return the counts of what was recorded."""
+        text = to if isinstance(to, str) else to.isoformat()
+        answer = self.http.post(f"/v1/test-clocks/{self.test_clock_id}/advance", json={"to": text})
         assert answer.status_code == 200, answer.text
         body = answer.json()
-        assert datetime.fromisoformat(body["now"]) == datetime.fromisoformat(written)
+        assert datetime.fromisoformat(body["now"]) == datetime.fromisoformat(text)
         return body["recorded"]
 
     @property
     def now(self) -> str:
-        """What the clock says."""
+        """Read the clock."""
         answer = self.http.get(f"/v1/test-clocks/{self.test_clock_id}")
         assert answer.status_code == 200, answer.text
         now = answer.json()["now"]
@@ -57,7 +57,7 @@ class TimeMachine:
         return now
 
     def customer(self, plan_id: str) -> Customer:
-        """A customer who starts a subscription now, by this clock."""
+        """Start a subscription that is bound to the clock."""
         body = {
             "subscription_id": str(uuid4()),
             "account_id": "account-1",
@@ -69,6 +69,6 @@ class TimeMachine:
         return Customer(self.http, body["subscription_id"])
 
 
-def instant(written: str) -> datetime:
-    """An instant as the API writes it."""
-    return datetime.fromisoformat(written).astimezone(UTC)
+def instant(text: str) -> datetime:
+    """Parse an instant of the API."""
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Balance reads that share queries: never one that began before they asked, and each with its own answer."""
+"""Balance reads share queries, never one that began before they arrived, and each gets its own answer."""
 
 import asyncio
 import threading
@@ -29,12 +29,12 @@ class Table:
 
     def read(self, ids: Sequence[UUID]) -> dict[UUID, Balance | None]:
         self.queries.append(list(ids))
-        found = {id: None if id == UNKNOWN else self._balance(id) for id in ids}
+        balances = {id: None if id == UNKNOWN else self._balance(id) for id in ids}
         self.has_read.set()
         assert self.may_answer.wait(10)
         if self.error:
             raise self.error
-        return found
+        return balances
 
     def _balance(self, id: UUID) -> Balance:
         cycle = Period(1, NOW, NOW)
@@ -47,10 +47,10 @@ async def _read(reads: SharedBalanceReads, id: UUID) -> Balance:
     return balance
 
 
-def test_a_read_that_asks_while_a_query_runs_gets_a_later_one() -> None:
+def test_a_read_that_arrives_while_a_query_runs_gets_a_later_one() -> None:
     table = Table()
 
-    async def ask() -> tuple[int, int]:
+    async def read_all() -> tuple[int, int]:
         reads = SharedBalanceReads(table.read)
         table.may_answer.clear()
         early = asyncio.create_task(_read(reads, SEEN))
@@ -61,50 +61,50 @@ def test_a_read_that_asks_while_a_query_runs_gets_a_later_one() -> None:
         table.may_answer.set()
         return (await early).version, (await late).version
 
-    assert asyncio.run(ask()) == (1, 2)
+    assert asyncio.run(read_all()) == (1, 2)
 
 
 def test_reads_that_wait_share_one_query() -> None:
     table = Table()
 
-    async def ask() -> list[UUID]:
+    async def read_all() -> list[UUID]:
         reads = SharedBalanceReads(table.read)
         found = await asyncio.gather(*(_read(reads, id) for id in (SEEN, OTHER, SEEN)))
         return [balance.subscription_id for balance in found]
 
-    assert asyncio.run(ask()) == [SEEN, OTHER, SEEN]
+    assert asyncio.run(read_all()) == [SEEN, OTHER, SEEN]
     assert table.queries == [[SEEN, OTHER]]
 
 
-def test_an_unknown_subscription_is_nobody_elses_problem() -> None:
-    async def ask() -> list[Balance | None]:
+def test_an_unknown_subscription_affects_no_other() -> None:
+    async def read_all() -> list[Balance | None]:
         reads = SharedBalanceReads(Table().read)
         return list(await asyncio.gather(reads.balance(SEEN), reads.balance(UNKNOWN)))
 
-    found, missing = asyncio.run(ask())
+    found, missing = asyncio.run(read_all())
     assert isinstance(found, Balance)
     assert missing is None
 
 
-def test_an_error_of_the_database_reaches_all_who_asked_and_the_next_try_again() -> None:
+def test_an_error_of_the_database_reaches_all_waiting_reads_and_later_ones_try_again() -> None:
     table = Table()
 
-    async def ask() -> tuple[list[Balance | BaseException], Balance]:
+    async def read_all() -> tuple[list[Balance | BaseException], Balance]:
         reads = SharedBalanceReads(table.read)
         table.error = OSError("the database went away")
         failed = await asyncio.gather(_read(reads, SEEN), _read(reads, OTHER), return_exceptions=True)
         table.error = None
         return list(failed), await _read(reads, SEEN)
 
-    failed, found = asyncio.run(ask())
+    failed, found = asyncio.run(read_all())
     assert [type(error) for error in failed] == [OSError, OSError]
     assert found.subscription_id == SEEN
 
 
-def test_one_who_goes_away_takes_no_answer_from_others() -> None:
+def test_a_cancelled_read_takes_no_answer_from_others() -> None:
     table = Table()
 
-    async def ask() -> Balance:
+    async def read_all() -> Balance:
         reads = SharedBalanceReads(table.read)
         table.may_answer.clear()
         leaving, staying = (asyncio.create_task(_read(reads, SEEN)) for _ in range(2))
@@ -115,4 +115,4 @@ def test_one_who_goes_away_takes_no_answer_from_others() -> None:
         table.may_answer.set()
         return await staying
 
-    assert asyncio.run(ask()).subscription_id == SEEN
+    assert asyncio.run(read_all()).subscription_id == SEEN
