@@ -1,0 +1,50 @@
+"""The migrated schema has the tables that projections declare, column by column, and besides only the ledger's own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from projections.declaration import Column, Projection
+from projections.registry import PROJECTIONS
+from services.postgres.database import connect
+from tests.conftest import SCHEMA
+
+OF_THE_LEDGER = frozenset(
+    """alembic_version api_keys checkpoints head idempotent_answers ledger_events ledger_snapshots projection_positions
+    refusals test_clocks""".split()
+)
+"""Tables that are not made from events. A new one that is belongs to a projection in `projections/registry.py`."""
+
+COLUMNS = """
+    SELECT a.attname, t.typname, NOT a.attnotnull
+    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+    WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+"""
+PRIMARY_KEY = """
+    SELECT array_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum))
+    FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey::int2[])
+    WHERE i.indrelid = %s::regclass AND i.indisprimary
+"""
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection[Any]]:
+    with connect(database_url) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda each: each.table)
+def test_a_table_is_what_its_projection_declares(connection: Connection[Any], projection: Projection) -> None:
+    table = f"{SCHEMA}.{projection.table}"
+    columns = {Column(*row) for row in connection.execute(COLUMNS, [table])}
+    assert columns == set(projection.all_columns)
+    assert connection.execute(PRIMARY_KEY, [table]).fetchone() == ([projection.stream, *projection.key],)
+
+
+def test_every_table_is_the_ledgers_own_or_a_projections(connection: Connection[Any]) -> None:
+    tables = {
+        table for (table,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [SCHEMA])
+    }
+    assert tables == OF_THE_LEDGER | {each.table for each in PROJECTIONS}
