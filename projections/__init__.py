@@ -1,1 +1,16 @@
-"""The read models: each folds the ledger's events into rows and answers queries from them."""
+"""The read models: tables of rows made from the ledger's events, and the queries that answer from them.
+
+declaration.py      how a projection declares its table, its rows and how events become rows; pure
+registry.py         the list of all projections
+statements.py       SQL that writes rows, generated from a declaration
+writers.py          write what events make of a projection's rows, for live writes and for catching up
+ledger_events.py    reads events in the order of the ledger
+engine.py           runs the catch-up projections
+positions.py        how far each catch-up projection has come
+balance/            the credits of each subscription; inline
+renewal/            the state of each subscription and when time changes it next; inline
+charges/            which generations were charged, and which charges were reversed; inline
+usage/              charges and credits by day, model and asset type; catch-up
+disputes/           where each dispute stands; catch-up
+rebuilding/         rebuilds read models from the events while writes go on
+"""

@@ -1,10 +1,10 @@
-"""What a projection declares of itself: its table, the form of its rows, and how events become rows. Pure.
+"""How a projection declares its table, its rows, and how events become rows. Pure.
 
 A projection declares itself once, in its own `project.py`, as one of three kinds, and `registry.py` lists it. Every
-runner reads that declaration: the live write, the catch-up engine, a rebuild, an import, the comparison, `verify`.
+runner reads that declaration: the live write, the catch-up engine, a rebuild and its comparison, an import, `verify`.
 
-A row is a struct with a field a column, of the same name, but without the table's first column: the id of the stream
-that the row comes from, which the runner knows. PostgreSQL's types follow from the annotations.
+A row is a struct with one field per column, of the same name. The table's first column is missing in it: the id of the
+stream that the row comes from, which the runner knows. PostgreSQL's types follow from the annotations.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ _TYPES = {
 
 
 class StreamEvent(Protocol):
-    """An event as an inline projection knows it: at its place in its stream, before it has a position."""
+    """An event as an inline projection sees it: at its place in its stream, before it has a position."""
 
     @property
     def event(self) -> Any:
@@ -54,12 +54,12 @@ class LedgerEvent(Struct, frozen=True, gc=False):
 
     position: int
     stream: bytes
-    """The id of its stream, 16 bytes: a UUID costs more to make than most events cost to project."""
+    """The id of its stream, 16 bytes: making a UUID costs more than projecting most events."""
     version: int
     recorded_at: datetime
     event: Any
     reversed_charge: GenerationCharged | None = None
-    """The charge that a `ChargeReversed` gives back. Only `Sums` are told."""
+    """The charge that a `ChargeReversed` reverses. It is looked up for `Sums` only."""
 
     @property
     def stream_id(self) -> UUID:
@@ -77,20 +77,22 @@ class Column(Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """What the three kinds have in common."""
+    """The declaration of a table. Its three kinds say how events become rows."""
 
     table: str
-    """The table's name, which is the projection's too."""
+    """The name of the table, which is that of the projection too."""
     row: type[Struct]
-    """What a new row says in each column but the first."""
+    """The struct of a new row."""
     stream: str = "subscription_id"
-    """The first column: the id of the stream that a row comes from."""
+    """The name of the first column: the id of the stream that a row comes from."""
     key: tuple[str, ...] = ()
-    """The columns that tell apart the rows of one stream."""
+    """The columns that distinguish the rows of one stream. With the first column they are the primary key."""
+    events: frozenset[type]
+    """The types of events that concern the table."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of a new row, the stream's id first."""
+        """The columns of a new row, the first column included."""
         return Column(self.stream, "uuid"), *columns_of(self.row)
 
     @property
@@ -101,14 +103,15 @@ class Projection:
 
 @dataclass(frozen=True, kw_only=True)
 class StateRows(Projection):
-    """One row a subscription, made from its folded state. Inline.
+    """One row per subscription, made from its folded state. Inline.
 
-    The row is written anew by every event that is not one of `COUNTER_EVENTS`. After those, which are nearly all, the
-    row stays as it is, unless it `has_counters`: then `move_balances` moves its counters and its position.
+    Every event that is not one of `COUNTER_EVENTS` replaces the row. After a counter event, which nearly all are, the
+    row stays as it is; but where `has_counters`, `move_balances` updates its counters and its position.
     """
 
+    events: frozenset[type] = SUBSCRIPTION_EVENTS
     project: Callable[[Subscription, int], Struct]
-    """From the state, and the position of the stream's last event, or 0 where that is not known before the commit."""
+    """Makes the row from the state and the position of the stream's last event; 0 while that is not known."""
     has_counters: bool = False
 
 
@@ -117,16 +120,14 @@ E = TypeVar("E", contravariant=True)
 
 @dataclass(frozen=True, kw_only=True)
 class EventRows(Projection, Generic[E]):
-    """Rows that are made from single events, and changed by later ones. Inline, or catching up."""
+    """Rows that single events make and later events change. Inline or catch-up."""
 
-    events: frozenset[type]
-    """The types of events that it takes."""
     project: Callable[[E], Struct | None]
-    """The new row that an event makes, or what it changes in a row that is there."""
+    """Makes the new row of an event, or the change that the event brings to an existing row."""
     changes: tuple[type[Struct], ...] = ()
-    """The structs that say what changes: the columns of `key`, which find the row, and columns with their new values.
+    """The structs of changes: the columns of `key`, which identify the row, and columns with their new values.
 
-    No column is changed by two of them. A column that `row` does not have is null until it is changed.
+    No column is in two of them. A column that `row` does not have is null until a change sets it.
     """
 
     @property
@@ -141,21 +142,19 @@ class EventRows(Projection, Generic[E]):
 
 @dataclass(frozen=True, kw_only=True)
 class Sums(Projection):
-    """Rows that add up what single events say: all columns but the key's are sums. Catching up."""
+    """Rows that add up what single events contribute: every column outside the key is a sum. Catch-up."""
 
-    events: frozenset[type]
-    """The types of events that it takes."""
     project: Callable[[LedgerEvent], Struct]
-    """What an event adds, in a row of its own. A sum may have a default of 0."""
+    """Makes a row of what one event adds."""
 
 
 AnyProjection = StateRows | EventRows[LedgerEvent] | Sums
 CatchUp = EventRows[LedgerEvent] | Sums
-"""The projections that come after the commit, in the order of the ledger."""
+"""The kinds that can follow the ledger by position, after the commit."""
 
 
 def columns_of(row: type[Struct]) -> tuple[Column, ...]:
-    """The columns of a struct's fields. Raises TypeError for a type that no column can have."""
+    """List the columns of a struct's fields. Raises TypeError for a type that no column can have."""
     form = inspect.type_info(row)
     assert isinstance(form, inspect.StructType)
     return tuple(_column(row, field.name, field.type) for field in form.fields)

@@ -1,8 +1,8 @@
-"""Runs the projections that are not inline: each catches up with the ledger, a moment behind it.
+"""Runs the catch-up projections: each follows the ledger by position, a moment behind it.
 
-Up to 1,000 events a transaction, rows and position together, so that each event counts exactly once whatever happens.
-An event that a projection cannot take stops that projection there, by name, until the program is started again or the
-projection is rebuilt; the others go on, and writes never wait.
+A transaction applies up to 1,000 events and moves the position, so each event counts exactly once, crashes included. An
+event that a projection cannot apply stops that projection at its position until the program starts again or the
+projection is rebuilt. The other projections go on, and writes never wait.
 """
 
 import threading
@@ -29,7 +29,7 @@ _PAUSE_LIMIT_SECONDS = 5.0
 
 
 class Engine:
-    """Catches projections up, round after round, on one connection in the caller's thread."""
+    """Catches projections up in rounds, on one connection, in the caller's thread."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Engine:
         self._topics = {each.table: {kind.__name__ for kind in each.events} for each in projections}
         self._on_round = on_round
         self._singles = dict.fromkeys(self._projections, 0)
-        """How many events each still takes one at a time, after a transaction of many failed."""
+        """By name, how many of the next transactions apply one event each, to find the event that made one fail."""
 
     def run(self, stopping: threading.Event) -> None:
-        """Catch up until told to stop; a database that is away is waited for."""
+        """Catch up until `stopping` is set. While the database is unreachable, try again."""
         pause_seconds = POLL_SECONDS
         while not stopping.is_set():
             try:
@@ -67,25 +67,25 @@ class Engine:
                 pause_seconds = min(pause_seconds * 2, _PAUSE_LIMIT_SECONDS)
 
     def begin(self, connection: Connection[Any]) -> None:
-        """Register the projections; one that was stopped gets another chance, since the program may be a new one."""
+        """Register the projections and clear their stops, since this program may be a corrected one."""
         for name in self._projections:
             with connection.transaction():
                 position, _ = self._positions.lock(connection, name)
                 self._positions.move(connection, name, position)
 
     def round(self, connection: Connection[Any]) -> bool:
-        """Give every projection that is behind one transaction; whether one of them has more to do at once."""
+        """Run one transaction of every projection that is behind. Returns whether one has more to do at once."""
         lags = self._positions.lags(connection)
         self._on_round([lag for lag in lags if lag.projection in self._projections])
         behind = [lag for lag in lags if lag.projection in self._projections and lag.lag_events]
         steps = [self._step(connection, lag) for lag in behind if lag.stopped_at_position is None]
         return True in steps
 
-    def catch_up(self, connection: Connection[Any], *, patience_seconds: float) -> bool:
-        """Catch up with what is there now; False where a projection is stopped or the patience ran out."""
+    def catch_up(self, connection: Connection[Any], *, timeout_seconds: float) -> bool:
+        """Catch up with the events recorded by now. Returns False where a projection is stopped or time runs out."""
         self.begin(connection)
         target = self._reader.last_position(connection)
-        give_up_at = time.monotonic() + patience_seconds
+        give_up_at = time.monotonic() + timeout_seconds
         while time.monotonic() < give_up_at:
             self.round(connection)
             lags = [lag for lag in self._positions.lags(connection) if lag.projection in self._projections]
@@ -96,26 +96,26 @@ class Engine:
         return False
 
     def _step(self, connection: Connection[Any], lag: Lag) -> bool:
-        """One transaction of one projection. After a failure, one event at a time, to find the one that it is."""
-        name, is_careful = lag.projection, self._singles[lag.projection] > 0
-        limit = 1 if is_careful else EVENTS_A_TRANSACTION
+        """Run one transaction of one projection. Returns whether it has more to do at once."""
+        name, is_single = lag.projection, self._singles[lag.projection] > 0
+        limit = 1 if is_single else EVENTS_A_TRANSACTION
         try:
-            taken = self._advance(connection, name, limit)
+            applied = self._advance(connection, name, limit)
         except (psycopg.OperationalError, psycopg.InterfaceError):
             raise
         except Exception as defect:
-            if not is_careful:
+            if not is_single:
                 self._singles[name] = EVENTS_A_TRANSACTION
                 return True
             log.exception("a projection is stopped by an event", projection=name, position=lag.position + 1)
             because = f"{type(defect).__name__}: {defect}"
-            self._positions.note_stop(connection, name, lag.position + 1, because)
+            self._positions.record_stop(connection, name, lag.position + 1, because)
             return False
         self._singles[name] = max(0, self._singles[name] - 1)
-        return taken == limit
+        return applied == limit
 
     def _advance(self, connection: Connection[Any], name: str, limit: int) -> int:
-        """Take the next events, at most `limit`; how many."""
+        """Apply the next events, at most `limit`, whatever their types. Returns how many they were."""
         with connection.transaction():
             position, stopped_at = self._positions.lock(connection, name)
             if stopped_at is not None:

@@ -1,6 +1,6 @@
-"""Reads events as projections see them: what happened, in which stream, at which position of the ledger.
+"""Reads events in the order of the ledger.
 
-How stored JSON becomes an event is the ledger's business, so the reader is given a function for it.
+Decoding stored JSON is the ledger's business, so the reader takes a function for it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ from services.postgres.sql import load_queries
 from services.subscription.events import ChargeReversed
 
 Decode = Callable[[str, bytes], Any]
-"""From a topic and the stored JSON to the event. Raises ValueError for what cannot be read."""
+"""Decodes an event from its topic and its stored JSON. Raises ValueError for what cannot be read."""
 
 MAX_POSITION = 2**63 - 1
-"""No event comes after it."""
+"""The highest position there can be: as a bound, it includes every event."""
 
 
 class StoredRow(Struct, frozen=True):
-    """One event at its place, not yet decoded; `stream` is the stream's id as bytes."""
+    """A row of the events table, not yet decoded; `stream` is the stream's id as bytes."""
 
     position: int
     stream: bytes
@@ -40,15 +40,15 @@ class StoredRow(Struct, frozen=True):
 
 
 class BadEvent(ValueError):
-    """An event cannot be read, or does not follow from those before it in its stream; the message names it."""
+    """An event cannot be read, or does not follow the events before it in its stream. The message names it."""
 
 
 class MissingEvent(RuntimeError):
-    """A position between two events has none. The ledger's own rules exclude it; `tallystick verify` says more."""
+    """A position between two events is empty, which the write path excludes. `tallystick verify` says more."""
 
 
 class EventReader:
-    """Reads the events of one schema in order; `suffix` is that of the charges table, where it is a rebuild's."""
+    """Reads the events of one schema. `suffix` ends the name of the charges table to look in, for a rebuild's."""
 
     def __init__(self, schema: str, decode: Decode, suffix: str = "") -> None:
         self._queries = load_queries(__file__, "ledger_events.sql", schema=schema)
@@ -57,7 +57,7 @@ class EventReader:
         self._decode = decode
 
     def last_position(self, connection: Connection[Any]) -> int:
-        """The position of the last event that is committed; 0 on an empty ledger."""
+        """Read the position of the last committed event; 0 on an empty ledger."""
         row = connection.execute(self._queries["last_position"]).fetchone()
         assert row is not None, "a migration put the head row there"
         return int(row[0])
@@ -65,7 +65,7 @@ class EventReader:
     def rows(
         self, connection: Connection[Any], *, after: int, until: int = MAX_POSITION, limit: int | None = None
     ) -> Sequence[StoredRow]:
-        """The rows behind a position, none left out. Raises MissingEvent."""
+        """Read the rows after a position, in order and without a gap. Raises MissingEvent."""
         arguments = {"after": after, "until": until, "limit": limit}
         rows = [StoredRow(*row) for row in connection.execute(self._queries["select_events"], arguments)]
         for position, row in enumerate(rows, start=after + 1):
@@ -74,7 +74,7 @@ class EventReader:
         return rows
 
     def decode(self, row: StoredRow) -> LedgerEvent:
-        """The event of a row. Raises BadEvent."""
+        """Decode a row. Raises BadEvent."""
         try:
             event = self._decode(row.topic, row.state)
         except ValueError as error:
@@ -82,7 +82,7 @@ class EventReader:
         return LedgerEvent(row.position, row.stream, row.version, row.recorded_at, event)
 
     def with_charges(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> Sequence[LedgerEvent]:
-        """The events, each reversal with the charge that it gives back. Raises LookupError where that is not found."""
+        """Look up the charge of each reversal among the events. Raises LookupError where there is none."""
         reversals = [each for each in events if isinstance(each.event, ChargeReversed)]
         if not reversals:
             return events

@@ -1,4 +1,4 @@
--- The events as projections read them: in the ledger's order, from a position on.
+-- Events in the order of the ledger, and the charges that some of them reverse.
 
 -- name: last_position
 -- The position of the last event.
@@ -12,8 +12,8 @@ WHERE notification_id > %(after)s AND notification_id <= %(until)s
 ORDER BY notification_id LIMIT %(limit)s
 
 -- name: select_charges
--- The events of charges, by subscription and generation. `{charges}` is the table in use, or a rebuild's.
+-- The events of charges, by subscription and generation. `{charges}` is the table in use, or that of a rebuild.
 SELECT uuid_send(c.subscription_id), c.generation_id, e.topic, e.state
-FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS query (id, generation_id)
-JOIN {schema}.{charges} AS c ON c.subscription_id = query.id AND c.generation_id = query.generation_id
+FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS requested (id, generation_id)
+JOIN {schema}.{charges} AS c ON c.subscription_id = requested.id AND c.generation_id = requested.generation_id
 JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version

@@ -11,8 +11,8 @@ from services.postgres.sql import load_queries
 class Lag(Struct, frozen=True):
     """How far a projection is behind the ledger.
 
-    `lag_seconds` is the age of the next event that it has not taken (by the event's own clock), 0 where there is none.
-    A stopped projection names the position that it could not take, and why.
+    `lag_seconds` is the age of the next event to apply, by the clock that recorded it; 0 where there is none. A stopped
+    projection has the position of the event that it could not apply, and the error.
     """
 
     projection: str
@@ -24,17 +24,17 @@ class Lag(Struct, frozen=True):
 
 
 class Positions:
-    """The positions of one schema."""
+    """Reads and moves the positions in one schema. Every method raises psycopg.Error."""
 
     def __init__(self, schema: str) -> None:
         self._queries = load_queries(__file__, "positions.sql", schema=schema)
 
     def register(self, connection: Connection[Any], projection: str) -> None:
-        """Make sure that there is a row."""
+        """Add the row of a projection, at position 0, unless it exists."""
         connection.execute(self._queries["register"], {"projection": projection})
 
     def lock(self, connection: Connection[Any], projection: str) -> tuple[int, int | None]:
-        """The position, and the one that stopped it if any; nobody else moves it before this transaction ends."""
+        """Lock the row until the transaction ends. Returns the position, and that of a stop if there is one."""
         row = connection.execute(self._queries["lock_position"], {"projection": projection}).fetchone()
         if row is None:
             self.register(connection, projection)
@@ -42,14 +42,14 @@ class Positions:
         return int(row[0]), row[1]
 
     def move(self, connection: Connection[Any], projection: str, position: int) -> None:
-        """Move on to a position, and go on if it was stopped."""
+        """Move to a position, and clear a stop."""
         connection.execute(self._queries["move_position"], {"projection": projection, "position": position})
 
-    def note_stop(self, connection: Connection[Any], projection: str, stopped_at: int, because: str) -> None:
-        """Note the event that stopped it."""
+    def record_stop(self, connection: Connection[Any], projection: str, stopped_at: int, because: str) -> None:
+        """Record the position of the event that stopped a projection, and the error."""
         arguments = {"projection": projection, "stopped_at": stopped_at, "because": because}
-        connection.execute(self._queries["note_stop"], arguments)
+        connection.execute(self._queries["record_stop"], arguments)
 
     def lags(self, connection: Connection[Any]) -> list[Lag]:
-        """The lag of every projection that ever ran, by name."""
+        """Read the lag of every projection that ever ran, in the order of their names."""
         return [Lag(*row) for row in connection.execute(self._queries["select_lags"])]

@@ -1,27 +1,27 @@
--- How far the catch-up projections have come.
+-- The positions of the catch-up projections.
 
 -- name: register
--- A row for a projection that has none yet, at the beginning of the ledger.
+-- Adds the row of a projection that has none yet, at the beginning of the ledger.
 INSERT INTO {schema}.projection_positions (projection) VALUES (%(projection)s) ON CONFLICT (projection) DO NOTHING
 
 -- name: lock_position
--- Where a projection stands. The lock makes a second projector, or a rebuild, wait for this transaction.
+-- The position of a projection. The lock makes a second projector, or a rebuild, wait for this transaction.
 SELECT position, stopped_at_position FROM {schema}.projection_positions WHERE projection = %(projection)s FOR UPDATE
 
 -- name: move_position
--- Moves on, in the transaction of the rows, and with it past whatever had stopped it.
+-- Moves the position in the transaction of the rows, and clears a stop.
 UPDATE {schema}.projection_positions
 SET position = %(position)s, stopped_at_position = NULL, stopped_because = NULL
 WHERE projection = %(projection)s
 
--- name: note_stop
--- The event that a projection could not take, and why.
+-- name: record_stop
+-- Records the event that a projection could not apply, and the error.
 UPDATE {schema}.projection_positions
 SET stopped_at_position = %(stopped_at)s, stopped_because = %(because)s
 WHERE projection = %(projection)s
 
 -- name: select_lags
--- How far each projection is behind the last event, and for how long its next one has been waiting.
+-- How many events each projection is behind, and the age of the next one.
 SELECT p.projection, p.position, h.last_id - p.position, p.stopped_at_position, p.stopped_because,
        CASE WHEN h.last_id > p.position THEN (
            SELECT greatest(extract(epoch FROM now() - e.recorded_at), 0)::float8

@@ -1,4 +1,4 @@
-"""Every projection there is: a line each."""
+"""The list of all projections."""
 
 from projections.balance.project import BALANCE
 from projections.charges.project import CHARGES
@@ -8,16 +8,16 @@ from projections.renewal.project import RENEWAL
 from projections.usage.project import USAGE
 
 STATES: tuple[StateRows, ...] = (BALANCE, RENEWAL)
-"""Inline, in the transaction of the events: from the state that a subscription's events fold to."""
+"""Inline projections, written in the transaction of the events: of a subscription's folded state."""
 
 INLINE_ROWS: tuple[EventRows[StreamEvent], ...] = (CHARGES,)
-"""Inline: from single events."""
+"""Inline projections of single events."""
 
 CATCH_UP: tuple[CatchUp, ...] = (
     USAGE,
     DISPUTES,
 )
-"""A moment behind the events: what the projector writes."""
+"""Catch-up projections, a moment behind the events: the projector writes them."""
 
 INLINE: tuple[StateRows | EventRows[StreamEvent], ...] = (*STATES, *INLINE_ROWS)
 PROJECTIONS: tuple[AnyProjection, ...] = (*INLINE, *CATCH_UP)

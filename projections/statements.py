@@ -1,6 +1,6 @@
-"""The statements that write the rows of a projection, made from its declaration.
+"""The SQL that writes the rows of a projection, generated from its declaration.
 
-Rows go out many to a statement, an array a column. A table's name may end in `suffix`, as that of a rebuild does.
+A statement takes many rows, as one array per column. `suffix` is the end of the table's name, for a rebuild's tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,14 +36,14 @@ _COPY = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
 
 
 class Executor(Protocol):
-    """What runs a statement: a connection, or the session of the writer lane."""
+    """A connection, or the session of the writer lane."""
 
     def execute(self, query: bytes, arguments: Mapping[str, Any], /) -> Any:
-        """Run a statement with named arguments."""
+        """Run a statement with named arguments. Raises psycopg.Error."""
 
 
 class RowStatement:
-    """A statement that takes rows. `columns` are those that it takes, the stream's id first."""
+    """A statement that takes rows; `columns` are the ones it takes, the stream's id first."""
 
     def __init__(self, text: bytes, columns: Sequence[Column]) -> None:
         self.text = text
@@ -52,7 +52,7 @@ class RowStatement:
         self._rest = [(each.name, attrgetter(each.name), _array_type(each) or list) for each in rest]
 
     def run(self, executor: Executor, ids: Sequence[UUID], rows: Sequence[Struct]) -> None:
-        """Run it with rows, of the streams with these ids. Raises psycopg.Error."""
+        """Run it with rows; `ids` are those of their streams. Raises psycopg.Error."""
         arguments: dict[str, Any] = {self._stream: Uuids(ids)}
         for name, value_of, make_array in self._rest:
             arguments[name] = make_array(list(map(value_of, rows)))
@@ -60,36 +60,36 @@ class RowStatement:
 
 
 class CopyStatement(Struct, frozen=True):
-    """A `COPY ... FROM STDIN (FORMAT binary)`, and the types of what it takes; the stream's id goes in as bytes."""
+    """A `COPY ... FROM STDIN (FORMAT binary)` and the types of its columns; the stream's id goes in as bytes."""
 
     text: bytes
     types: Sequence[str]
 
 
 def insert(projection: Projection, schema: str, suffix: str = "") -> RowStatement:
-    """Insert new rows."""
+    """Make the statement that inserts new rows."""
     return _row_statement(_INSERT, projection, projection.columns, schema, suffix)
 
 
 def upsert(projection: StateRows, schema: str, suffix: str = "") -> RowStatement:
-    """Insert rows, or put them in the place of those that are there."""
+    """Make the statement that inserts rows, or replaces the ones with the same key."""
     return _row_statement(_UPSERT, projection, projection.columns, schema, suffix, "{column} = EXCLUDED.{column}")
 
 
 def add(projection: Sums, schema: str, suffix: str = "") -> RowStatement:
-    """Insert rows, or add them to those that are there."""
+    """Make the statement that inserts rows, or adds them to the ones with the same key."""
     sets = "{column} = t.{column} + EXCLUDED.{column}"
     return _row_statement(_UPSERT, projection, projection.columns, schema, suffix, sets)
 
 
 def change(projection: Projection, kind: type[Struct], schema: str, suffix: str = "") -> RowStatement:
-    """Change the rows that changes of one kind are about."""
+    """Make the statement that applies changes of one kind to their rows."""
     columns = projection.columns[0], *columns_of(kind)
     return _row_statement(_CHANGE, projection, columns, schema, suffix, "{column} = r.{column}")
 
 
 def add_up(projection: Sums, schema: str, *, parts: str, into: str) -> bytes:
-    """Insert one row from all its parts, which are in a table of their own; the suffixes tell the two tables."""
+    """Make the statement that adds up the rows of one table in another; `parts` and `into` are their suffixes."""
     keys, sums = _key_and_others(projection, projection.columns)
     statement = _ADD_UP.format(
         table=sql.Identifier(schema, projection.table + into),
@@ -102,7 +102,7 @@ def add_up(projection: Sums, schema: str, *, parts: str, into: str) -> bytes:
 
 
 def copy(projection: Projection, schema: str, suffix: str = "") -> CopyStatement:
-    """Copy new rows in."""
+    """Make the statement that copies new rows in."""
     stream, *columns = projection.columns
     table = sql.Identifier(schema, projection.table + suffix)
     statement = _COPY.format(table=table, columns=_list("{column}", (stream, *columns)))
@@ -144,5 +144,5 @@ def _placeholder(column: Column) -> sql.Composed:
 
 
 def _array_type(column: Column) -> type[Array] | None:
-    """How its arrays go in binary; None where they do not: no element of an `Array` may be None."""
+    """Find the binary form of its arrays; None for a nullable column, since no element of an `Array` may be None."""
     return None if column.is_nullable else _ARRAYS.get(column.type)

@@ -1,4 +1,4 @@
-"""Writes what events make of the rows of one projection: live, catching up, and at the end of a rebuild."""
+"""Writers of the rows of one projection: for live writes, for the catch-up engine and for the end of a rebuild."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import add
@@ -16,36 +16,36 @@ from projections.statements import Executor
 
 
 class Writer(Protocol):
-    """Writes the rows of a projection that catches up."""
+    """Writes the rows of a catch-up projection."""
 
     def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
-        """Write what events change, all of types that the projection takes, in the caller's transaction.
+        """Apply events to the table, in the caller's transaction. All are of the projection's types.
 
         Whatever it raises stops the projection.
         """
 
 
 def writer_of(projection: CatchUp, schema: str, reader: EventReader, suffix: str = "") -> Writer:
-    """The writer of a projection's table, or of the one whose name ends in `suffix`."""
+    """Make the writer of a projection's table; `reader` looks up the charges that are reversed."""
     if isinstance(projection, Sums):
         return SumsWriter(projection, schema, reader, suffix)
     return EventRowsWriter(projection, schema, suffix)
 
 
 class StateRowsWriter:
-    """Writes rows that are made from states."""
+    """Writes the rows of `StateRows`."""
 
     def __init__(self, projection: StateRows, schema: str, suffix: str = "") -> None:
         self.projection = projection
         self._upsert = statements.upsert(projection, schema, suffix)
 
     def write(self, executor: Executor, rows: Mapping[UUID, Struct]) -> None:
-        """Put rows in place, by the ids of their streams. Raises psycopg.Error."""
+        """Insert or replace rows, given by the ids of their streams. Raises psycopg.Error."""
         self._upsert.run(executor, list(rows), list(rows.values()))
 
 
 class EventRowsWriter:
-    """Writes rows that are made from single events."""
+    """Writes the rows of `EventRows`."""
 
     def __init__(self, projection: EventRows[Any], schema: str, suffix: str = "") -> None:
         self.projection = projection
@@ -53,12 +53,12 @@ class EventRowsWriter:
         self._changes = {kind: statements.change(projection, kind, schema, suffix) for kind in projection.changes}
 
     def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
-        """Write what events change. Raises psycopg.Error, and what `project` raises."""
+        """Apply events. Raises psycopg.Error, and what `project` raises."""
         project = self.projection.project
         self.write(connection, [(each.stream_id, row) for each in events if (row := project(each)) is not None])
 
     def write(self, executor: Executor, rows: Iterable[tuple[UUID, Struct]]) -> None:
-        """Insert new rows, then change what is there; each comes with its stream's id. Raises psycopg.Error."""
+        """Insert new rows, then apply changes; each comes with its stream's id. Raises psycopg.Error."""
         ids: list[UUID] = []
         new: list[Struct] = []
         new_kind = self.projection.row
@@ -69,7 +69,7 @@ class EventRowsWriter:
                 new.append(row)
             else:
                 key = id, *(getattr(row, name) for name in self.projection.key)
-                changes.setdefault(type(row), {})[key] = id, row  # the last change of a row is how it ends
+                changes.setdefault(type(row), {})[key] = id, row  # a later change replaces an earlier one
         if new:
             self._insert.run(executor, ids, new)
         for kind, changed in changes.items():
@@ -78,7 +78,7 @@ class EventRowsWriter:
 
 
 class SumsWriter:
-    """Writes rows that add up what events say; `reader` finds the charges that are given back."""
+    """Writes the rows of `Sums`; `reader` looks up the charges that are reversed."""
 
     def __init__(self, projection: Sums, schema: str, reader: EventReader, suffix: str = "") -> None:
         self.projection = projection
@@ -86,7 +86,7 @@ class SumsWriter:
         self._add = statements.add(projection, schema, suffix)
 
     def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
-        """Add what events add. Raises psycopg.Error, LookupError for a reversal of no charge, what `project` raises."""
+        """Apply events. Raises psycopg.Error, LookupError for a reversal without its charge, what `project` raises."""
         totals = Totals(self.projection)
         for each in self._reader.with_charges(connection, events):
             totals.add(each)
@@ -96,14 +96,14 @@ class SumsWriter:
 
 
 class Totals(dict[tuple[Any, ...], tuple[int, ...]]):
-    """What events add to each row of sums, by the stream's id as bytes and the other columns of the key."""
+    """Sums by key: the stream's id as bytes, then the columns of `key`."""
 
     def __init__(self, projection: Sums) -> None:
         super().__init__()
         self._project, self._length = projection.project, len(projection.key)
 
     def add(self, each: LedgerEvent) -> None:
-        """Add what an event adds, which is of a type that the projection takes."""
+        """Add what an event contributes. It is of one of the projection's types."""
         row = astuple(self._project(each))
         key, sums = (each.stream, *row[: self._length]), row[self._length :]
         before = self.get(key)

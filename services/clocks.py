@@ -142,4 +142,4 @@ class Clocks:
 
     def _list_due(self, test_clock_id: str) -> Sequence[DueSubscription]:
         with self._connections.connection() as connection:
-            return self._due.on_clock(connection, test_clock_id, limit=_DUE_LIMIT)
+            return self._due.list_on_clock(connection, test_clock_id, limit=_DUE_LIMIT)

@@ -1,7 +1,7 @@
--- The balance read model.
+-- Reads balances, and moves their counters.
 
 -- name: move_balances
--- The counters, version and position of every subscription of a batch, after its events were appended.
+-- Sets the counters, version and position of every subscription of a batch, after its events were appended.
 UPDATE {schema}.balance AS b
 SET version = r.version, used_credits = r.used, reversed_credits = r.reversed,
     position = head.last_id - %(count)s + r.ordinal
@@ -11,7 +11,7 @@ FROM {schema}.head,
 WHERE b.subscription_id = r.id
 
 -- name: select_balances
--- Balance rows, and for each what its test clock says where it has one.
+-- Balance rows by id, each with the time of its test clock where it has one. `{columns}` are those of the declaration.
 SELECT t.now, {columns}
 FROM {schema}.balance AS b LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = b.test_clock_id
 WHERE b.subscription_id = ANY(%(ids)b::uuid[])

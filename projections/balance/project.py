@@ -1,4 +1,4 @@
-"""The balance row is a slice of the folded state, so that there is one fold and not two that must agree."""
+"""The row of `balance`: a slice of the folded state, so that there is one fold and not two that must agree."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from services.subscription.state import Status, Subscription
 
 
 class BalanceRow(Struct, frozen=True):
-    """A row of `balance`, as of the subscription's last event, which is at `position`."""
+    """The credits of a subscription as of its last event, which is at `position`."""
 
     version: int
     position: int
@@ -27,7 +27,7 @@ class BalanceRow(Struct, frozen=True):
 
 
 def project(state: Subscription, position: int) -> BalanceRow:
-    """The row for a state, and the position of the event that led to it."""
+    """Make the row of a state; `position` is that of the event that led to it."""
     return BalanceRow(
         version=state.version,
         position=position,

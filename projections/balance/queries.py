@@ -1,4 +1,4 @@
-"""Reads the balance table."""
+"""Reads balances as last recorded."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,22 +13,22 @@ from services.postgres.arrays import Uuids
 from services.postgres.sql import load_queries
 
 
-class FoundBalance(Struct, frozen=True):
-    """A row, and what its test clock says where it has one."""
+class RecordedBalance(Struct, frozen=True):
+    """The row of a subscription; `clock_now` is the time of its test clock, where it lives by one."""
 
     row: BalanceRow
     clock_now: datetime | None
 
 
 class BalanceQueries:
-    """The queries of one schema."""
+    """Reads the balance table of one schema."""
 
     def __init__(self, schema: str) -> None:
         queries = load_queries("projections.balance", "balance.sql", schema=schema)
         columns = ", ".join(f"b.{column.name}" for column in BALANCE.columns)
         self._select_balances = queries["select_balances"].replace(b"{columns}", columns.encode())
 
-    def find(self, connection: Connection[Any], ids: Sequence[UUID]) -> dict[UUID, FoundBalance]:
-        """The balances of subscriptions as last recorded, of those that there are."""
+    def find(self, connection: Connection[Any], ids: Sequence[UUID]) -> dict[UUID, RecordedBalance]:
+        """Read the balances of subscriptions by id; an id that is unknown is missing. Raises psycopg.Error."""
         rows = connection.execute(self._select_balances, {"ids": Uuids(ids)})
-        return {id: FoundBalance(BalanceRow(*row), clock_now) for clock_now, id, *row in rows}
+        return {id: RecordedBalance(BalanceRow(*row), clock_now) for clock_now, id, *row in rows}

@@ -29,7 +29,7 @@ class Balance(Struct, frozen=True):
 
 
 def balance_view(subscription_id: UUID, row: BalanceRow, as_of: datetime) -> Balance:
-    """The balance that a row shows at an instant within its cycle."""
+    """Make the public form of a row, as of an instant within the row's cycle."""
     return Balance(
         subscription_id=subscription_id,
         plan_id=row.plan_id,

@@ -1,22 +1,22 @@
--- The charges read model. The facts of a charge are in its event; `event` columns come in the recorder's order.
+-- Reads charges. The details of a charge are in its event, whose columns come in the recorder's order.
 
 -- name: find_charges
--- Which of the asked generations were charged before, each with its event.
+-- Those of the requested generations that were charged before, each with its event.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.generation_id, c.reversed_in_version IS NOT NULL
-FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS wanted (id, generation_id)
+FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS requested (id, generation_id)
 CROSS JOIN LATERAL (
-    SELECT * FROM {schema}.charges WHERE subscription_id = wanted.id AND generation_id = wanted.generation_id LIMIT 1
+    SELECT * FROM {schema}.charges WHERE subscription_id = requested.id AND generation_id = requested.generation_id LIMIT 1
 ) AS c
 CROSS JOIN LATERAL (
-    SELECT * FROM {schema}.ledger_events WHERE originator_id = wanted.id AND originator_version = c.version LIMIT 1
+    SELECT * FROM {schema}.ledger_events WHERE originator_id = requested.id AND originator_version = c.version LIMIT 1
 ) AS e
 
 -- name: confirm_new
 -- Fails where one of the generations was charged before.
 SELECT {schema}.confirm(NOT EXISTS (
-    SELECT FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS wanted (id, generation_id)
-    JOIN {schema}.charges AS c ON c.subscription_id = wanted.id AND c.generation_id = wanted.generation_id
+    SELECT FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS requested (id, generation_id)
+    JOIN {schema}.charges AS c ON c.subscription_id = requested.id AND c.generation_id = requested.generation_id
 ))
 
 -- name: find_charge
@@ -28,8 +28,8 @@ JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.or
 WHERE c.subscription_id = %(id)s AND c.generation_id = %(generation_id)s
 
 -- name: list_charges
--- The charges of a subscription below a version, newest first. A filter that is null lets everything through. The
--- page is cut before the join, so that a long stream is not joined as a whole.
+-- The charges of a subscription below a version, newest first. A filter that is null matches everything. The page is
+-- cut before the join, so that a long stream is not joined as a whole.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.reversed_in_version IS NOT NULL
 FROM (
@@ -67,7 +67,7 @@ JOIN {schema}.charges AS c ON c.subscription_id = e.originator_id AND c.generati
 ORDER BY e.notification_id DESC
 
 -- name: list_charges_of_generation
--- The charges that carry a generation id, whatever their subscription, below a position, newest first; filters as above.
+-- The charges with a generation id, whatever their subscription, below a position, newest first; filters as above.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.reversed_in_version IS NOT NULL
 FROM {schema}.charges AS c

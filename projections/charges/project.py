@@ -1,4 +1,4 @@
-"""From an event to the row of its charge."""
+"""The row of `charges`: where a charge is recorded, and where its reversal is."""
 
 from msgspec import Struct
 
@@ -7,26 +7,26 @@ from services.subscription.events import ChargeReversed, GenerationCharged
 
 
 class ChargeRow(Struct, frozen=True):
-    """A new row: a generation that was charged, at `version` of its stream."""
+    """The new row of a generation that was charged at `version` of its stream."""
 
     version: int
     generation_id: str
 
 
-class ReversedCharge(Struct, frozen=True):
-    """A changed row: the charge was given back at a version of the stream."""
+class ChargeReversal(Struct, frozen=True):
+    """The change of a row whose charge was reversed at a version of the stream."""
 
     generation_id: str
     reversed_in_version: int
 
 
-def project(each: StreamEvent) -> ChargeRow | ReversedCharge | None:
-    """What an event does to the table."""
+def project(each: StreamEvent) -> ChargeRow | ChargeReversal | None:
+    """Make the row of a charge, or the change that a reversal brings; None for any other event."""
     match each.event:
         case GenerationCharged(generation_id=generation_id):
             return ChargeRow(each.version, generation_id)
         case ChargeReversed(generation_id=generation_id):
-            return ReversedCharge(generation_id, each.version)
+            return ChargeReversal(generation_id, each.version)
         case _:
             return None
 
@@ -37,5 +37,5 @@ CHARGES = EventRows(
     key=("generation_id",),
     events=frozenset((GenerationCharged, ChargeReversed)),
     project=project,
-    changes=(ReversedCharge,),
+    changes=(ChargeReversal,),
 )

@@ -1,4 +1,4 @@
-"""Reads charges: which there are from the charges table, what they were from their events."""
+"""Reads charges: from the charges table where they are recorded, from their events what they were."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,11 +14,11 @@ from services.catalogue.model import AssetType
 from services.postgres.sql import load_queries
 
 ReadCharge = Callable[[Sequence[Any], bool], Charge]
-"""From an event's columns, in the recorder's order, and whether the charge was reversed. The ledger reads events."""
+"""Makes a charge from the columns of its event, in the recorder's order, and from whether it was reversed."""
 
 
 class ChargeFilter(Struct, frozen=True):
-    """Which charges to list: recorded in `[since, until)`, and alike in the rest; None lets everything through."""
+    """The charges to list: those recorded in `[since, until)` that equal the other fields. None matches everything."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -28,41 +28,47 @@ class ChargeFilter(Struct, frozen=True):
 
 
 class ChargeQueries:
-    """The queries of one schema."""
+    """Reads the charges of one schema. Every method raises psycopg.Error."""
 
     def __init__(self, schema: str, read_charge: ReadCharge) -> None:
         self._queries = load_queries("projections.charges", "charges.sql", schema=schema)
         self._read_charge = read_charge
 
     def find(self, connection: Connection[Any], subscription_id: UUID, generation_id: str) -> Charge | None:
-        """The charge of a generation; None where there is none."""
+        """Read the charge of a generation; None where there is none."""
         arguments = {"id": subscription_id, "generation_id": generation_id}
         row = connection.execute(self._queries["find_charge"], arguments).fetchone()
         return None if row is None else self._charge(row)
 
     def of_subscription(
-        self, connection: Connection[Any], subscription_id: UUID, wanted: ChargeFilter, *, before: int, limit: int
+        self,
+        connection: Connection[Any],
+        subscription_id: UUID,
+        charge_filter: ChargeFilter,
+        *,
+        before: int,
+        limit: int,
     ) -> list[Charge]:
-        """Charges of a subscription below a version, newest first."""
-        return self._list(connection, "list_charges", wanted, id=subscription_id, before=before, limit=limit)
+        """List charges of a subscription below the version `before`, newest first."""
+        return self._list(connection, "list_charges", charge_filter, id=subscription_id, before=before, limit=limit)
 
     def of_ledger(
         self,
         connection: Connection[Any],
-        wanted: ChargeFilter,
+        charge_filter: ChargeFilter,
         *,
         generation_id: str | None,
         before: int,
         limit: int,
     ) -> list[Charge]:
-        """Charges of all subscriptions below a position, newest first; of one generation id, where it is given."""
+        """List charges of all subscriptions below the position `before`, newest first; of one generation if given."""
         if generation_id is None:
-            return self._list(connection, "list_all_charges", wanted, before=before, limit=limit)
+            return self._list(connection, "list_all_charges", charge_filter, before=before, limit=limit)
         of_generation = {"generation_id": generation_id, "before": before, "limit": limit}
-        return self._list(connection, "list_charges_of_generation", wanted, **of_generation)
+        return self._list(connection, "list_charges_of_generation", charge_filter, **of_generation)
 
-    def _list(self, connection: Connection[Any], query: str, wanted: ChargeFilter, **arguments: Any) -> list[Charge]:
-        rows = connection.execute(self._queries[query], {**asdict(wanted), **arguments})
+    def _list(self, connection: Connection[Any], query: str, fields: ChargeFilter, **arguments: Any) -> list[Charge]:
+        rows = connection.execute(self._queries[query], {**asdict(fields), **arguments})
         return [self._charge(row) for row in rows]
 
     def _charge(self, row: Sequence[Any]) -> Charge:

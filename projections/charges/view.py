@@ -38,7 +38,7 @@ def charge_view(
     position: int,
     is_reversed: bool = False,
 ) -> Charge:
-    """The charge that an event recorded."""
+    """Make the public form of a charge from its event."""
     return Charge(
         subscription_id=subscription_id,
         generation_id=event.generation_id,

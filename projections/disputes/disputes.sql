@@ -1,7 +1,7 @@
--- The disputes read model.
+-- Lists disputes.
 
 -- name: list_disputes
--- Disputes that were opened before a position, newest first. A filter that is null lets everything through.
+-- Disputes that were opened below a position, newest first. A filter that is null matches everything.
 SELECT dispute_id, version, position FROM {schema}.disputes
 WHERE position < %(before)s
     AND (%(subscription_id)s::uuid IS NULL OR subscription_id = %(subscription_id)s)

@@ -1,4 +1,4 @@
-"""From an event of a dispute to the row of its dispute."""
+"""The row of `disputes`: where a dispute is recorded, and where it stands."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from services.dispute.state import Status
 
 
 class DisputeRow(Struct, frozen=True):
-    """A new row: a dispute that was opened, at `position` of the ledger. `version` is that of its last event."""
+    """The row of a dispute that was opened at `position`; `version` is that of its last event."""
 
     position: int
     version: int
@@ -22,15 +22,15 @@ class DisputeRow(Struct, frozen=True):
     status: Status
 
 
-class ResolvedDispute(Struct, frozen=True):
-    """A changed row: where the dispute stands now, as of `version` of its stream."""
+class DisputeResolution(Struct, frozen=True):
+    """The change of a row whose dispute was resolved at `version` of its stream."""
 
     version: int
     status: Status
 
 
-def project(each: LedgerEvent) -> DisputeRow | ResolvedDispute | None:
-    """What an event does to the table."""
+def project(each: LedgerEvent) -> DisputeRow | DisputeResolution | None:
+    """Make the row of a dispute, or the change that its resolution brings; None for any other event."""
     event = each.event
     match event:
         case DisputeOpened():
@@ -44,7 +44,7 @@ def project(each: LedgerEvent) -> DisputeRow | ResolvedDispute | None:
                 status="open",
             )
         case DisputeResolved():
-            return ResolvedDispute(each.version, event.outcome)
+            return DisputeResolution(each.version, event.outcome)
         case _:
             return None
 
@@ -55,5 +55,5 @@ DISPUTES = EventRows(
     row=DisputeRow,
     events=frozenset((DisputeOpened, DisputeResolved)),
     project=project,
-    changes=(ResolvedDispute,),
+    changes=(DisputeResolution,),
 )

@@ -1,4 +1,4 @@
-"""Reads the disputes table. It is a moment behind the events; the projector's lag says how far."""
+"""Lists disputes. The table is a moment behind the events; the projector's lag tells how far."""
 
 from typing import Any
 from uuid import UUID
@@ -10,8 +10,8 @@ from services.dispute.state import Status
 from services.postgres.sql import load_queries
 
 
-class FoundDispute(Struct, frozen=True):
-    """A dispute that the table has, as of `version` of its stream; `position` is that of its opening."""
+class ListedDispute(Struct, frozen=True):
+    """A dispute as the table has it, at `version` of its stream; it was opened at `position`."""
 
     dispute_id: UUID
     version: int
@@ -19,7 +19,7 @@ class FoundDispute(Struct, frozen=True):
 
 
 class DisputeQueries:
-    """The queries of one schema."""
+    """Reads the disputes table of one schema."""
 
     def __init__(self, schema: str) -> None:
         self._queries = load_queries("projections.disputes", "disputes.sql", schema=schema)
@@ -32,7 +32,7 @@ class DisputeQueries:
         status: Status | None,
         before: int,
         limit: int,
-    ) -> list[FoundDispute]:
-        """Disputes that were opened before a position, newest first; None lets everything through."""
-        wanted = {"subscription_id": subscription_id, "status": status, "before": before, "limit": limit}
-        return [FoundDispute(*row) for row in connection.execute(self._queries["list_disputes"], wanted)]
+    ) -> list[ListedDispute]:
+        """List disputes opened below the position `before`, newest first. None matches all. Raises psycopg.Error."""
+        query = {"subscription_id": subscription_id, "status": status, "before": before, "limit": limit}
+        return [ListedDispute(*row) for row in connection.execute(self._queries["list_disputes"], query)]

@@ -39,7 +39,7 @@ class Dispute(Struct, frozen=True):
 def dispute_view(
     dispute_id: UUID, state: core.Dispute, charge: Charge, *, opened_at: datetime, moved_at: datetime
 ) -> Dispute:
-    """The dispute that a state shows; `moved_at` is when its last event was recorded."""
+    """Make the public form of a state; `moved_at` is when the dispute's last event was recorded."""
     return Dispute(
         dispute_id=dispute_id,
         subscription_id=state.subscription_id,

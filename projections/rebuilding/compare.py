@@ -1,6 +1,6 @@
-"""Compares the tables in use with those that a rebuild made beside them: what differed is what the rebuild mended.
+"""Compares the tables in use with the staged ones: the differences are what the rebuild corrects.
 
-Both are seen in one snapshot. The staged tables may lack the newest events, so streams with such events are left out.
+Both are read in one snapshot. One of the two may lack the newest events, so streams with such events are left out.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ _RENEWAL_STATES = sql.SQL("""
 
 
 class RowDifference(Struct, frozen=True):
-    """Rows of a table in use that were not what the events say: `missing`, `surplus` or `changed`."""
+    """Rows of a table in use that contradict the events: `missing`, `surplus` or `changed`."""
 
     table: str
     kind: Literal["missing", "surplus", "changed"]
@@ -50,15 +50,15 @@ class RowDifference(Struct, frozen=True):
 def differences(
     connection: Connection[Any], schema: str, projection: Projection, stale: Sequence[Any]
 ) -> list[RowDifference]:
-    """How the table in use differs from the staged one, but for the stale streams, in the caller's transaction."""
+    """List how the table in use differs from the staged one; the streams in `stale` are left out."""
     columns = [column.name for column in projection.all_columns]
     if projection == RENEWAL:
         columns.remove("state")
     table = projection.table
     stream, keys = sql.Identifier(projection.stream), _list((projection.stream, *projection.key))
     old, new = (sql.Identifier(schema, name) for name in (table, table + SUFFIX))
-    found: list[RowDifference] = []
-    if not _have_one_fingerprint(connection, (old, new), columns, stream, stale):
+    differing: list[RowDifference] = []
+    if not _fingerprints_are_equal(connection, (old, new), columns, stream, stale):
         statement = _COMPARE.format(
             stream=stream,
             keys=keys,
@@ -67,30 +67,30 @@ def differences(
             old_columns=_list(columns, "o"),
             new_columns=_list(columns, "n"),
         )
-        found += [RowDifference(table, *row) for row in connection.execute(statement, {"stale": stale})]
+        differing += [RowDifference(table, *row) for row in connection.execute(statement, {"stale": stale})]
     if projection == RENEWAL:
-        found += _renewal_states(connection, schema, stale)
-    return found
+        differing += _renewal_states(connection, schema, stale)
+    return differing
 
 
-def _have_one_fingerprint(
+def _fingerprints_are_equal(
     connection: Connection[Any],
     tables: Sequence[sql.Identifier],
     columns: Sequence[str],
     stream: sql.Identifier,
     stale: Sequence[Any],
 ) -> bool:
-    """Whether both tables have as many rows with the same sum of hashes: much faster to find than a difference."""
+    """Compare the numbers of rows and the sums of their hashes, which is much faster than to look for differences."""
     statements = (_FINGERPRINT.format(columns=_list(columns), table=table, stream=stream) for table in tables)
     fingerprints = [connection.execute(statement, {"stale": stale}).fetchone() for statement in statements]
     return fingerprints[0] == fingerprints[1]
 
 
 def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[Any]) -> list[RowDifference]:
-    """States that mean something else.
+    """List rows with another state.
 
-    A row may have been written some charges after the change that it is there for, when both were in one transaction.
-    Its bytes are then other ones, but with the counters of the balance row it is the same state.
+    A row may have been written some charges after the change that it is for, when both were in one transaction. Its
+    bytes then differ, but with the counters of the balance row it is the same state.
     """
     statement = _RENEWAL_STATES.format(
         old=sql.Identifier(schema, "renewal"),
@@ -102,13 +102,13 @@ def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[An
     with connection.cursor("renewal_states") as cursor:
         for id, old, new, version, used, reversed_credits in cursor.execute(statement, {"stale": stale}):
             counters = {"version": version, "used_credits": used, "reversed_credits": reversed_credits}
-            if not _means(old, new, counters):
+            if not _is_same_state(old, new, counters):
                 changed += 1
                 first_key = first_key or str(id)
     return [RowDifference("renewal", "changed", changed, first_key)] if changed else []
 
 
-def _means(old: bytes, new: bytes, counters: dict[str, int]) -> bool:
+def _is_same_state(old: bytes, new: bytes, counters: dict[str, int]) -> bool:
     try:
         return with_counters(old, **counters) == with_counters(new, **counters)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,7 +1,6 @@
-"""Fills the staged tables of a rebuild: one part of the streams, in the ledger's order, through the pure projections.
+"""Fills the staged tables of a rebuild from one part of the streams at a time, in the order of the ledger.
 
-A part is what one process folds at a time: it keeps the states of its streams in memory and writes their rows at the
-end, while rows that come from single events go out as they come.
+A part is the streams that one process folds in one pass: their states stay in memory to the end of it.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -14,40 +13,41 @@ from psycopg import Connection
 from projections.declaration import LedgerEvent
 from projections.ledger_events import BadEvent, Decode
 from projections.rebuilding.staging import SUFFIX
-from projections.rebuilding.targets import Target, takers_of, targets_of
+from projections.rebuilding.targets import Target, handlers_of, targets_of
 from projections.registry import PROJECTIONS
 from services.postgres.database import connect
 from services.postgres.sql import Queries, load_queries
 
 CHUNK_EVENTS = 20_000
+_TOPICS = {kind.__name__ for each in PROJECTIONS for kind in each.events}
 
 
 class FillTask(Struct, frozen=True):
-    """What one process is to do."""
+    """The work of one process: to fill from the streams of some parts, up to a position."""
 
     database_url: str
     schema: str
     decode: Decode
     tables: frozenset[str]
-    """The tables of the projections whose staged tables are to be filled."""
+    """The projections whose staged tables are filled."""
     until: int
     parts: Sequence[int]
     part_count: int
 
 
-class Filled(Struct, frozen=True):
-    """What came of it: how many events there were, and by table those that can only be applied in the end."""
+class FillResult(Struct, frozen=True):
+    """The number of events read, and by table those that can be applied only after all others."""
 
     events: int
-    late: dict[str, list[LedgerEvent]]
+    deferred: dict[str, list[LedgerEvent]]
 
 
-def fill(task: FillTask, report: Callable[[int], None]) -> Filled:
-    """Fold the task's parts into the staged tables; `report` is called with numbers of events, as they are done.
+def fill(task: FillTask, report: Callable[[int], None]) -> FillResult:
+    """Fill the staged tables from the parts of a task; `report` gets numbers of events, chunk by chunk.
 
     Raises psycopg.Error, and BadEvent for an event that cannot be read or does not fit its stream.
     """
-    events, late = 0, dict[str, list[LedgerEvent]]()
+    events, deferred = 0, dict[str, list[LedgerEvent]]()
     projections = [each for each in PROJECTIONS if each.table in task.tables]
     with connect(task.database_url, autocommit=True) as connection:
         queries = load_queries(__file__, "rebuild.sql", schema=task.schema)
@@ -56,8 +56,8 @@ def fill(task: FillTask, report: Callable[[int], None]) -> Filled:
             targets = targets_of(projections, connection, task.schema, SUFFIX)
             events += _fill_part(task, part, connection, queries, targets, report)
             for target in targets:
-                late.setdefault(target.table, []).extend(target.late)
-    return Filled(events, late)
+                deferred.setdefault(target.table, []).extend(target.deferred)
+    return FillResult(events, deferred)
 
 
 def _fill_part(
@@ -68,24 +68,27 @@ def _fill_part(
     targets: Collection[Target],
     report: Callable[[int], None],
 ) -> int:
-    takers, decode, taken = takers_of(targets), task.decode, 0
+    handlers, decode, events = handlers_of(targets), task.decode, 0
+    unused = _TOPICS - handlers.keys()
     for after in range(0, task.until, CHUNK_EVENTS):
         bounds = {"after": after, "until": min(after + CHUNK_EVENTS, task.until)}
         cursor = connection.cursor(binary=True)
         cursor.execute(queries["select_part"], {**bounds, "part": part, "parts": task.part_count})
         for position, stream, version, recorded_at, topic, state in cursor.fetchall():
+            if topic in unused:
+                continue
             try:
                 event = decode(topic, state)
             except ValueError as error:
                 place = f"event {position} ({topic}, version {version} of {UUID(bytes=stream)})"
                 raise BadEvent(f"{place}: {error}") from error
             each = LedgerEvent(position, stream, version, recorded_at, event)
-            for take in takers.get(type(event), ()):
-                take(each)
+            for handle in handlers.get(topic, ()):
+                handle(each)
         for target in targets:
             target.flush()
-        taken += cursor.rowcount
+        events += cursor.rowcount
         report(cursor.rowcount)
     for target in targets:
         target.finish()
-    return taken
+    return events

@@ -1,4 +1,4 @@
-"""Spreads work over processes, since folding keeps a core busy: each takes a share of the streams."""
+"""Runs tasks in processes. Folding keeps a core busy, so a fill runs in several, each on a share of the streams."""
 
 import gc
 import multiprocessing
@@ -12,62 +12,63 @@ from msgspec.structs import replace
 
 from projections.declaration import LedgerEvent
 from projections.ledger_events import MissingEvent
-from projections.rebuilding.fill import Filled, FillTask, fill
+from projections.rebuilding.fill import FillResult, FillTask, fill
 
-PROCESSES_LIMIT = 4
-EVENTS_WORTH_A_PROCESS = 100_000
-STREAMS_IN_MEMORY = 250_000
-"""How many states a process keeps at a time; about 300 MB. Where there are more, it reads the ledger more than once."""
+MAX_PROCESSES = 4
+EVENTS_PER_PROCESS = 100_000
+STREAMS_PER_PASS = 250_000
+"""How many states a process keeps at a time, about 300 MB. Where there are more, it reads the ledger several times."""
 
 
 class ProcessFailed(RuntimeError):
-    """A process that did a part of the work ended with an error."""
+    """A process ended with an error. The message is that of the error."""
 
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def fill_parts(task: FillTask, streams: int, report: Callable[[int], None], processes: int | None = None) -> Filled:
-    """Fill from all events up to `task.until`, in as many processes as there are cores and work for.
+def fill_parts(task: FillTask, streams: int, report: Callable[[int], None], processes: int | None = None) -> FillResult:
+    """Fill from all events up to `task.until`; `streams` is about how many streams they have.
 
-    Raises MissingEvent where the positions have gaps, ProcessFailed, and what `fill` raises.
+    `processes` defaults to as many as there are cores and enough events for. Raises MissingEvent where positions have
+    gaps, ProcessFailed, and what `fill` raises.
     """
     if processes is None:
-        cores = min(os.cpu_count() or 1, PROCESSES_LIMIT)
-        processes = 1 + min(cores - 1, task.until // EVENTS_WORTH_A_PROCESS)
-    rounds = -(-streams // (processes * STREAMS_IN_MEMORY)) or 1
-    part_count = processes * rounds
+        cores = min(os.cpu_count() or 1, MAX_PROCESSES)
+        processes = 1 + min(cores - 1, task.until // EVENTS_PER_PROCESS)
+    passes = -(-streams // (processes * STREAMS_PER_PASS)) or 1
+    part_count = processes * passes
     shares = [
         replace(task, parts=range(first, part_count, processes), part_count=part_count) for first in range(processes)
     ]
-    done = [fill(shares[0], report)] if processes == 1 else in_processes(fill, shares, report)
-    if (events := sum(each.events for each in done)) != task.until:
+    results = [fill(shares[0], report)] if processes == 1 else run_in_processes(fill, shares, report)
+    if (events := sum(each.events for each in results)) != task.until:
         raise MissingEvent(f"there are {events} events up to position {task.until}")
-    late: dict[str, list[LedgerEvent]] = {}
-    for each in done:
-        for table, of_table in each.late.items():
-            late.setdefault(table, []).extend(of_table)
-    return Filled(events, late)
+    deferred: dict[str, list[LedgerEvent]] = {}
+    for each in results:
+        for table, of_table in each.deferred.items():
+            deferred.setdefault(table, []).extend(of_table)
+    return FillResult(events, deferred)
 
 
-def in_processes(
+def run_in_processes(
     work: Callable[[Task, Callable[[int], None]], Result], tasks: Sequence[Task], report: Callable[[int], None]
 ) -> list[Result]:
-    """Do each task in a process of its own, all at once; the results in the order of the tasks.
+    """Run tasks concurrently, each in a process of its own. Returns the results in the order of the tasks.
 
-    `work` is a function of a module, so that it is found there; it reports numbers as it goes, which are passed on.
-    Raises ProcessFailed.
+    `work` must be a function of a module, so that a process can import it. The numbers that it reports are passed to
+    `report`. Raises ProcessFailed.
     """
     context = multiprocessing.get_context("spawn")
     pipes: list[Pipe] = []
     running = []
     for task in tasks:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_run, args=(work, task, theirs), daemon=True)
+        here, there = context.Pipe()
+        process = context.Process(target=_run, args=(work, task, there), daemon=True)
         process.start()
-        theirs.close()
-        pipes.append(ours)
+        there.close()
+        pipes.append(here)
         running.append(process)
     try:
         results = _gather(pipes, report)
@@ -100,11 +101,11 @@ def _gather(pipes: list[Pipe], report: Callable[[int], None]) -> dict[Pipe, Any]
 
 
 def _run(work: Callable[[Any, Callable[[int], None]], Any], task: Any, pipe: Pipe) -> None:
-    """What a process of its own does: numbers while it goes, then what came of it, or what went wrong, in words."""
+    """Run a task in its process. Sends numbers while it runs, then the result, or the error as text."""
     gc.disable()  # its objects have no cycles, so collecting them is wasted
     try:
         result = work(task, lambda number: pipe.send(("progress", number)))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the process that started this one says it
+    except Exception as error:  # noqa: BLE001 - whatever it is, the process that started this one reports it
         pipe.send(("failure", f"{type(error).__name__}: {error}"))
     else:
         pipe.send(("result", result))

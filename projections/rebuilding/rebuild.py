@@ -1,9 +1,9 @@
-"""Rebuilds read models from the events while writes go on, and puts them in place in one short transaction.
+"""Rebuilds read models from the events while writes go on, and swaps them in in one short transaction.
 
-    make tables beside the old -> fill from the events -> follow the newest -> compare -> lock, last events, swap
+    make staged tables -> fill from the events -> catch up -> compare -> lock, apply the last events, swap
 
-Balance, renewal and charges are written with every command, so the swap first keeps writers out: it locks the balance
-table, on which each of them begins, and the head row. Whoever waits there goes on with the new tables.
+Inline projections are written with every command, so the swap first keeps writers out: it locks the balance table, on
+which each write begins, and the head row. A writer that waits there goes on with the new tables.
 """
 
 import time
@@ -29,23 +29,23 @@ from services.postgres.database import connect
 from services.postgres.sql import load_queries
 from services.process.progress import ReportProgress, report_nothing
 
-SWAP_EVENTS_LIMIT = 1_000
-_LATE_EVENTS_AT_A_TIME = 1_000
-_SWAP_PAUSE_LIMIT_SECONDS = 5.0
+MAX_SWAP_EVENTS = 1_000
+_DEFERRED_EVENTS_A_STEP = 1_000
+_MAX_SWAP_PAUSE_SECONDS = 5.0
 
 
-class RebuildRuns(RuntimeError):
+class RebuildInProgress(RuntimeError):
     """Another rebuild of this ledger is running."""
 
 
 class UnknownProjection(LookupError):
-    """There is no projection of this name."""
+    """There is no projection with this name."""
 
 
-class Rebuilt(Struct, frozen=True):
-    """What was rebuilt: the events that it was made of, and how the tables in use had differed from it.
+class RebuildResult(Struct, frozen=True):
+    """The projections that were rebuilt, from how many events, and how the tables in use differed from them.
 
-    `uncompared` are the tables that were too far behind the events to be compared.
+    `uncompared` are tables that were too far behind the events to be compared.
     """
 
     projections: tuple[str, ...]
@@ -55,10 +55,7 @@ class Rebuilt(Struct, frozen=True):
 
 
 class Rebuild:
-    """One rebuild of projections of a schema: of all, where no names are given. `run` is all of it.
-
-    Raises UnknownProjection.
-    """
+    """One rebuild of projections of a schema, of all where no names are given. Raises UnknownProjection."""
 
     def __init__(
         self,
@@ -84,66 +81,66 @@ class Rebuild:
             raise UnknownProjection(f"no such projection: {', '.join(unknown)}; there are {', '.join(known)}")
         self._swapped = [each for each in PROJECTIONS if each.table in self._names]
         has_states = any(isinstance(each, StateRows) for each in self._swapped)
-        self._built = [each for each in PROJECTIONS if each in self._swapped or (has_states and each in STATES)]
-        """What is built: the state of a stream is in both balance and renewal, so neither is built alone."""
+        self._staged = [each for each in PROJECTIONS if each in self._swapped or (has_states and each in STATES)]
+        """All that are staged: the state of a stream is in both balance and renewal, so neither is staged alone."""
         self._catch_ups = [each for each in CATCH_UP if each in self._swapped]
 
-    def run(self) -> Rebuilt:
-        """Rebuild. Raises RebuildRuns, psycopg.Error, MissingEvent, ProcessFailed, BadEvent."""
-        with self._alone(), connect(self._database_url, autocommit=True) as connection:
+    def run(self) -> RebuildResult:
+        """Rebuild. Raises RebuildInProgress, psycopg.Error, MissingEvent, ProcessFailed, BadEvent."""
+        with self._lock(), connect(self._database_url, autocommit=True) as connection:
             try:
                 tail = self._fill(connection)
-                self._follow(connection, tail)
-                found, uncompared = self._compare(connection, tail)
-                self._follow(connection, tail)
+                self._catch_up(connection, tail)
+                differing, uncompared = self._compare(connection, tail)
+                self._catch_up(connection, tail)
                 self._swap(connection, tail)
             finally:
                 self._clean_up(connection)
-        return Rebuilt(self._names, tail.position, tuple(found), tuple(uncompared))
+        return RebuildResult(self._names, tail.position, tuple(differing), tuple(uncompared))
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """A transaction beside everything else that holds the lock; it reads nothing, so it holds nothing back."""
+    def _lock(self) -> Iterator[None]:
+        """Hold the lock of rebuilds in a transaction of its own, which reads nothing and so holds back no vacuum."""
         with connect(self._database_url) as connection:
-            row = connection.execute(self._queries["begin_alone"], {"schema": self._schema}).fetchone()
+            row = connection.execute(self._queries["try_lock"], {"schema": self._schema}).fetchone()
             if row is None or not row[0]:
-                raise RebuildRuns("another rebuild of this ledger is running")
+                raise RebuildInProgress("another rebuild of this ledger is running")
             yield
 
     def _fill(self, connection: Connection[Any]) -> Tail:
-        sums = [each for each in self._built if isinstance(each, Sums)]
+        sums = [each for each in self._staged if isinstance(each, Sums)]
         connection.execute(self._queries["begin_fill"])
-        for each in self._built:
+        for each in self._staged:
             self._staging.make(connection, each.table)
         for each in sums:
             self._staging.make_parts(connection, each.table)
         until = self._reader.last_position(connection)
         (streams,) = connection.execute(self._queries["count_streams"]).fetchone() or (0,)
-        tables = frozenset(each.table for each in self._built)
+        tables = frozenset(each.table for each in self._staged)
         task = FillTask(self._database_url, self._schema, self._decode, tables, until, (0,), 1)
-        filled = fill_parts(task, int(streams), self._counted("Reading events", until), self._processes)
-        tail = Tail(self._schema, self._decode, self._built, until)
+        filled = fill_parts(task, int(streams), self._counter_of("Reading events", until), self._processes)
+        tail = Tail(self._schema, self._decode, self._staged, until)
         for each in sums:
             connection.execute(statements.add_up(each, self._schema, parts=f"{SUFFIX}{PARTS}", into=SUFFIX))
-        for each in self._built:
+        for each in self._staged:
             self._report(f"Indexing {each.table}", 0, 0)
             self._staging.index(connection, each.table)
-        for each in self._built:
-            late = filled.late.get(each.table, ())
-            for start in range(0, len(late), _LATE_EVENTS_AT_A_TIME):
-                tail.apply(connection, each.table, late[start : start + _LATE_EVENTS_AT_A_TIME])
+        for each in self._staged:
+            deferred = filled.deferred.get(each.table, ())
+            for start in range(0, len(deferred), _DEFERRED_EVENTS_A_STEP):
+                tail.apply(connection, each.table, deferred[start : start + _DEFERRED_EVENTS_A_STEP])
         return tail
 
-    def _follow(self, connection: Connection[Any], tail: Tail) -> None:
-        """Take the newest events until few are left for the swap, or for as long as writers outrun it."""
+    def _catch_up(self, connection: Connection[Any], tail: Tail) -> None:
+        """Apply the newest events until few are left for the swap. Gives up where writers are faster."""
         for _ in range(100):
-            tail.follow(connection)
-            if self._reader.last_position(connection) - tail.position < SWAP_EVENTS_LIMIT // 4:
+            tail.catch_up(connection)
+            if self._reader.last_position(connection) - tail.position < MAX_SWAP_EVENTS // 4:
                 return
 
     def _compare(self, connection: Connection[Any], tail: Tail) -> tuple[list[RowDifference], list[str]]:
         self._report("Comparing with the tables in use", 0, 0)
-        found, uncompared = list[RowDifference](), list[str]()
+        differing, uncompared = list[RowDifference](), list[str]()
         with connection.transaction():
             connection.execute(self._queries["begin_compare"])
             last = self._reader.last_position(connection)
@@ -159,11 +156,11 @@ class Rebuild:
                 if len(stale) == STALE_STREAMS_LIMIT:
                     uncompared.append(each.table)
                 else:
-                    found += differences(connection, self._schema, each, stale)
-        return found, uncompared
+                    differing += differences(connection, self._schema, each, stale)
+        return differing, uncompared
 
     def _swap(self, connection: Connection[Any], tail: Tail) -> None:
-        """Swap as soon as the locks can be had and little is left to do under them."""
+        """Swap as soon as the locks are available and few events are left to apply under them."""
         self._report("Swapping", 0, 0)
         pause_seconds = 0.05
         while True:
@@ -173,8 +170,8 @@ class Rebuild:
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 self._report("Swapping: waiting for long readers to finish", 0, 0)
                 time.sleep(pause_seconds)
-                pause_seconds = min(2 * pause_seconds, _SWAP_PAUSE_LIMIT_SECONDS)
-            self._follow(connection, tail)
+                pause_seconds = min(2 * pause_seconds, _MAX_SWAP_PAUSE_SECONDS)
+            self._catch_up(connection, tail)
 
     def _try_swap(self, connection: Connection[Any], tail: Tail) -> bool:
         tables = [each.table for each in self._swapped]
@@ -189,9 +186,9 @@ class Rebuild:
             if is_inline:
                 connection.execute(self._queries["lock_head"])
             last = self._reader.last_position(connection)
-            if last - tail.position > SWAP_EVENTS_LIMIT:
+            if last - tail.position > MAX_SWAP_EVENTS:
                 return False
-            position = tail.take(connection, last)
+            position = tail.advance(connection, last)
             for table in tables:
                 self._staging.swap(connection, table)
             for projection in self._catch_ups:
@@ -200,12 +197,12 @@ class Rebuild:
         return True
 
     def _clean_up(self, connection: Connection[Any]) -> None:
-        """Drop what was staged and not swapped in; where the database is gone, the next rebuild does."""
+        """Drop what was staged and not swapped in. Without a connection, the next rebuild does that."""
         if not connection.closed:
-            for each in self._built:
+            for each in self._staged:
                 self._staging.drop(connection, each.table)
 
-    def _counted(self, stage: str, total: int) -> Callable[[int], None]:
+    def _counter_of(self, stage: str, total: int) -> Callable[[int], None]:
         done = 0
 
         def count(events: int) -> None:

@@ -1,7 +1,7 @@
-"""Tables beside the ones in use: made alike, filled in peace, then put in their place at once.
+"""Staged tables: made like the ones in use, filled beside them, then swapped in.
 
-`balance` is built as `balance_rebuilt`. Its indexes come after its rows, which is faster; the swap drops the old table
-and renames the new one and its indexes, so that nobody can tell it from the old.
+`balance` is staged as `balance_rebuilt`. Its indexes are made after its rows, which is faster. The swap drops the old
+table and renames the new one and its indexes, so that the new one has the same definition.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,18 @@ from services.postgres.sql import load_queries, quote_schema
 
 SUFFIX = "_rebuilt"
 PARTS = "_parts"
-"""Follows the suffix in the names of tables that hold parts of sums, until they are added up."""
+"""Follows `SUFFIX` in the name of a table that holds parts of sums until they are added up."""
 
 
 class Staging:
-    """The staged tables of one schema."""
+    """Makes, swaps and drops the staged tables of one schema. Every method raises psycopg.Error."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._queries = load_queries(__file__, "staging.sql", schema=schema)
 
     def make(self, connection: Connection[Any], table: str) -> None:
-        """Make an empty table like this one, without indexes; what a rebuild that was cut short left goes."""
+        """Make an empty staged table, without indexes, in the place of one that an interrupted rebuild left."""
         old, new = self._name(table), self._name(table + SUFFIX)
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(new))
         connection.execute(
@@ -41,13 +41,13 @@ class Staging:
             connection.execute(grant.format(sql.SQL(privilege), new, sql.Identifier(grantee)))
 
     def make_parts(self, connection: Connection[Any], table: str) -> None:
-        """Make an empty table for parts of the sums that the staged table is to have."""
+        """Make an empty table for parts of the sums of a staged table."""
         parts = self._name(table + SUFFIX + PARTS)
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(parts))
         connection.execute(sql.SQL("CREATE UNLOGGED TABLE {} (LIKE {})").format(parts, self._name(table)))
 
     def index(self, connection: Connection[Any], table: str) -> None:
-        """Give the filled table the indexes that the old one has."""
+        """Give a filled table the indexes of the one in use."""
         new = self._name(table + SUFFIX)
         for name, definition, is_unique, is_primary in self._all(connection, "table_indexes", table):
             staged = sql.Identifier(name + SUFFIX)
@@ -66,7 +66,7 @@ class Staging:
         connection.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(names, sql.SQL(mode)))
 
     def swap(self, connection: Connection[Any], table: str) -> None:
-        """Put the staged table in the place of the one in use, in the caller's transaction."""
+        """Replace the table in use by the staged one, in the caller's transaction."""
         indexes = [row[0] for row in self._all(connection, "table_indexes", table)]
         connection.execute(sql.SQL("DROP TABLE {}").format(self._name(table)))
         rename = sql.SQL("ALTER TABLE {} RENAME TO {}")
@@ -76,7 +76,7 @@ class Staging:
             connection.execute(rename.format(self._name(index + SUFFIX), sql.Identifier(index)))
 
     def drop(self, connection: Connection[Any], table: str) -> None:
-        """Drop a staged table and its parts, if they are there."""
+        """Drop a staged table and its parts, if they exist."""
         names = self._name(table + SUFFIX), self._name(table + SUFFIX + PARTS)
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(names)))
 

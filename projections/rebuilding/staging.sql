@@ -1,4 +1,4 @@
--- What is needed to make a table beside another one and put it in its place. Names are relative to the schema.
+-- Definitions of tables. `table` is a qualified name.
 
 -- name: table_options
 -- The storage parameters of a table, such as its fill factor.
@@ -11,7 +11,7 @@ FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indrelid = %(table)s::regclass ORDER BY i.indisprimary DESC, c.relname
 
 -- name: table_grants
--- Who may do what with a table, beyond its owner.
+-- Privileges on a table of others than its owner.
 SELECT pg_get_userbyid(a.grantee), a.privilege_type
 FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
 WHERE c.oid = %(table)s::regclass AND a.grantee <> c.relowner AND a.grantee <> 0

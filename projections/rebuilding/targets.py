@@ -1,6 +1,6 @@
-"""Takes a ledger's events from the first one on, and copies the rows that they make into empty tables.
+"""Makes rows of all events of a ledger and copies them into empty tables.
 
-A rebuild fills staged tables so, and an import the tables themselves.
+A rebuild fills staged tables in this way, an import the tables themselves.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,29 +29,29 @@ from services.subscription.state import Subscription, evolve
 
 SUMS_IN_MEMORY = 200_000
 
-Take = Callable[[LedgerEvent], None]
+Handle = Callable[[LedgerEvent], None]
 
 
 class Target(Protocol):
-    """The table of one projection, or the tables that hold the states."""
+    """The table of one projection, or all tables of states. The methods raise psycopg.Error."""
 
     table: str
-    takers: Mapping[type, Take]
-    """By type, what takes an event. Events come in the order of the ledger."""
-    late: list[LedgerEvent]
-    """Events that need rows in their places: a `Writer` applies them when all the others have been taken."""
+    handlers: Mapping[type, Handle]
+    """By type of event, the function to call with each event, in the order of the ledger."""
+    deferred: list[LedgerEvent]
+    """Events that concern rows of other events: a `Writer` has to apply them after all rows are written."""
 
     def flush(self) -> None:
-        """Write the rows that can be written by now."""
+        """Write the rows that are complete."""
 
     def finish(self) -> None:
-        """Write the rest."""
+        """Write all other rows."""
 
 
 def targets_of(
     projections: Iterable[AnyProjection], connection: Connection[Any], schema: str, suffix: str = ""
 ) -> list[Target]:
-    """The targets of projections, in tables whose names end in `suffix`."""
+    """Make the targets of projections, in tables whose names end in `suffix`."""
     states = [each for each in projections if isinstance(each, StateRows)]
     targets: list[Target] = [StatesTarget(states, connection, schema, suffix)] if states else []
     for each in projections:
@@ -65,17 +65,17 @@ def targets_of(
     return targets
 
 
-def takers_of(targets: Iterable[Target]) -> Mapping[type, Sequence[Take]]:
-    """By type, what takes an event on its way into targets."""
-    takers: dict[type, list[Take]] = {}
+def handlers_of(targets: Iterable[Target]) -> Mapping[str, Sequence[Handle]]:
+    """Collect the handlers of targets by the topic of their events."""
+    handlers: dict[str, list[Handle]] = {}
     for target in targets:
-        for kind, take in target.takers.items():
-            takers.setdefault(kind, []).append(take)
-    return takers
+        for kind, handle in target.handlers.items():
+            handlers.setdefault(kind.__name__, []).append(handle)
+    return handlers
 
 
 class Head(Struct):
-    """A stream as far as it is folded."""
+    """The newest end of a stream so far."""
 
     state: Subscription
     position: int
@@ -83,15 +83,15 @@ class Head(Struct):
     """The state at the last event that moved more than counters."""
 
     def row(self, projection: StateRows) -> Struct:
-        """The row of the stream."""
+        """Make the row of the stream."""
         return projection.project(self.state if projection.has_counters else self.changed, self.position)
 
 
 class Heads(dict[bytes, Head]):
-    """Streams by id, as far as they are folded."""
+    """The heads of streams, by id."""
 
     def fold(self, each: LedgerEvent) -> None:
-        """Fold the next event of a subscription. Raises BadEvent where it does not follow those before it."""
+        """Fold the next event of a subscription. Raises BadEvent where its version does not follow."""
         head = self.get(each.stream)
         state = evolve(head.state if head else None, each.event)
         if state.version != each.version:
@@ -106,22 +106,22 @@ class Heads(dict[bytes, Head]):
 
 
 class StatesTarget:
-    """Folds states, and in the end writes the rows of every projection that is made from them."""
+    """Folds states, and writes the rows of all `StateRows` at the end."""
 
     table = "states"
 
     def __init__(self, projections: Sequence[StateRows], connection: Connection[Any], schema: str, suffix: str) -> None:
-        self.late: list[LedgerEvent] = []
+        self.deferred: list[LedgerEvent] = []
         self._connection = connection
         self._copies = [(each, statements.copy(each, schema, suffix)) for each in projections]
         self._heads = Heads()
-        self.takers: Mapping[type, Take] = dict.fromkeys(SUBSCRIPTION_EVENTS, self._heads.fold)
+        self.handlers: Mapping[type, Handle] = dict.fromkeys(SUBSCRIPTION_EVENTS, self._heads.fold)
 
     def flush(self) -> None:
-        """No row can be written before the end."""
+        """Write nothing: no row is complete before the end."""
 
     def finish(self) -> None:
-        """Write a row of each table for every stream."""
+        """Write the row of every stream into each table."""
         for projection, statement in self._copies:
             rows = ((stream, *astuple(head.row(projection))) for stream, head in self._heads.items())
             _copy(self._connection, statement, rows)
@@ -129,14 +129,14 @@ class StatesTarget:
 
 
 class EventRowsTarget:
-    """Writes the rows of single events; what changes rows comes late."""
+    """Writes the rows that events make. Events that change rows are deferred."""
 
     def __init__(
         self, projection: EventRows[LedgerEvent], connection: Connection[Any], schema: str, suffix: str
     ) -> None:
         self.table = projection.table
-        self.takers: Mapping[type, Take] = dict.fromkeys(projection.events, self._take)
-        self.late: list[LedgerEvent] = []
+        self.handlers: Mapping[type, Handle] = dict.fromkeys(projection.events, self._handle)
+        self.deferred: list[LedgerEvent] = []
         self._project, self._new = projection.project, projection.row
         self._connection = connection
         self._copy = statements.copy(projection, schema, suffix)
@@ -149,35 +149,35 @@ class EventRowsTarget:
             self._rows.clear()
 
     def finish(self) -> None:
-        """Write the rest."""
+        """Write the rows so far."""
         self.flush()
 
-    def _take(self, each: LedgerEvent) -> None:
+    def _handle(self, each: LedgerEvent) -> None:
         row = self._project(each)
         if type(row) is self._new:
             self._rows.append((each.stream, *astuple(row)))
         elif row is not None:
-            self.late.append(each)
+            self.deferred.append(each)
 
 
 class SumsTarget:
-    """Adds up in memory, and writes that when it gets large: parts of rows, to be added up in the end.
+    """Adds up in memory, and writes parts of rows, which `add_up` adds up at the end.
 
-    A reversal comes late, since its charge has to be found.
+    Reversals are deferred, since their charges have to be looked up.
     """
 
     def __init__(self, projection: Sums, connection: Connection[Any], schema: str, suffix: str) -> None:
         self.table = projection.table
-        self.late: list[LedgerEvent] = []
+        self.deferred: list[LedgerEvent] = []
         self._totals = Totals(projection)
         self._connection = connection
         self._copy = statements.copy(projection, schema, f"{suffix}{PARTS}")
-        self.takers: Mapping[type, Take] = {
-            kind: self.late.append if kind is ChargeReversed else self._totals.add for kind in projection.events
+        self.handlers: Mapping[type, Handle] = {
+            kind: self.deferred.append if kind is ChargeReversed else self._totals.add for kind in projection.events
         }
 
     def flush(self) -> None:
-        """Write the sums so far, if they are many."""
+        """Write the sums so far if there are many."""
         if len(self._totals) > SUMS_IN_MEMORY:
             self.finish()
 

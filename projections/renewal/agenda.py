@@ -1,7 +1,7 @@
-"""The agenda: subscriptions by the instant at which time will next change them, as of now.
+"""The agenda: subscriptions in the order of their next boundary, as of now.
 
-The renewal table is in that order, but for what is due and not recorded yet. The next boundary of those is worked out
-by the core; they are few, unless no renewal worker has run for long.
+The renewal table is in that order, but for subscriptions with a boundary that is due and not recorded yet. The core
+computes the next boundary of those. They are few, unless no renewal worker has run for long.
 """
 
 import heapq
@@ -13,13 +13,13 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from psycopg import Connection
 
-from projections.renewal.project import state_of
+from projections.renewal.project import read_state
 from services.postgres.sql import Queries, load_queries
 from services.subscription.boundaries import as_of
 from services.subscription.state import Status
 
-_READ_AT_A_TIME = 1_000
-_BEFORE_ALL = UUID(int=0)
+_ROWS_PER_PAGE = 1_000
+_LOWEST_ID = UUID(int=0)
 
 
 class UpcomingChange(Struct, frozen=True):
@@ -36,12 +36,12 @@ class UpcomingChange(Struct, frozen=True):
 
     @property
     def place(self) -> tuple[datetime, UUID]:
-        """Where it stands in the order."""
+        """Its place in the order of the agenda."""
         return self.next_boundary_at, self.subscription_id
 
 
 class Agenda:
-    """The agenda of one schema."""
+    """Reads the agenda of one schema."""
 
     def __init__(self, schema: str) -> None:
         self._queries: Queries = load_queries("projections.renewal", "agenda.sql", schema=schema)
@@ -55,7 +55,7 @@ class Agenda:
         before: datetime | None,
         limit: int,
     ) -> list[UpcomingChange]:
-        """Subscriptions above the place `after` whose next boundary is before `before`, nearest first.
+        """List subscriptions above the place `after` whose next boundary is before `before`, nearest first.
 
         Those that have ended are not among them. `connection` is in autocommit mode.
         """
@@ -74,22 +74,22 @@ class Agenda:
 
     def _overdue(self, connection: Connection[Any], now: datetime) -> Iterator[UpcomingChange]:
         for query in ("list_overdue", "list_overdue_on_clocks"):
-            after_id = _BEFORE_ALL
+            after_id = _LOWEST_ID
             while True:
-                arguments = {"now": now, "after_id": after_id, "limit": _READ_AT_A_TIME}
+                arguments = {"now": now, "after_id": after_id, "limit": _ROWS_PER_PAGE}
                 rows = connection.execute(self._queries[query], arguments).fetchall()
                 for row in rows:
                     if (change := _change(row, now)) is not None:
                         yield change
-                if len(rows) < _READ_AT_A_TIME:
+                if len(rows) < _ROWS_PER_PAGE:
                     break
                 after_id = rows[-1][0]
 
 
 def _change(row: Any, now: datetime) -> UpcomingChange | None:
-    """The row as of now; None where the subscription has ended by then."""
+    """Make the entry of a row as of now; None where the subscription has ended by then."""
     subscription_id, recorded, clock_now = row
-    state = as_of(state_of(recorded), clock_now or now)
+    state = as_of(read_state(recorded), clock_now or now)
     next_due_at = state.next_due_at
     if next_due_at is None:
         return None

@@ -1,7 +1,7 @@
--- Subscriptions in the order of their next boundary. `now` is the real clock's; a test clock says its own.
+-- Subscriptions in the order of their next boundary. `now` is the real clock's; a subscription may have a test clock.
 
 -- name: begin_agenda
--- One snapshot for what is due and for what is to come, so that what is just being recorded is in exactly one of them.
+-- One snapshot for what is due and for what is to come, so that a boundary that is just being recorded is in one of them.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
 
 -- name: list_to_come
@@ -14,7 +14,7 @@ WHERE (r.next_due_at, r.subscription_id) > (%(after_at)s, %(after_id)s)
 ORDER BY r.next_due_at, r.subscription_id LIMIT %(limit)s
 
 -- name: list_overdue
--- What is due by the real clock and not recorded yet, some at a time; its next boundary is still to be worked out.
+-- What is due by the real clock and not recorded yet, a page at a time, in the order of ids.
 SELECT subscription_id, state, NULL::timestamptz AS now
 FROM {schema}.renewal
 WHERE next_due_at <= %(now)s AND test_clock_id IS NULL AND subscription_id > %(after_id)s

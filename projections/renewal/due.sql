@@ -1,4 +1,4 @@
--- What time has made due and nobody has recorded yet. A subscription on a test clock is due by that clock, any other by
+-- Boundaries that have passed and are not recorded yet. A subscription on a test clock is due by that clock, any other by
 -- the real one.
 
 -- name: list_due
@@ -20,14 +20,14 @@ JOIN {schema}.renewal AS r ON r.test_clock_id = t.test_clock_id AND r.next_due_a
 WHERE t.test_clock_id = %(test_clock_id)s
 ORDER BY r.next_due_at, r.subscription_id LIMIT %(limit)s
 
--- name: keep_due
--- Which of these subscriptions are as due as they were when they were listed.
+-- name: select_still_due
+-- Those of the given subscriptions whose next boundary is the same as when they were listed.
 SELECT r.subscription_id
 FROM unnest(%(ids)s::uuid[], %(dues)s::timestamptz[]) AS listed (id, next_due_at)
 JOIN {schema}.renewal AS r ON r.subscription_id = listed.id AND r.next_due_at = listed.next_due_at
 
 -- name: next_due
--- When the next subscription that is not on a test clock will be due.
+-- The instant at which the next subscription that is not on a test clock will be due.
 SELECT min(next_due_at) FROM {schema}.renewal WHERE next_due_at IS NOT NULL AND test_clock_id IS NULL
 
 -- name: measure_backlog

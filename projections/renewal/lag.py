@@ -1,4 +1,4 @@
-"""How far recording is behind time, as Prometheus metrics: read from the table, so right whichever process is asked."""
+"""Prometheus metrics of how far recording is behind time, read from the table, so that any process can show them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from projections.renewal.due import DueQueries
 
 
 class LagCollector(Collector):
-    """Measures at each scrape; while the database cannot be asked, the metrics are absent."""
+    """Measures at each scrape. While the database is unreachable, the metrics are absent."""
 
     def __init__(
         self,
@@ -27,11 +27,11 @@ class LagCollector(Collector):
         self._clock = clock
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing to ask the database for when the collector is registered."""
+        """Describe nothing, so that registering the collector does not query the database."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The lag and the backlog."""
+        """Measure the lag and the backlog."""
         now = self._clock()
         try:
             with self._connection() as connection:

@@ -1,7 +1,7 @@
-"""The renewal row: the whole state as it was at the last change of plan, cycle, term or status.
+"""The row of `renewal`: the whole state as of the last change of plan, cycle, term or status.
 
-Charges and reversals move nothing but counters, which the balance row has; `with_counters` puts the two together. So a
-charge writes one narrow row, and a read still has the whole state without touching events.
+Charges and reversals move only counters, which the balance row has, and `with_counters` combines the two. So a charge
+writes one narrow row, and a read has the whole state without reading events.
 """
 
 from datetime import datetime
@@ -18,18 +18,18 @@ _DECODER = msgspec.json.Decoder(Subscription)
 
 
 class RenewalRow(Struct, frozen=True):
-    """What the renewal table keeps of a state."""
+    """A subscription, and when time changes it next."""
 
     account_id: str
     status: Status
     next_due_at: datetime | None
     test_clock_id: str | None
     state: bytes
-    """The state as JSON."""
+    """The whole state, as JSON."""
 
 
 def project(state: Subscription) -> RenewalRow:
-    """The row for a state."""
+    """Make the row of a state."""
     return RenewalRow(
         account_id=state.account_id,
         status=state.status,
@@ -39,14 +39,14 @@ def project(state: Subscription) -> RenewalRow:
     )
 
 
-def state_of(row_state: bytes) -> Subscription:
-    """The state that a row keeps, as it was when the row was written, version and counters included."""
+def read_state(row_state: bytes) -> Subscription:
+    """Read the state of a row as of when it was written, counters included. Raises msgspec.MsgspecError."""
     return _DECODER.decode(row_state)
 
 
 def with_counters(row_state: bytes, *, version: int, used_credits: int, reversed_credits: int) -> Subscription:
-    """The state now: the renewal row's, with the counters that the balance row has reached since."""
-    state = state_of(row_state)
+    """Read the current state: that of a renewal row, with the counters of the balance row."""
+    state = read_state(row_state)
     return replace(
         state,
         version=version,

@@ -13,8 +13,8 @@ from services.postgres.sql import load_queries
 from services.subscription.state import Subscription
 
 
-class FoundSubscription(Struct, frozen=True):
-    """A subscription as last recorded, the position of its last event, and what its test clock says if it has one."""
+class RecordedSubscription(Struct, frozen=True):
+    """A subscription as of its last event, at `position`; `clock_now` is its test clock's time, where it has one."""
 
     subscription_id: UUID
     state: Subscription
@@ -23,27 +23,27 @@ class FoundSubscription(Struct, frozen=True):
 
 
 class RenewalQueries:
-    """The queries of one schema."""
+    """Reads the subscriptions of one schema. Every method raises psycopg.Error."""
 
     def __init__(self, schema: str) -> None:
         self._queries = load_queries("projections.renewal", "renewal.sql", schema=schema)
 
-    def find(self, connection: Connection[Any], subscription_id: UUID) -> FoundSubscription | None:
-        """The subscription; None where there is no such id."""
+    def find(self, connection: Connection[Any], subscription_id: UUID) -> RecordedSubscription | None:
+        """Read a subscription; None where there is none with this id."""
         row = connection.execute(self._queries["select_subscription"], {"id": subscription_id}).fetchone()
-        return None if row is None else _found(row)
+        return None if row is None else _recorded(row)
 
     def of_account(
         self, connection: Connection[Any], account_id: str, *, after: UUID, limit: int
-    ) -> list[FoundSubscription]:
-        """Subscriptions of an account with ids above `after`, in id order."""
+    ) -> list[RecordedSubscription]:
+        """List subscriptions of an account with ids above `after`, in id order."""
         arguments = {"account_id": account_id, "after": after, "limit": limit}
-        return [_found(row) for row in connection.execute(self._queries["list_subscriptions"], arguments)]
+        return [_recorded(row) for row in connection.execute(self._queries["list_subscriptions"], arguments)]
 
 
-def _found(row: Sequence[Any]) -> FoundSubscription:
+def _recorded(row: Sequence[Any]) -> RecordedSubscription:
     subscription_id, state, version, position, used_credits, reversed_credits, clock_now = row
-    return FoundSubscription(
+    return RecordedSubscription(
         subscription_id,
         with_counters(state, version=version, used_credits=used_credits, reversed_credits=reversed_credits),
         position,

@@ -1,7 +1,7 @@
--- The renewal read model.
+-- Reads whole subscriptions.
 
 -- name: select_subscription
--- The whole state of one subscription, in two rows, and what its test clock says where it has one.
+-- The state of one subscription, from its two rows, and the time of its test clock where it has one.
 SELECT r.subscription_id, r.state, b.version, b.position, b.used_credits, b.reversed_credits, t.now
 FROM {schema}.renewal AS r
 JOIN {schema}.balance AS b USING (subscription_id)

@@ -1,4 +1,4 @@
-"""From an event to what it adds to a row of usage."""
+"""The row of `usage`: sums of what was charged and reversed."""
 
 from datetime import UTC, date
 
@@ -10,7 +10,7 @@ from services.subscription.events import ChargeReversed, GenerationCharged
 
 
 class UsageRow(Struct, frozen=True, gc=False):
-    """What was used of a model on a day of UTC, or what an event adds to that."""
+    """Usage of a model on a day of UTC, or what one event adds to it."""
 
     day: date
     model: str
@@ -21,9 +21,9 @@ class UsageRow(Struct, frozen=True, gc=False):
 
 
 def project(each: LedgerEvent) -> UsageRow:
-    """What a charge, or a charge that is given back, adds: each on its own day, under the model of the charge.
+    """Make what a charge or a reversal adds: each on its own day, a reversal under the model of its charge.
 
-    Raises TypeError for another event.
+    Raises TypeError for any other event.
     """
     event, day = each.event, each.recorded_at.astimezone(UTC).date()
     match event:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from projections.rebuilding.rebuild import Rebuild, Rebuilt
+from projections.rebuilding.rebuild import Rebuild, RebuildResult
 from services.bootstrap.database import connect_migrated, migrated_url_of
 from services.bootstrap.signing import key_file_of, receipts_of
 from services.config import Settings
@@ -27,7 +27,7 @@ def verify_ledger(settings: Settings, report: ReportProgress, broken_key_ids: It
     return Verification(settings.db_schema, trust, report).run(migrated_url_of(settings))
 
 
-def rebuild_projections(settings: Settings, names: Iterable[str], report: ReportProgress) -> Rebuilt:
+def rebuild_projections(settings: Settings, names: Iterable[str], report: ReportProgress) -> RebuildResult:
     """Rebuild projections, all where none is named. Raises UnknownProjection, and what `Rebuild.run` raises."""
     return Rebuild(migrated_url_of(settings), settings.db_schema, names, decode_event, report).run()
 

@@ -2,7 +2,7 @@
 
 from projections.ledger_events import BadEvent, MissingEvent
 from projections.rebuilding.processes import ProcessFailed
-from projections.rebuilding.rebuild import RebuildRuns
+from projections.rebuilding.rebuild import RebuildInProgress
 from services.bootstrap.database import NoDatabase, NotMigrated
 from services.catalogue import CatalogueError
 from services.integrity.checkpoints import OtherKey
@@ -19,7 +19,7 @@ OPERATOR_ERRORS = (
     UnreadableEvent,
     MissingEvent,
     BadEvent,
-    RebuildRuns,
+    RebuildInProgress,
     ProcessFailed,
     NoSigningKey,
     OtherKey,

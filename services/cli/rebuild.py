@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from projections.rebuilding.rebuild import Rebuilt, UnknownProjection
+from projections.rebuilding.rebuild import RebuildResult, UnknownProjection
 from services.bootstrap.audit import rebuild_projections
 from services.cli.console import EXIT_USAGE, err, out, plain_errors, read_settings
 from services.cli.progress import progress
@@ -35,7 +35,7 @@ def rebuild(
     _print_result(rebuilt, time.monotonic() - began_at)
 
 
-def _print_result(rebuilt: Rebuilt, seconds: float) -> None:
+def _print_result(rebuilt: RebuildResult, seconds: float) -> None:
     names = ", ".join(rebuilt.projections)
     rate = rebuilt.events / seconds
     out.print(f"Rebuilt {names} from {rebuilt.events:,} events in {seconds:.1f} s ({rate:,.0f} events/s).")

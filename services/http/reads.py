@@ -9,9 +9,9 @@ from msgspec import Struct
 from psycopg import Connection
 
 from projections.balance.project import project as balance_row
-from projections.balance.queries import BalanceQueries, FoundBalance
+from projections.balance.queries import BalanceQueries, RecordedBalance
 from projections.balance.view import Balance, balance_view
-from projections.renewal.queries import FoundSubscription, RenewalQueries
+from projections.renewal.queries import RecordedSubscription, RenewalQueries
 from projections.renewal.view import Subscription, subscription_view
 from services.http.backend import Backend
 from services.subscription import state as core
@@ -49,7 +49,7 @@ class Reads:
             rows = self._balances.find(connection, ids)
             return {id: self._balance(connection, id, rows.get(id)) for id in ids}
 
-    def _balance(self, connection: Connection[Any], id: UUID, found: FoundBalance | None) -> Balance | None:
+    def _balance(self, connection: Connection[Any], id: UUID, found: RecordedBalance | None) -> Balance | None:
         if found is None:
             return None
         now = found.clock_now or self._clock()
@@ -72,6 +72,6 @@ class Reads:
             recorded = self._renewals.of_account(connection, account_id, after=after, limit=limit)
         return [self._current(each).view() for each in recorded]
 
-    def _current(self, recorded: FoundSubscription) -> CurrentSubscription:
+    def _current(self, recorded: RecordedSubscription) -> CurrentSubscription:
         now = recorded.clock_now or self._clock()
         return CurrentSubscription(recorded.subscription_id, as_read(recorded.state, now), now, recorded.position)

@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from projections.charges.queries import ChargeQueries
-from projections.disputes.queries import DisputeQueries, FoundDispute
+from projections.disputes.queries import DisputeQueries, ListedDispute
 from projections.disputes.view import Dispute
 from projections.ledger_events import MAX_POSITION
 from services.dispute.state import Status
@@ -48,7 +48,7 @@ class Disputes:
 
         The list goes as far as the projection has come; the charge of each is shown as it is now.
         """
-        found: list[FoundDispute] = self._listed.list(
+        found: list[ListedDispute] = self._listed.list(
             connection, subscription_id=subscription_id, status=status, before=before, limit=limit
         )
         heads = self._heads(connection, {each.dispute_id: each.version for each in found})

@@ -101,7 +101,7 @@ class RenewalWorker:
             return Pass(0, 0, Tally())
         claims = Claims(connection, self._schema)
         with claims.transaction():
-            claimed = self._due.still(connection, _claim_shares(claims, listed))
+            claimed = self._due.still_due(connection, _claim_shares(claims, listed))
             tally = record_due(self._lane, claimed, _metadata(), lambda _tally: self._mark_active())
         if tally.failures:
             log.warning("due boundaries were not recorded", count=tally.failures, error=repr(tally.last_error))

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 from psycopg import Connection, sql
 
 from projections.declaration import LedgerEvent
-from projections.rebuilding.targets import takers_of, targets_of
+from projections.rebuilding.targets import handlers_of, targets_of
 from projections.registry import INLINE, INLINE_ROWS, PROJECTIONS
 from projections.writers import EventRowsWriter
 from services.integrity.verify.order import Trust
@@ -61,7 +61,7 @@ class Import:
         rows = sql.SQL(" UNION ALL ").join(tables).as_bytes(None)
         self._is_empty = self._queries["is_empty"].replace(b"{select_rows}", rows)
         self._targets = targets_of(INLINE, connection, schema)
-        self._takers = takers_of(self._targets)
+        self._handlers = handlers_of(self._targets)
         self._writers = {each.table: EventRowsWriter(each, schema) for each in INLINE_ROWS}
         self._events: list[EventLine] = []
         self._counts = dict.fromkeys((TestClockLine, EventLine, CheckpointLine, RefusalLine), 0)
@@ -151,8 +151,8 @@ class Import:
             for line in lines:
                 event = decode_event(line.type, line.state.encode())
                 each = LedgerEvent(line.position, line.stream_id.bytes, line.version, line.recorded_at, event)
-                for take in self._takers.get(type(event), ()):
-                    take(each)
+                for handle in self._handlers.get(line.type, ()):
+                    handle(each)
         except (ValueError, msgspec.MsgspecError) as error:
             raise DoesNotHold(f"events {lines[0].position} to {lines[-1].position}: {error}") from None
         for target in self._targets:
@@ -162,8 +162,8 @@ class Import:
         self._write_events()
         for target in self._targets:
             target.finish()
-            if target.late:
-                self._writers[target.table].apply(self._connection, target.late)
+            if target.deferred:
+                self._writers[target.table].apply(self._connection, target.deferred)
         self._connection.execute(self._queries["move_head"], {"last": self._counts[EventLine]})
         self._connection.execute(self._queries["analyze_events"])
 

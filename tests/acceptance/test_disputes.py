@@ -31,7 +31,7 @@ def catch_up(database_url: str) -> Callable[[], None]:
     def run() -> None:
         with connect(database_url, autocommit=True) as connection:
             engine = Engine(lambda: connection, SCHEMA, decode_event)
-            assert engine.catch_up(connection, patience_seconds=60)
+            assert engine.catch_up(connection, timeout_seconds=60)
 
     return run
 

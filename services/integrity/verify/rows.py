@@ -14,7 +14,7 @@ from psycopg import sql
 
 from projections.declaration import SUBSCRIPTION_EVENTS, Column, LedgerEvent, Projection, StateRows
 from projections.ledger_events import MAX_POSITION
-from projections.renewal.project import RENEWAL, state_of
+from projections.renewal.project import RENEWAL, read_state
 from services.integrity.findings import BEHIND_EVENTS, Findings
 from services.integrity.verify.stored_columns import date_bytes, instant_bytes
 from services.ledger.mapper import encode_head
@@ -167,7 +167,7 @@ class RenewalCheck(StateRowsCheck):
         super().begin(stream)
         self._row_then, self._version = None, 0
         try:
-            self._version = state_of(self._row[-1]).version if self._row else 0
+            self._version = read_state(self._row[-1]).version if self._row else 0
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._version = -1
 

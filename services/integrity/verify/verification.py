@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection, sql
 
-from projections.rebuilding.processes import in_processes
+from projections.rebuilding.processes import run_in_processes
 from services.integrity.findings import Finding, Findings
 from services.integrity.verify.order import OrderCheck, OrderResult, Trust
 from services.integrity.verify.streams import ALL_STREAMS, Range, StreamsCheck, ranges
@@ -96,7 +96,7 @@ class Verification:
             (snapshot,) = connection.execute(self._queries["export_snapshot"]).fetchone() or ("",)
             here = Part(self._schema, database_url=database_url, snapshot=snapshot)
             parts = [replace(here, trust=self._trust), *(replace(here, streams=each) for each in ranges(processes))]
-            return _combined(in_processes(check_in_process, parts, self._progress_of(self._total(connection))))
+            return _combined(run_in_processes(check_in_process, parts, self._progress_of(self._total(connection))))
 
     def check(self, connection: Connection[Any]) -> VerificationResult:
         """Check in the caller's transaction. Raises psycopg.Error."""

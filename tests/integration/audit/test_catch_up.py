@@ -95,7 +95,7 @@ def test_usage_adds_up_to_the_events(
     lives.start(6)
     lives.go_on(250)
 
-    assert engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
+    assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
 
     stored = connection.execute(STORED_USAGE).fetchall()
     assert stored == connection.execute(EXPECTED_USAGE).fetchall()
@@ -121,7 +121,7 @@ def test_two_projectors_beside_eight_writers_take_every_event_once_in_order(
 
     with ThreadPoolExecutor(len(ids)) as writers:
         list(writers.map(write, ids))
-    assert engine(database_url, USAGE, counted()).catch_up(connection, patience_seconds=60)
+    assert engine(database_url, USAGE, counted()).catch_up(connection, timeout_seconds=60)
     stopping.set()
     for projector in projectors:
         projector.join()
@@ -138,17 +138,17 @@ def test_a_bad_event_stops_its_projection_by_name_and_nothing_else(
     lives.go_on(40)
     last = EventReader(SCHEMA, decode_event).last_position(connection)
 
-    assert not engine(database_url, USAGE, counted(fails_at=17)).catch_up(connection, patience_seconds=60)
+    assert not engine(database_url, USAGE, counted(fails_at=17)).catch_up(connection, timeout_seconds=60)
 
     stopped = lag_of(connection, "counted")
     assert (stopped.position, stopped.stopped_at_position) == (16, 17)
     assert stopped.stopped_because == "ValueError: a defect"
     assert counted_positions(connection) == list(range(1, 17)), "what came before it is kept, and nothing of it"
-    assert engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
+    assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
     assert lag_of(connection, "usage").position == last
     lives.go_on(10)
 
-    assert engine(database_url, counted()).catch_up(connection, patience_seconds=60), "a mended program goes on"
+    assert engine(database_url, counted()).catch_up(connection, timeout_seconds=60), "a mended program goes on"
     assert counted_positions(connection) == list(range(1, lag_of(connection, "counted").position + 1))
     assert lag_of(connection, "counted").stopped_at_position is None
 
@@ -166,7 +166,7 @@ def test_an_event_that_cannot_be_read_is_named(
     spoil = "UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id IN (1, %s)"
     connection.execute(spoil, [position])
 
-    assert not engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
+    assert not engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
 
     stopped = lag_of(connection, "usage")
     assert stopped.stopped_at_position == position, "and not 1, which is no event of usage"
@@ -181,7 +181,7 @@ def test_a_gap_stops_every_projection_rather_than_being_skipped(
     connection.execute("SET session_replication_role = replica")
     connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id = 2")
 
-    assert not engine(database_url, USAGE).catch_up(connection, patience_seconds=60)
+    assert not engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
 
     assert lag_of(connection, "usage").position == 1
     assert "no event 2" in (lag_of(connection, "usage").stopped_because or "")

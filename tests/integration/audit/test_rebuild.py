@@ -14,7 +14,7 @@ from projections.engine import Engine
 from projections.ledger_events import BadEvent
 from projections.positions import Positions
 from projections.rebuilding.compare import RowDifference
-from projections.rebuilding.rebuild import Rebuild, RebuildRuns, Rebuilt, UnknownProjection
+from projections.rebuilding.rebuild import Rebuild, RebuildInProgress, RebuildResult, UnknownProjection
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.ledger.submission import Charged
@@ -41,7 +41,7 @@ def lives(ledger: Ledger, clock: SettableClock, database_url: str, connection: C
     lives = Lives(ledger, clock)
     lives.start(8)
     lives.go_on(300)
-    assert projector(database_url).catch_up(connection, patience_seconds=60)
+    assert projector(database_url).catch_up(connection, timeout_seconds=60)
     return lives
 
 
@@ -54,7 +54,7 @@ def rebuild(
     names: Sequence[str] = ALL,
     report: ReportProgress = report_nothing,
     processes: int | None = None,
-) -> Rebuilt:
+) -> RebuildResult:
     return Rebuild(database_url, SCHEMA, names, decode_event, report, processes).run()
 
 
@@ -196,7 +196,7 @@ def test_charges_go_on_through_swaps_on_the_same_connections(
 
     assert not failed
     assert all(isinstance(answer, Charged) for done in answers.values() for answer in done)
-    assert running.catch_up(connection, patience_seconds=60)
+    assert running.catch_up(connection, timeout_seconds=60)
     assert rebuild(database_url).differences == ()
     total = connection.execute("SELECT sum(charges) FROM tallystick.usage").fetchone()
     assert total == (sum(len(done) for done in answers.values()),)
@@ -212,7 +212,7 @@ def test_a_projection_that_was_stopped_goes_on_after_its_rebuild(
     lives: Lives, ledger: Ledger, database_url: str, connection: Connection[Any]
 ) -> None:
     before = rows(connection)
-    Positions(SCHEMA).note_stop(connection, "usage", 1, "a defect")
+    Positions(SCHEMA).record_stop(connection, "usage", 1, "a defect")
     connection.execute("UPDATE tallystick.projection_positions SET position = 0 WHERE projection = 'usage'")
 
     rebuild(database_url, ["usage"])
@@ -221,7 +221,7 @@ def test_a_projection_that_was_stopped_goes_on_after_its_rebuild(
     lag = next(lag for lag in Positions(SCHEMA).lags(connection) if lag.projection == "usage")
     assert (lag.lag_events, lag.stopped_at_position) == (0, None)
     lives.go_on(20)
-    assert projector(database_url).catch_up(connection, patience_seconds=60)
+    assert projector(database_url).catch_up(connection, timeout_seconds=60)
     assert rebuild(database_url, ["usage"]).differences == ()
 
 
@@ -272,7 +272,7 @@ def test_a_second_rebuild_at_once_is_refused(lives: Lives, database_url: str) ->
 
     def try_another(_stage: str, _done: int, _total: int) -> None:
         if not refused:
-            with pytest.raises(RebuildRuns):
+            with pytest.raises(RebuildInProgress):
                 rebuild(database_url)
             refused.append(True)
 

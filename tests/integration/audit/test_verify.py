@@ -84,7 +84,7 @@ def fill(sealed: SealedLedger, catalogue: Catalogue) -> None:
         for steps in (100, 80, 60):
             lives.go_on(steps)
             sealer.seal(connection)
-        assert projector.catch_up(connection, patience_seconds=60)
+        assert projector.catch_up(connection, timeout_seconds=60)
 
 
 def first_of(verified: VerificationResult) -> str:

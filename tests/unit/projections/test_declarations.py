@@ -11,9 +11,9 @@ import pytest
 from msgspec import Struct
 
 import projections
-from projections.charges.project import CHARGES, ChargeRow, ReversedCharge
+from projections.charges.project import CHARGES, ChargeReversal, ChargeRow
 from projections.declaration import Column, EventRows, LedgerEvent, Projection, StateRows, Sums, columns_of
-from projections.disputes.project import DISPUTES, DisputeRow, ResolvedDispute
+from projections.disputes.project import DISPUTES, DisputeResolution, DisputeRow
 from projections.registry import CATCH_UP, PROJECTIONS
 from projections.usage.project import USAGE, UsageRow
 from projections.writers import EventRowsWriter, Totals
@@ -106,7 +106,7 @@ def test_a_type_that_no_column_can_have_is_refused(annotation: Any) -> None:
 
 def test_a_charge_makes_a_row_and_its_reversal_changes_it() -> None:
     assert CHARGES.project(placed(CHARGE, version=3)) == ChargeRow(3, "track")
-    assert CHARGES.project(placed(REVERSAL, version=9)) == ReversedCharge("track", 9)
+    assert CHARGES.project(placed(REVERSAL, version=9)) == ChargeReversal("track", 9)
     assert CHARGES.all_columns == (
         Column("subscription_id", "uuid"),
         Column("version", "int8"),
@@ -120,7 +120,7 @@ def test_a_dispute_makes_a_row_and_its_resolution_changes_it() -> None:
     opened = DISPUTES.project(placed(opening, position=8, version=1))
     assert opened == DisputeRow(8, 1, LAST_MOMENT, STREAM, "track", "duplicate", "open")
     resolution = DisputeResolved("upheld", "So it was.", "current_cycle")
-    assert DISPUTES.project(placed(resolution, position=9, version=2)) == ResolvedDispute(2, "upheld")
+    assert DISPUTES.project(placed(resolution, position=9, version=2)) == DisputeResolution(2, "upheld")
 
 
 def test_the_last_of_several_changes_of_a_row_is_how_it_ends() -> None:
