@@ -2,8 +2,8 @@
 
 -- name: find_records
 -- The records of several keys of callers.
-SELECT wanted.key_id, wanted.idempotency_key, a.request_hash, a.answer, a.answered_at
-FROM unnest(%(key_ids)b::text[], %(keys)b::text[]) AS wanted (key_id, idempotency_key)
+SELECT requested.key_id, requested.idempotency_key, a.request_hash, a.answer, a.answered_at
+FROM unnest(%(key_ids)b::text[], %(keys)b::text[]) AS requested (key_id, idempotency_key)
 JOIN {schema}.idempotent_answers AS a USING (key_id, idempotency_key)
 
 -- name: insert_records

@@ -1,6 +1,7 @@
 """Commands from an event loop: every caller gets its own answer, whichever others were cancelled meanwhile."""
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 from uuid import UUID
 
@@ -9,8 +10,8 @@ import pytest
 from services.ledger.gate import AsyncGate
 from services.ledger.lane import LaneClosed
 from services.ledger.ledger import Ledger
-from services.ledger.submission import Charged, Refused
-from services.subscription.commands import UpgradePlan
+from services.ledger.submission import Answer, Charged, Failed, Refused
+from services.subscription.commands import ChargeGeneration, UpgradePlan
 from services.subscription.refusals import VersionMismatch
 from tests.integration.ledger.books import Books
 from tests.integration.ledger.lanes import BY, start, track
@@ -108,3 +109,30 @@ def test_a_closed_lane_raises(ledger: Ledger) -> None:
     ledger.lane.stop()
     with pytest.raises(LaneClosed):
         asyncio.run(_charge_once(ledger, UUID(int=1)))
+
+
+def test_several_commands_are_answered_in_their_order(ledger: Ledger) -> None:
+    ids = [start(ledger, LARGE) for _ in range(3)]
+    commands = [(id, track(f"track-{number}")) for number in range(100) for id in ids]
+
+    answers = asyncio.run(_execute_all(ledger, commands))
+
+    charged = [(answer.charge.subscription_id, answer.charge.generation_id) for answer in answers]
+    assert charged == [(id, command.generation_id) for id, command in commands]
+
+
+def test_commands_that_the_lane_does_not_take_have_failed(ledger: Ledger) -> None:
+    id = start(ledger, LARGE)
+    ledger.lane.stop()
+
+    async def execute_all() -> list[Answer]:
+        return await AsyncGate(ledger.lane).execute_all([(id, track("track-1")), (id, track("track-2"))], BY)
+
+    answers = asyncio.run(execute_all())
+
+    assert [type(answer.error) for answer in answers if isinstance(answer, Failed)] == [LaneClosed, LaneClosed]
+
+
+async def _execute_all(ledger: Ledger, commands: Sequence[tuple[UUID, ChargeGeneration]]) -> list[Charged]:
+    answers = await AsyncGate(ledger.lane).execute_all(commands, BY)
+    return [answer for answer in answers if isinstance(answer, Charged)]
