@@ -54,9 +54,5 @@ def _of_framework(request: Request, error: Exception) -> Problem | None:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    methods: set[str] = set()
-    for router in ROUTERS:
-        for route in router.routes:
-            if route.matches(request.scope)[0] is not Match.NONE:
-                methods |= getattr(route, "methods", None) or set()
-    return sorted(methods)
+    routes = (route for route in typed_routes(ROUTERS) if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in routes for method in route.methods or ()})

@@ -1,7 +1,7 @@
-"""Routes: a handler's signature is their one declaration.
+"""Makes routes of handlers, whose signatures are the one declaration.
 
-It says who may call (`Reader`, `Charger`, …), what the route takes (`JsonBody`, `QueryOf`, `IfMatch`) and, by its
-return type, what it answers with. FastAPI, the fast path and the documentation read the same signature.
+A signature says who may call (`Reader`, `Charger`, …), what the route takes (`JsonBody`, `QueryOf`, `IfMatch`) and, by
+its return type, what it answers with. FastAPI, the fast path and the documentation read the same signature.
 """
 
 import inspect
@@ -34,7 +34,7 @@ class Signature(NamedTuple):
 
 @cache
 def signature_of(handler: Handler) -> Signature:
-    """The signature of a handler, or of the endpoint that was made of it."""
+    """Read the signature of a handler, or of the endpoint that was made of it."""
     hints = get_type_hints(handler, include_extras=True)
     scope, body, query, takes_if_match = None, None, None, False
     for marker in (each for hint in hints.values() for each in get_args(hint)[1:] if isinstance(each, Depends)):
@@ -53,14 +53,14 @@ def signature_of(handler: Handler) -> Signature:
 
 
 def _content(returned: Any) -> Any:
-    """The type in `Reply[type]`, or the type itself; of a union, that of its first member."""
+    """Return the type in `Reply[type]`, or the type itself; of a union, that of its first member."""
     if get_origin(returned) in (Union, UnionType):
         return _content(get_args(returned)[0])
     return get_args(returned)[0] if get_origin(returned) is Reply else returned
 
 
 class TypedRoute(APIRoute):
-    """A route whose handler returns a `Reply`, or a struct: that goes out as JSON, with 200."""
+    """A route whose handler returns a `Reply`, or a struct that is sent as JSON with 200."""
 
     def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:
         self.handler: Handler = inspect.unwrap(endpoint)
@@ -86,12 +86,14 @@ class HotRoute(TypedRoute):
 
 
 def typed_routes(routers: Iterable[APIRouter]) -> Iterator[TypedRoute]:
-    """The routes of the routers, in their order."""
-    return (route for router in routers for route in router.routes if isinstance(route, TypedRoute))
+    """Yield the routes of the routers, in their order."""
+    for route in (route for router in routers for route in router.routes):
+        assert isinstance(route, TypedRoute), f"the router of {route} lacks its route_class"
+        yield route
 
 
 def _endpoint(handler: Handler) -> Handler:
-    """The handler as FastAPI calls it: it returns a response."""
+    """Make the endpoint that FastAPI calls: the handler, with a response made of what it returns."""
     if inspect.iscoroutinefunction(handler):
 
         @wraps(handler)
