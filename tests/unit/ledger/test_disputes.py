@@ -118,6 +118,7 @@ def test_what_cannot_be_given_back_is_refused_and_leaves_the_dispute_open(
     clock.advance(days=40)
 
     closed = ledger.put(resolving(id, to="original_cycle"))
+    assert ledger.types(id)[3:] == ["CycleReset", "TermRenewed"], "what is due is recorded all the same"
     ledger.put(submit(id, CancelSubscription("now")))
     ended, rejected = ledger.put(resolving(id), resolving(id, outcome="rejected"))
 

@@ -28,8 +28,19 @@ def test_charges_on_cached_streams_are_decided(ledger: InMemoryLedger) -> None:
     speculation = on_cached_heads(ledger, *[submit(id, track("track-1")) for id in reversed(ids)])
 
     assert [type(answer) for answer in speculation.decided.answers(0)] == [Charged] * 3
-    assert [*speculation.versions.items()] == [(ids[0], 2), (ids[1], 3), (ids[2], 3)], "in the order in which they lock"
+    assert speculation.versions == {ids[0]: 2, ids[1]: 3, ids[2]: 3}
     assert [*speculation.uncharged] == [], "a charge that was made before is refused by the table of charges"
+
+
+def test_streams_are_locked_in_the_order_of_their_ids(
+    ledger: InMemoryLedger,
+) -> None:
+    ids = [ledger.start() for _ in range(3)]
+    heads = {id: ledger.heads[id] for id in reversed(ids)}
+
+    speculation = speculate([submit(id, track("track-1")) for id in heads], heads, ledger.clock(), ledger.catalogue)
+
+    assert [*speculation.versions] == ids
 
 
 def test_what_cannot_be_decided_without_looking_it_up_is_not(ledger: InMemoryLedger, clock: SettableClock) -> None:
