@@ -139,12 +139,12 @@ class Speculation(Struct, frozen=True):
 def decide(submissions: Sequence[Submission], known: Known, now: datetime, catalogue: Catalogue) -> DecidedBatch:
     """Decide the commands in order, all of them or as many as fill a transaction."""
     batch = DecidedBatch(dict(known.heads))
-    deciding = _Deciding(known, now, catalogue, batch)
+    decider = _Decider(known, now, catalogue, batch)
     for submission in submissions:
         if len(batch.recorded) >= EVENT_LIMIT:
             break
         try:
-            outcome = deciding.outcome(submission)
+            outcome = decider.outcome(submission)
         except Exception as defect:  # noqa: BLE001 - it is the answer of this command alone
             batch.defects.append((submission.command, defect))
             outcome = Outcome(_always(Failed(defect, may_have_happened=bool(submission.lost))))
@@ -179,7 +179,7 @@ def speculate(
     return Speculation(decided, versions, uncharged)
 
 
-class _Deciding:
+class _Decider:
     """Decides one command after another, on what is known and on what the batch has come to so far."""
 
     def __init__(self, known: Known, now: datetime, catalogue: Catalogue, batch: DecidedBatch) -> None:
