@@ -20,7 +20,7 @@ class Resolution(Struct, frozen=True):
     rule: str | UnsetType = UNSET
 
 
-class Dispute(Struct, frozen=True):
+class DisputeView(Struct, frozen=True):
     """A dispute about a charge, which is shown as it is now; `version` counts the dispute's own events."""
 
     dispute_id: UUID
@@ -38,9 +38,9 @@ class Dispute(Struct, frozen=True):
 
 def dispute_view(
     dispute_id: UUID, state: core.Dispute, charge: Charge, *, opened_at: datetime, moved_at: datetime
-) -> Dispute:
+) -> DisputeView:
     """Make the public form of a state; `moved_at` is when the dispute's last event was recorded."""
-    return Dispute(
+    return DisputeView(
         dispute_id=dispute_id,
         subscription_id=state.subscription_id,
         generation_id=state.generation_id,

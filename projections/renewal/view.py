@@ -28,7 +28,7 @@ class SubscribedPlan(Struct, frozen=True):
     asset_types: tuple[AssetType, ...]
 
 
-class ScheduledChange(Struct, frozen=True):
+class ScheduledChangeView(Struct, frozen=True):
     """The one change that waits for the end of the term; a downgrade names its plan."""
 
     kind: ChangeKind
@@ -36,7 +36,7 @@ class ScheduledChange(Struct, frozen=True):
     plan_id: str | UnsetType = UNSET
 
 
-class Subscription(Struct, frozen=True):
+class SubscriptionView(Struct, frozen=True):
     """A subscription now; `version` is that of its last recorded event."""
 
     subscription_id: UUID
@@ -47,7 +47,7 @@ class Subscription(Struct, frozen=True):
     anchor_at: datetime
     cycle: Period
     term: Period
-    scheduled_change: ScheduledChange | None
+    scheduled_change: ScheduledChangeView | None
     version: int
     test_clock_id: str | UnsetType = UNSET
 
@@ -85,10 +85,10 @@ def subscribed_plan(plan: PlanTerms) -> SubscribedPlan:
     return convert(plan, SubscribedPlan, from_attributes=True)
 
 
-def subscription_view(subscription_id: UUID, state: core.Subscription, version: int) -> Subscription:
+def subscription_view(subscription_id: UUID, state: core.Subscription, version: int) -> SubscriptionView:
     """The subscription that a state shows; `version` is the recorded one, whatever is due on top of it."""
     change = state.scheduled_change
-    return Subscription(
+    return SubscriptionView(
         subscription_id=subscription_id,
         account_id=state.account_id,
         status=state.status,
@@ -122,9 +122,9 @@ def renewal_view(subscription_id: UUID, state: core.Subscription, tz: ZoneInfo |
     )
 
 
-def _change_view(change: core.ScheduledChange) -> ScheduledChange:
+def _change_view(change: core.ScheduledChange) -> ScheduledChangeView:
     plan_id = UNSET if change.plan is None else change.plan.plan_id
-    return ScheduledChange(kind=change.kind, effective_at=change.effective_at, plan_id=plan_id)
+    return ScheduledChangeView(kind=change.kind, effective_at=change.effective_at, plan_id=plan_id)
 
 
 def _upcoming(boundary: Boundary, tz: ZoneInfo | None) -> UpcomingBoundary:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.renewal.view import Subscription, subscription_view
+from projections.renewal.view import SubscriptionView, subscription_view
 from services.http.calls import Call
 from services.http.idempotency import hash_of, read_stored, stored_form
 from services.http.problems import Problem, problem_of_failure
@@ -25,10 +25,10 @@ from services.ledger.submission import (
 
 _REPLAYED = {"idempotent-replayed": "true"}
 
-RenderDone = Callable[[Done], Reply[Subscription]]
+RenderDone = Callable[[Done], Reply[SubscriptionView]]
 
 
-def subscription_reply(done: Done, status: int = 200) -> Reply[Subscription]:
+def subscription_reply(done: Done, status: int = 200) -> Reply[SubscriptionView]:
     """Render the subscription that a command left, with its version as ETag."""
     view = subscription_view(done.subscription_id, done.state, done.state.version)
     return json_reply(view, status, {"etag": f'"{view.version}"'})

@@ -12,7 +12,7 @@ from projections.balance.project import project as balance_row
 from projections.balance.queries import BalanceQueries, RecordedBalance
 from projections.balance.view import Balance, balance_view
 from projections.renewal.queries import RecordedSubscription, RenewalQueries
-from projections.renewal.view import Subscription, subscription_view
+from projections.renewal.view import SubscriptionView, subscription_view
 from services.http.backend import Backend
 from services.subscription import state as core
 from services.subscription.boundaries import as_read
@@ -26,7 +26,7 @@ class CurrentSubscription(Struct, frozen=True):
     now: datetime
     position: int
 
-    def view(self) -> Subscription:
+    def view(self) -> SubscriptionView:
         """Return the public form."""
         return subscription_view(self.subscription_id, self.state, self.state.version)
 
@@ -66,7 +66,7 @@ class Reads:
             recorded = self._renewals.find(connection, subscription_id)
         return None if recorded is None else self._current(recorded)
 
-    def subscriptions(self, account_id: str, *, after: UUID, limit: int) -> list[Subscription]:
+    def subscriptions(self, account_id: str, *, after: UUID, limit: int) -> list[SubscriptionView]:
         """Read the subscriptions of an account with ids above `after`, in id order."""
         with self._connections.connection() as connection:
             recorded = self._renewals.of_account(connection, account_id, after=after, limit=limit)

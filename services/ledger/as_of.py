@@ -15,7 +15,7 @@ from psycopg import Connection
 from projections.balance.project import project as balance_row
 from projections.balance.view import Balance, balance_view
 from projections.renewal.queries import RenewalQueries
-from projections.renewal.view import Subscription, subscription_view
+from projections.renewal.view import SubscriptionView, subscription_view
 from services.ledger.history import StoredEvent, as_stored
 from services.ledger.recorder import Recorder
 from services.ledger.records import ChainedEvent
@@ -30,7 +30,7 @@ class PastSubscription(Struct, frozen=True):
     The `version` of both, and the balance's `position`, are those of this event.
     """
 
-    subscription: Subscription
+    subscription: SubscriptionView
     balance: Balance
     last_event: StoredEvent
 

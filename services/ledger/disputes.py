@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from projections.charges.queries import ChargeQueries
 from projections.disputes.queries import DisputeQueries, ListedDispute
-from projections.disputes.view import Dispute
+from projections.disputes.view import DisputeView
 from projections.ledger_events import MAX_POSITION
 from services.dispute.state import Status
 from services.ledger.history import charge_from_row
@@ -30,7 +30,7 @@ class Disputes:
         """Fold a dispute's stream; None where there is no such dispute."""
         return self._heads(connection, {dispute_id: MAX_POSITION}).get(dispute_id)
 
-    def find(self, connection: Connection[Any], dispute_id: UUID) -> Dispute | None:
+    def find(self, connection: Connection[Any], dispute_id: UUID) -> DisputeView | None:
         """Return a dispute as it is now; None where there is no such dispute."""
         head = self.head(connection, dispute_id)
         return None if head is None else self._view(connection, head)
@@ -43,7 +43,7 @@ class Disputes:
         status: Status | None,
         before: int,
         limit: int,
-    ) -> list[tuple[int, Dispute]]:
+    ) -> list[tuple[int, DisputeView]]:
         """Return disputes that were opened before a position, newest first, each with the position of its opening.
 
         The list goes as far as the projection has come; the charge of each is shown as it is now.
@@ -54,7 +54,7 @@ class Disputes:
         heads = self._heads(connection, {each.dispute_id: each.version for each in found})
         return [(each.position, self._view(connection, heads[each.dispute_id])) for each in found]
 
-    def _view(self, connection: Connection[Any], head: DisputeHead) -> Dispute:
+    def _view(self, connection: Connection[Any], head: DisputeHead) -> DisputeView:
         state = head.state
         charge = self._charges.find(connection, state.subscription_id, state.generation_id)
         assert charge is not None, "a dispute is opened about a charge, and charges stay"

@@ -7,8 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from projections.charges.view import Charge, charge_view
-from projections.disputes.view import Dispute as DisputeView
-from projections.disputes.view import dispute_view
+from projections.disputes.view import DisputeView, dispute_view
 from services.dispute import state as dispute
 from services.dispute.events import DisputeEvent
 from services.dispute.state import Dispute

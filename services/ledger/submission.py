@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from projections.charges.view import Charge
-from projections.disputes.view import Dispute
+from projections.disputes.view import DisputeView
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand
 from services.ledger.records import ChainedEvent, Metadata
 from services.subscription.commands import ChargeGeneration, Command
@@ -39,7 +39,7 @@ class Done(Struct, frozen=True):
 class Disputed(Struct, frozen=True):
     """The dispute was opened or resolved; where it was upheld, its charge was reversed."""
 
-    dispute: Dispute
+    dispute: DisputeView
     is_new: bool
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from projections.disputes.view import Dispute, Resolution
+from projections.disputes.view import DisputeView, Resolution
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
 from services.http.documentation.examples import CHARGE
 
@@ -16,7 +16,7 @@ _NOTE = "The customer was charged for a track that failed with an error."
 
 OPEN_DISPUTE = OpenDisputeRequest(CHARGE.subscription_id, CHARGE.generation_id, "generation_failed", _NOTE)
 RESOLVE_DISPUTE = ResolveDisputeRequest("upheld", "The log of the model shows the failure.", "current_cycle")
-DISPUTE = Dispute(
+DISPUTE = DisputeView(
     dispute_id=DISPUTE_ID,
     subscription_id=CHARGE.subscription_id,
     generation_id=CHARGE.generation_id,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from projections.balance.view import Balance
 from projections.charges.view import Charge
 from projections.renewal.agenda import UpcomingChange
-from projections.renewal.view import Renewal, ScheduledChange, SubscribedPlan, Subscription, UpcomingBoundary
+from projections.renewal.view import Renewal, ScheduledChangeView, SubscribedPlan, SubscriptionView, UpcomingBoundary
 from services.catalogue import PerTrack, Plan, Price, RateCard, Settings
 from services.clocks import Advanced, Reading, Recorded
 from services.http.audit_requests import WhatIfRequest
@@ -86,7 +86,7 @@ _MAX = SubscribedPlan(
     ("voiceover", "image", "video", "music"),
 )
 
-SUBSCRIPTION = Subscription(
+SUBSCRIPTION = SubscriptionView(
     subscription_id=_ID,
     account_id="account-42",
     status="active",
@@ -104,12 +104,12 @@ UPGRADED = replace(SUBSCRIPTION, plan=_MAX, anchor_at=_UPGRADED, cycle=_FIRST_OF
 CANCELLING = replace(
     SUBSCRIPTION,
     status="cancelling",
-    scheduled_change=ScheduledChange("cancel", SUBSCRIPTION.term.ends_at),
+    scheduled_change=ScheduledChangeView("cancel", SUBSCRIPTION.term.ends_at),
     version=3,
 )
 DOWNGRADING = replace(
     SUBSCRIPTION,
-    scheduled_change=ScheduledChange("downgrade", SUBSCRIPTION.term.ends_at, "ai-starter-16500-monthly"),
+    scheduled_change=ScheduledChangeView("downgrade", SUBSCRIPTION.term.ends_at, "ai-starter-16500-monthly"),
     version=3,
 )
 BALANCE = Balance(

@@ -32,6 +32,8 @@ from services.idempotency import IdempotencyKeyReused
 from services.subscription.refusals import InvalidSettingsRefused, Refusal
 
 _REFERENCE = "#/components/schemas/{name}"
+_VIEW = re.compile(rb'(?<=\w)View(?=[_\]]?")')
+"""In the name of a schema, what tells a view from the state that it shows: clients see views only."""
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _EXAMPLE_REQUEST_ID = "8rVbW2mJ4kQ1xZpN"
 
@@ -151,7 +153,8 @@ class _Schemas:
 
     def __init__(self, kinds: Iterable[Any]) -> None:
         unique = list(dict.fromkeys([*kinds, FieldError]))
-        references, components = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
+        named = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
+        references, components = msgspec.json.decode(_VIEW.sub(b"", msgspec.json.encode(named)))
         self._references: dict[Any, dict[str, Any]] = dict(zip(unique, references, strict=True))
         self.components = {name: _as_sent(name, schema) for name, schema in sorted(components.items())}
         for kind in unique:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from msgspec import Meta
 from starlette.concurrency import run_in_threadpool
 
-from projections.disputes.view import Dispute
+from projections.disputes.view import DisputeView
 from projections.ledger_events import MAX_POSITION
 from services.dispute.refusals import (
     ChargeAlreadyReversed,
@@ -61,7 +61,7 @@ class DisputeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True
 )
 async def open_dispute(
     call: Disputer, body: Annotated[OpenDisputeRequest, Depends(JsonBody(OpenDisputeRequest))]
-) -> Reply[Dispute]:
+) -> Reply[DisputeView]:
     """Dispute a charge.
 
     An unsatisfying result is no ground for a refund (R14), so a dispute for that reason is rejected at once; every
@@ -72,7 +72,7 @@ async def open_dispute(
 
 
 @router.get("/v1/disputes", openapi_extra=documented({200: page_of(examples.DISPUTE)}))
-def list_disputes(call: Disputer, query: Annotated[DisputeQuery, Depends(QueryOf(DisputeQuery))]) -> Page[Dispute]:
+def list_disputes(call: Disputer, query: Annotated[DisputeQuery, Depends(QueryOf(DisputeQuery))]) -> Page[DisputeView]:
     """List disputes, the newest first. The list is a moment behind; one dispute by its id never is."""
     with call.connection() as connection:
         rows = call.queries(Disputes).list(
@@ -90,7 +90,7 @@ def list_disputes(call: Disputer, query: Annotated[DisputeQuery, Depends(QueryOf
     "/v1/disputes/{dispute_id}",
     openapi_extra=documented({200: examples.UPHELD}, refusals=(UnknownDispute,)),
 )
-def get_dispute(call: Disputer, dispute_id: DisputeId) -> Dispute:
+def get_dispute(call: Disputer, dispute_id: DisputeId) -> DisputeView:
     """Show a dispute as it is now, with its charge as it is now."""
     with call.connection() as connection:
         return require(call.queries(Disputes).find(connection, dispute_id), UnknownDispute())
@@ -132,7 +132,7 @@ async def resolve_dispute(
     call: Disputer,
     dispute_id: DisputeId,
     body: Annotated[ResolveDisputeRequest, Depends(JsonBody(ResolveDisputeRequest))],
-) -> Reply[Dispute]:
+) -> Reply[DisputeView]:
     """Decide a dispute, once.
 
     Upheld gives the charge's credits back, in the same transaction: to the `original_cycle` while that lasts, or to

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from msgspec import Struct
 
-from projections.renewal.view import Subscription
+from projections.renewal.view import SubscriptionView
 from services.http.calls import Manager, Reader
 from services.http.commands import execute
 from services.http.decoding import JsonBody, QueryOf
@@ -70,7 +70,7 @@ async def upgrade(
     subscription_id: SubscriptionId,
     body: Annotated[UpgradeRequest, Depends(JsonBody(UpgradeRequest))],
     expected: IfMatch,
-) -> Reply[Subscription]:
+) -> Reply[SubscriptionView]:
     """Move to a plan of a higher tier, at once.
 
     The new term and the new credit cycle both start now; what is left of the old credits, the upgrade policy decides.
@@ -92,7 +92,7 @@ async def downgrade(
     subscription_id: SubscriptionId,
     body: Annotated[DowngradeRequest, Depends(JsonBody(DowngradeRequest))],
     expected: IfMatch,
-) -> Reply[Subscription]:
+) -> Reply[SubscriptionView]:
     """Move to another plan of the same or a lower tier when the term ends; replaces a change scheduled before."""
     return await execute(call, subscription_id, body.command(), body, expected_version=expected)
 
@@ -110,7 +110,7 @@ async def cancel(
     subscription_id: SubscriptionId,
     body: Annotated[CancelRequest, Depends(JsonBody(CancelRequest))],
     expected: IfMatch,
-) -> Reply[Subscription]:
+) -> Reply[SubscriptionView]:
     """End the subscription with its term, keeping the credits until then, or now; replaces a scheduled change."""
     return await execute(call, subscription_id, body.command(), body, expected_version=expected)
 
@@ -128,6 +128,6 @@ async def resume(
     subscription_id: SubscriptionId,
     body: Annotated[ResumeRequest, Depends(JsonBody(ResumeRequest, may_be_empty=True))],
     expected: IfMatch,
-) -> Reply[Subscription]:
+) -> Reply[SubscriptionView]:
     """Take back the scheduled cancellation or downgrade. The body may be left out."""
     return await execute(call, subscription_id, body.command(), body, expected_version=expected)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from msgspec import Struct
 from msgspec.structs import replace
 
-from projections.renewal.view import Renewal, Subscription, renewal_view
+from projections.renewal.view import Renewal, SubscriptionView, renewal_view
 from services.http.calls import Manager, Reader
 from services.http.commands import execute, subscription_reply
 from services.http.decoding import JsonBody, QueryOf
@@ -53,7 +53,7 @@ class RenewalQuery(Struct, frozen=True, forbid_unknown_fields=True):
 )
 async def start_subscription(
     call: Manager, body: Annotated[StartRequest, Depends(JsonBody(StartRequest))]
-) -> Reply[Subscription]:
+) -> Reply[SubscriptionView]:
     """Start a subscription, from now.
 
     201 once it is started; 200 when the same id was started before with the same body. The first allowance is granted
@@ -64,7 +64,7 @@ async def start_subscription(
     if body.subscription_id == NOBODY:
         raise invalid("subscription_id", "must not be the nil UUID")
 
-    def render(done: Done) -> Reply[Subscription]:
+    def render(done: Done) -> Reply[SubscriptionView]:
         reply = subscription_reply(done, 201 if done.event_count else 200)
         location = f"/v1/subscriptions/{done.subscription_id}"
         return replace(reply, headers={**reply.headers, "location": location})
@@ -79,7 +79,7 @@ async def start_subscription(
 )
 def list_subscriptions(
     call: Reader, query: Annotated[AccountQuery, Depends(QueryOf(AccountQuery))]
-) -> Page[Subscription]:
+) -> Page[SubscriptionView]:
     """List the subscriptions of an account, ended ones too, by id."""
     after = query.place(AtSubscription, AtSubscription(NOBODY)).subscription_id
     subscriptions = call.service.reads.subscriptions(query.account_id, after=after, limit=query.one_more)
@@ -90,7 +90,7 @@ def list_subscriptions(
     "/v1/subscriptions/{subscription_id}",
     openapi_extra=documented({200: Shown(examples.SUBSCRIPTION, headers=("ETag",))}, refusals=(UnknownSubscription,)),
 )
-def get_subscription(call: Reader, subscription_id: SubscriptionId) -> Reply[Subscription]:
+def get_subscription(call: Reader, subscription_id: SubscriptionId) -> Reply[SubscriptionView]:
     """Show a subscription as it is now.
 
     Resets, renewals and ends that are due are applied, whether or not they are recorded yet. `version` is that of the

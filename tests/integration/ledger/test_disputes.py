@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 
-from projections.disputes.view import Dispute
+from projections.disputes.view import DisputeView
 from services.catalogue import Catalogue
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.events import Outcome, Reason
@@ -51,11 +51,13 @@ class Support:
     def charge(self, generation_id: str) -> None:
         assert isinstance(self.ledger.execute(self.id, ChargeGeneration(generation_id, "lyria-3"), BY), Charged)
 
-    def open(self, reason: Reason = "duplicate", generation_id: str = "track") -> Dispute | Any:
+    def open(self, reason: Reason = "duplicate", generation_id: str = "track") -> DisputeView | Any:
         command = OpenDispute(uuid4(), generation_id, reason, "Twice!")
         return self._shown(self.ledger.execute(self.id, command, BY))
 
-    def resolve(self, dispute_id: UUID, outcome: Outcome = "upheld", to: CreditTo = "current_cycle") -> Dispute | Any:
+    def resolve(
+        self, dispute_id: UUID, outcome: Outcome = "upheld", to: CreditTo = "current_cycle"
+    ) -> DisputeView | Any:
         command = ResolveDispute(dispute_id, "track", outcome, "So it is.", to)
         return self._shown(self.ledger.execute(self.id, command, BY))
 
@@ -142,8 +144,8 @@ def test_of_many_concurrent_resolutions_one_reverses_the_charge(support: Support
         answers = list(clients.map(lambda number: support.resolve(opened[number % 8].dispute_id), range(64)))
 
     kinds = Counter(type(answer) for answer in answers)
-    assert kinds[Dispute] == 1
-    assert kinds[Dispute] + kinds[ChargeAlreadyReversed] + kinds[DisputeClosed] == 64
+    assert kinds[DisputeView] == 1
+    assert kinds[DisputeView] + kinds[ChargeAlreadyReversed] + kinds[DisputeClosed] == 64
     assert balance(connection, support.id)[0] == 16_500
     reversals = connection.execute(
         "SELECT count(*) FROM tallystick.ledger_events WHERE topic = 'ChargeReversed'"
