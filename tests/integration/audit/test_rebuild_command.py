@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psycopg
 
+from projections.registry import PROJECTIONS
 from services.ledger.ledger import Ledger
 from tests.conftest import SettableClock
 from tests.integration.audit.lives import Lives
@@ -19,7 +20,7 @@ def test_it_prints_what_it_rebuilt_and_what_had_been_wrong(
 
     rebuilt = tallystick("rebuild", "--all", folder=tmp_path, database_url=database_url)
     assert rebuilt.returncode == 0, rebuilt.stderr
-    assert rebuilt.stdout.startswith("Rebuilt balance, renewal, charges, usage, disputes from ")
+    assert rebuilt.stdout.startswith(f"Rebuilt {', '.join(each.table for each in PROJECTIONS)} from ")
     assert rebuilt.stderr.startswith("Reading events ..."), "plain lines, since this is no terminal"
 
     with psycopg.connect(database_url) as connection:
