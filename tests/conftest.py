@@ -1,10 +1,12 @@
 """What tests with real parts share: a PostgreSQL per test process, a migrated database per test, a clock to set."""
 
 import tempfile
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -16,7 +18,11 @@ from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.ledger.ledger import Ledger
 from services.migrations.migrate import migrate
 from services.postgres.embedded import EmbeddedPostgres
+from tests.leftovers import children, end_left_children, left_threads
 from tests.scratch import prefer_memory
+
+if TYPE_CHECKING:
+    from tests.acceptance.server import Listener
 
 # As the product logs: a rich traceback, structlog's default, takes seconds to render the locals of every frame.
 structlog.configure(
@@ -52,6 +58,15 @@ def pytest_configure(config: pytest.Config) -> None:
         prefer_memory()
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    """Fail the test that started a process or a thread and did not wait for its end."""
+    processes, threads = children(), threading.enumerate()
+    yield
+    left = [*end_left_children(processes), *left_threads(threads)]
+    assert not left, f"left behind: {left}"
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test process's own. Durability is tested where it matters, on servers of those tests."""
@@ -77,6 +92,15 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     yield _url_of(postgres, name)
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def listener() -> Iterator["Listener"]:
+    """The HTTP server of this test process."""
+    from tests.acceptance.server import running_listener  # only here: tests without HTTP need no FastAPI
+
+    with running_listener() as listener:
+        yield listener
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,15 @@ import httpx
 import pytest
 
 from services.catalogue import Catalogue
-from tests.acceptance.server import Server, running_server
+from tests.acceptance.server import Listener, Server, running_server
 from tests.conftest import SettableClock
 from tests.processes import running
 
 
 @pytest.fixture
-def server(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[Server]:
+def server(listener: Listener, database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[Server]:
     """The service on a database of its own, at the time of the test's clock."""
-    with running_server(database_url, catalogue, clock) as running:
+    with running_server(listener, database_url, catalogue, clock) as running:
         yield running
 
 

@@ -14,11 +14,11 @@ from uuid import uuid4
 
 import httpx
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.catalogue import Catalogue
 from services.http.app import create_app
 from services.http.backend import Backend
-from services.http.server.edge import Edge
 from services.http.server.wire import server_of
 from services.integrity.receipts import Receipts
 from services.integrity.sealer import Sealer
@@ -27,6 +27,7 @@ from services.keys import SCOPES, KeyRing
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect, reading_pool
 from tests.conftest import SCHEMA
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 _generations = count(1)
 
@@ -44,12 +45,43 @@ class Server:
         """A client whose key has these scopes; every scope where none is named."""
         secret = self.backend.keys.create("a test", scopes)[1] if scopes else self.secret
         headers = {"Authorization": f"Bearer {secret}"}
-        with httpx.Client(base_url=self.url, headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS) as client:
             yield client
+
+
+class Listener:
+    """One HTTP server for all tests of a process, in a thread; each test has its own backend behind it.
+
+    The server is the product's. Starting and stopping one takes longer than most tests.
+    """
+
+    def __init__(self, url: str, server: uvicorn.Server) -> None:
+        self._url = url
+        self._server = server
+        self._is_taken = False
+
+    @contextmanager
+    def serving(self, backend: Backend) -> Iterator[str]:
+        """Answer for this backend, and return the URL; at the end, let requests under way end."""
+        if self._is_taken:  # by another backend of the same test
+            with listening(create_app(backend)) as (url, _):
+                yield url
+            return
+        server = self._server
+        server.config.loaded_app = create_app(backend)  # of the connections from now on
+        self._is_taken = True
+        try:
+            yield self._url
+        finally:
+            for connection in list(server.server_state.connections):
+                connection.loop.call_soon_threadsafe(connection.shutdown)
+            wait_until(lambda: not server.server_state.connections and not server.server_state.tasks)
+            self._is_taken = False
 
 
 @contextmanager
 def running_server(
+    listener: Listener,
     database_url: str,
     catalogue: Catalogue,
     clock: Callable[[], datetime],
@@ -57,7 +89,7 @@ def running_server(
     schema: str = SCHEMA,
     test_clocks: bool = False,
 ) -> Iterator[Server]:
-    """Serve a migrated database in a thread, on a port of its own, in the time of the clock."""
+    """Serve a migrated database in the time of the clock."""
     with (
         tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder,
         reading_pool(database_url, size=8) as reads,
@@ -75,15 +107,27 @@ def running_server(
             test_clocks_enabled=test_clocks,
             sealer=Sealer(schema, KeyFile(Path(folder, "signing.key")), Receipts(Path(folder)), clock),
         )
-        with listening(backend) as (url, _):
+        with listener.serving(backend) as url:
             yield Server(url, backend, keys.create("every scope", SCOPES)[1])
 
 
 @contextmanager
-def listening(backend: Backend, app: Edge | None = None) -> Iterator[tuple[str, uvicorn.Server]]:
-    """Serve a backend in a thread, as the product does; yield the URL, and the server, for tests that stop it."""
+def running_listener() -> Iterator[Listener]:
+    """Serve what is put behind the listener; at first nothing."""
+
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+    with listening(nothing) as (url, server):
+        yield Listener(url, server)
+
+
+@contextmanager
+def listening(app: ASGIApp) -> Iterator[tuple[str, uvicorn.Server]]:
+    """Serve an app in a thread, as the product does; yield the URL, and the server, for tests that stop it."""
     opened = socket.create_server(("127.0.0.1", 0))
-    server = server_of(app or create_app(backend))
+    server = server_of(app)
+    server.config.load()
     thread = threading.Thread(target=server.run, args=([opened],))
     thread.start()
     try:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.catalogue import Catalogue
-from tests.acceptance.server import Customer, Server
+from tests.acceptance.server import Customer, Listener, Server
 from tests.acceptance.time_travel import TimeMachine, server_with_clocks
 from tests.conftest import SettableClock
 
@@ -19,8 +19,8 @@ KEY = {"Idempotency-Key": "clock-1"}
 
 
 @pytest.fixture
-def enabled(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[Server]:
-    with server_with_clocks(database_url, catalogue, clock) as (server, _):
+def enabled(listener: Listener, database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[Server]:
+    with server_with_clocks(listener, database_url, catalogue, clock) as (server, _):
         yield server
 
 

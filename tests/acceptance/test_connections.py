@@ -14,12 +14,12 @@ import httpx
 import psycopg
 import pytest
 
+from services.http.app import create_app
 from services.http.server.edge import Edge
 from services.http.server.exchange import BODY_LIMIT_BYTES
 from tests.acceptance.server import Customer, Server, listening
 from tests.conftest import SCHEMA
-
-PATIENCE_SECONDS = 30
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,6 @@ def nothing_can_be_recorded(database_url: str) -> Iterator[None]:
     with psycopg.connect(database_url) as holder:
         holder.execute(f"SELECT last_id FROM {SCHEMA}.head FOR UPDATE")
         yield
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -281,7 +274,7 @@ def test_a_charge_is_carried_out_although_its_client_disconnects(
 def test_a_charge_under_way_is_answered_before_the_service_stops(
     server: Server, database_url: str, charge: Charge
 ) -> None:
-    with listening(server.backend) as (url, service):
+    with listening(create_app(server.backend)) as (url, service):
         idle, busy = Connection(url), Connection(url)
         with nothing_can_be_recorded(database_url):
             busy.send(charge())

@@ -8,7 +8,7 @@ import pytest
 
 from services.catalogue import Catalogue, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
-from tests.acceptance.server import Customer, running_server
+from tests.acceptance.server import Customer, Listener, running_server
 from tests.conftest import SettableClock
 
 NOON_15_JANUARY = "2026-01-15T12:00:00Z"
@@ -93,12 +93,14 @@ def test_r2_the_settings_make_the_price(
     assert customer.balance == 40_000 - charged_credits
 
 
-def test_r2_the_price_of_a_track_can_vary_with_its_duration(database_url: str, clock: SettableClock) -> None:
+def test_r2_the_price_of_a_track_can_vary_with_its_duration(
+    listener: Listener, database_url: str, clock: SettableClock
+) -> None:
     flat = 'model = "lyria-3"\nasset_type = "music"\nrule = "per_track"\ncredits = 150'
     banded = flat.replace("credits = 150", "bands = [{ up_to_seconds = 180, credits = 150 }, { credits = 300 }]")
     by_duration: Catalogue = load_catalogue(packaged().replace(flat, banded), PACKAGED_SOURCE)
 
-    with running_server(database_url, by_duration, clock) as server, server.client() as http:
+    with running_server(listener, database_url, by_duration, clock) as server, server.client() as http:
         customer = subscribe(http, "ai-starter-16500-monthly")
         prices = [customer.charge("lyria-3", duration_seconds=seconds)["credits"] for seconds in (180, 180.001)]
         without = customer.try_charge("lyria-3")

@@ -28,7 +28,7 @@ def clients(server: Server) -> Iterator[dict[str, httpx.Client]]:
     app = create_app(server.backend)
     behind = Edge(FastPath(app.api.state.service, ()), app.api, app.api.state.service.metrics)
     with (
-        listening(server.backend, behind) as (url, _),
+        listening(behind) as (url, _),
         server.client() as whole,
         replace(server, url=url).client() as fastapi,
     ):

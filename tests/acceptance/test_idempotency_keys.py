@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.catalogue import Catalogue
-from tests.acceptance.server import Customer, Server
+from tests.acceptance.server import Customer, Listener, Server
 from tests.acceptance.time_travel import server_with_clocks
 from tests.conftest import SettableClock
 
@@ -142,10 +142,10 @@ EVERY_POST: dict[str, Callable[[Customer], tuple[Body, Body]]] = {
 
 
 def test_every_post_takes_a_key(
-    database_url: str, catalogue: Catalogue, clock: SettableClock, subtests: pytest.Subtests
+    listener: Listener, database_url: str, catalogue: Catalogue, clock: SettableClock, subtests: pytest.Subtests
 ) -> None:
     """A repetition gets the first answer whatever happened since; another body is refused."""
-    with server_with_clocks(database_url, catalogue, clock) as (_, http):
+    with server_with_clocks(listener, database_url, catalogue, clock) as (_, http):
         paths: dict[str, Any] = http.get("/openapi.json").json()["paths"]
         posts = {path: methods["post"] for path, methods in paths.items() if "post" in methods}
         assert set(posts) == set(EVERY_POST)

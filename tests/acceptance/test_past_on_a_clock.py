@@ -8,7 +8,7 @@ import pytest
 
 from services.catalogue import Catalogue
 from services.evidence.verify import verify
-from tests.acceptance.server import Customer
+from tests.acceptance.server import Customer, Listener
 from tests.acceptance.time_travel import TimeMachine, server_with_clocks
 from tests.conftest import SettableClock
 
@@ -16,8 +16,8 @@ STARTED, NEXT_CYCLE = "2030-01-31T10:00:00Z", "2030-02-28T10:00:00Z"
 
 
 @pytest.fixture
-def http(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[httpx.Client]:
-    with server_with_clocks(database_url, catalogue, clock) as (_, client):
+def http(listener: Listener, database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[httpx.Client]:
+    with server_with_clocks(listener, database_url, catalogue, clock) as (_, client):
         yield client
 
 

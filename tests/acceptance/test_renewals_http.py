@@ -5,7 +5,7 @@ import pytest
 
 from services.catalogue import load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
-from tests.acceptance.server import Customer, running_server
+from tests.acceptance.server import Customer, Listener, running_server
 from tests.conftest import SettableClock
 
 
@@ -51,12 +51,12 @@ def test_nothing_renews_in_the_last_cycle(http: httpx.Client) -> None:
     [("deduct_used", (239_000, 240_000)), ("add_leftover", (279_000, 240_000)), ("fresh", (240_000, 240_000))],
 )
 def test_what_leftover_means_is_a_policy_that_each_upgrade_records(
-    database_url: str, clock: SettableClock, policy: str, balances: tuple[int, int]
+    listener: Listener, database_url: str, clock: SettableClock, policy: str, balances: tuple[int, int]
 ) -> None:
     chosen = packaged().replace('upgrade_policy = "deduct_used"', f'upgrade_policy = "{policy}"')
 
     with (
-        running_server(database_url, load_catalogue(chosen, PACKAGED_SOURCE), clock) as server,
+        running_server(listener, database_url, load_catalogue(chosen, PACKAGED_SOURCE), clock) as server,
         server.client() as http,
     ):
         customer = Customer.with_plan(http, "ai-suite-40000-monthly")

@@ -10,7 +10,7 @@ import pytest
 
 from services.catalogue import Catalogue
 from services.postgres.database import connect
-from tests.acceptance.server import Customer, pages
+from tests.acceptance.server import Customer, Listener, pages
 from tests.acceptance.time_travel import MICROSECOND, TimeMachine, instant, server_with_clocks
 from tests.conftest import SettableClock
 
@@ -24,8 +24,8 @@ NEXT_JANUARY_31 = "2027-01-31T10:00:00Z"
 
 
 @pytest.fixture
-def http(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[httpx.Client]:
-    with server_with_clocks(database_url, catalogue, clock) as (_, client):
+def http(listener: Listener, database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[httpx.Client]:
+    with server_with_clocks(listener, database_url, catalogue, clock) as (_, client):
         yield client
 
 

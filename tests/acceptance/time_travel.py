@@ -10,17 +10,17 @@ from uuid import uuid4
 import httpx
 
 from services.catalogue import Catalogue
-from tests.acceptance.server import Customer, Server, running_server
+from tests.acceptance.server import Customer, Listener, Server, running_server
 
 MICROSECOND = timedelta(microseconds=1)
 
 
 @contextmanager
 def server_with_clocks(
-    database_url: str, catalogue: Catalogue, clock: Callable[[], datetime]
+    listener: Listener, database_url: str, catalogue: Catalogue, clock: Callable[[], datetime]
 ) -> Iterator[tuple[Server, httpx.Client]]:
     """A server where test clocks are enabled, and a client with every scope."""
-    with running_server(database_url, catalogue, clock, test_clocks=True) as server, server.client() as http:
+    with running_server(listener, database_url, catalogue, clock, test_clocks=True) as server, server.client() as http:
         yield server, http
 
 

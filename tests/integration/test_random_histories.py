@@ -28,7 +28,7 @@ from services.ledger.what_if import WhatIf
 from services.postgres.database import connect
 from services.subscription.commands import Command, RecordDue, ReverseCharge
 from services.subscription.what_if import Changes
-from tests.acceptance.server import running_server
+from tests.acceptance.server import Listener, running_server
 from tests.conftest import SCHEMA, SettableClock
 from tests.faults.seeds import seeded
 from tests.integration.plain_fold import Fact, fold_events
@@ -99,9 +99,9 @@ class Life:
 
 
 @pytest.fixture
-def recorder(database_url: str, clock: SettableClock) -> Iterator[Recorder]:
+def recorder(listener: Listener, database_url: str, clock: SettableClock) -> Iterator[Recorder]:
     with ExitStack() as parts:
-        server = parts.enter_context(running_server(database_url, odd_catalogue(), clock))
+        server = parts.enter_context(running_server(listener, database_url, odd_catalogue(), clock))
         ledgers = {
             policy: parts.enter_context(
                 Ledger(database_url, SCHEMA, odd_catalogue(policy), clock=clock, snapshot_interval=7)

@@ -153,7 +153,7 @@ class Protocol(HttpToolsProtocol):
             and parser.should_keep_alive()
             and not parser.should_upgrade()
             and not self.expect_100_continue
-            and not self.access_log
+            and not self.config.access_log
             and self.limit_concurrency is None
             and not self.root_path
         )

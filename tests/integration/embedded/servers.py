@@ -6,10 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import psycopg
 from psycopg.rows import scalar_row
+
+from tests.leftovers import children
+from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -50,11 +52,6 @@ def processes_below(path: Path) -> list[psutil.Process]:
         if running and (process.info["cwd"] or "").startswith(f"{path}/"):
             found.append(process)
     return found
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    while not done():
-        time.sleep(0.005)
 
 
 @contextmanager
@@ -91,14 +88,14 @@ def abandoned_by_killed_owner(data_dir: Path) -> psutil.Process:
 def adopting_grandchildren() -> Iterator[None]:
     """Processes whose parent dies become ours, and stay zombies when they end."""
     set_child_subreaper = partial(ctypes.CDLL(None).prctl, 36)
+    before = children()
     assert set_child_subreaper(1) == 0
     try:
         yield
     finally:
         set_child_subreaper(0)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG) != (0, 0):  # only what has ended: other children of ours are still at work
-                pass
+        for adopted in children() - before:
+            os.waitpid(adopted, 0)
 
 
 def in_a_fork(run: Callable[[], None]) -> None:

@@ -22,9 +22,9 @@ from tests.integration.embedded.servers import (
     notes,
     owner_process,
     processes_below,
-    wait_until,
     write_note,
 )
+from tests.waiting import wait_until
 
 
 def test_the_server_of_a_killed_owner_is_adopted(data_dir: Path) -> None:

@@ -15,6 +15,7 @@ from services.ledger.ledger import Ledger
 from services.process.status_page import status_page
 from services.renewals.role import SILENCE_SECONDS, RenewalRole
 from services.renewals.worker import RenewalWorker
+from tests.acceptance.server import Listener
 from tests.acceptance.time_travel import server_with_clocks
 from tests.conftest import SettableClock
 from tests.integration.time.fleet import start
@@ -24,8 +25,8 @@ FIRST_RESET = datetime(2026, 2, 15, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def http(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[httpx.Client]:
-    with server_with_clocks(database_url, catalogue, clock) as (_, client):
+def http(listener: Listener, database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iterator[httpx.Client]:
+    with server_with_clocks(listener, database_url, catalogue, clock) as (_, client):
         yield client
 
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect
 from services.renewals.worker import RenewalWorker
+from tests.acceptance.server import Listener
 from tests.acceptance.time_travel import server_with_clocks
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.time.state_machine import SubscriptionMachine
@@ -18,8 +19,8 @@ from tests.unit.subscription.catalogues import odd_catalogue
 
 
 @pytest.fixture
-def http(database_url: str, clock: SettableClock) -> Iterator[httpx.Client]:
-    with server_with_clocks(database_url, odd_catalogue(), clock) as (_, client):
+def http(listener: Listener, database_url: str, clock: SettableClock) -> Iterator[httpx.Client]:
+    with server_with_clocks(listener, database_url, odd_catalogue(), clock) as (_, client):
         yield client
 
 
