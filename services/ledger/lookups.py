@@ -66,7 +66,7 @@ class Lookups:
         )
 
     def validate(self, session: Session, speculation: Speculation) -> None:
-        """Lock the streams, and have the transaction fail unless all that was assumed is so."""
+        """Lock the streams, and have the transaction fail unless the speculation holds."""
         versions = _version_arrays([*speculation.versions.items()])
         session.execute(self._queries["confirm_versions"], versions)
         if speculation.uncharged:
