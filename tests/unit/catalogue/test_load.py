@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.catalogue import Catalogue, CatalogueError, UpgradePolicy, load_catalogue
 from services.catalogue.packaged import packaged
+from services.catalogue.rate_card import RULES
 
 # The smallest catalogue, with its line numbers. The tests below replace a part of it.
 SMALLEST = """\
@@ -67,6 +68,14 @@ PLAN_KEYS = "id, name, tier, monthly_credits, billing_period, asset_types, price
 )
 def test_these_forms_load(part: str, instead: str) -> None:
     assert load_catalogue(SMALLEST.replace(part, instead), "c.toml").plans[0].tier >= 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_model_may_have_every_rule(rule: str) -> None:
+    catalogue = load_catalogue(SMALLEST.replace('"per_track"', f'"{rule}"'), "c.toml")
+
+    (model,) = catalogue.rate_cards[0].models
+    assert model.__struct_config__.tag == rule
 
 
 def test_an_offset_becomes_utc() -> None:
