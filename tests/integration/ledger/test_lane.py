@@ -11,12 +11,14 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
+from services.catalogue import Catalogue
 from services.ledger import deciding, lane
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Answer, Charged, Failed, Submission
 from services.postgres.embedded import EmbeddedPostgres
 from services.subscription.commands import RecordDue, UpgradePlan
+from tests.conftest import SCHEMA
 from tests.integration.ledger.books import Books, session_count, tally
 from tests.integration.ledger.lanes import BY, Deliveries, charge, in_one_batch, start, track
 
@@ -229,3 +231,15 @@ def test_commits_are_durable_whatever_the_database_is_set_to(ledger: Ledger, dat
     start(ledger)
 
     assert books.query("SELECT DISTINCT synchronous_commit FROM {}.witness") == [("on",)]
+
+
+def test_a_ledger_may_be_opened_before_its_server_answers(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.05)
+    with Ledger("postgresql://nobody@127.0.0.1:1/nowhere", SCHEMA, catalogue) as ledger:
+        failed = ledger.execute(UUID(int=1), track("track-1"), BY)
+
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, psycopg.OperationalError)
+    assert not failed.may_have_happened

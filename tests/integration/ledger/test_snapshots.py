@@ -12,7 +12,7 @@ import pytest
 from services.catalogue import Catalogue
 from services.ledger import snapshots
 from services.ledger.ledger import Ledger
-from services.ledger.mapper import SNAPSHOT_TOPIC, decode_head, encode_head
+from services.ledger.mapper import SNAPSHOT_TOPIC, UnreadableEvent, decode_head, encode_head
 from services.ledger.recorder import Recorder
 from services.ledger.records import StreamHead, extend
 from services.ledger.snapshots import insert_snapshots
@@ -201,3 +201,14 @@ def test_the_form_of_a_snapshot_has_not_changed_under_its_name() -> None:
         b'"effective_at":"2026-02-01T00:00:00Z","plan":' + plan + b'},"test_clock_id":"slow"},'
         b'"hash":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","recorded_at":"2026-01-01T00:00:00Z"}'
     )
+
+
+def test_a_state_behind_an_event_that_cannot_be_read_names_the_event(ledger: Ledger, database_url: str) -> None:
+    id = start(ledger)
+    close(ledger)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE tallystick.ledger_events SET state = '{' WHERE originator_version = 2")
+
+        with pytest.raises(UnreadableEvent, match=f"CreditsGranted {id} version 2"):
+            Recorder(SCHEMA).head(connection, id)
