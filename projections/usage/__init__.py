@@ -2,5 +2,6 @@
 
 project.py    what an event adds to a row
 queries.py    reads sums
+view.py       the public form of sums
 usage.sql     the statements of queries
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from fastapi import Depends
-from msgspec import Raw, Struct, to_builtins
+from msgspec import UNSET, Raw, Struct, to_builtins
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
@@ -112,6 +112,6 @@ def _cells(item: Struct) -> dict[str, Any]:
         value = getattr(item, name)
         if isinstance(value, Struct):
             cells.update(to_builtins(value))
-        else:
+        elif value is not UNSET:
             cells[name] = bytes(value).decode() if isinstance(value, Raw) else to_builtins(value)
     return cells

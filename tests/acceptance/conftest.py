@@ -3,16 +3,19 @@
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from projections.engine import Engine
 from services.catalogue import Catalogue
+from services.ledger.mapper import decode_event
+from services.postgres.database import connect
 from tests.acceptance.server import Listener, Server, running_server
-from tests.conftest import SettableClock
+from tests.conftest import SCHEMA, SettableClock
 from tests.processes import running
 
 
@@ -28,6 +31,18 @@ def http(server: Server) -> Iterator[httpx.Client]:
     """A client whose key has every scope."""
     with server.client() as client:
         yield client
+
+
+@pytest.fixture
+def catch_up(database_url: str) -> Callable[[], None]:
+    """Do what the projector does, now."""
+
+    def run() -> None:
+        with connect(database_url, autocommit=True) as connection:
+            engine = Engine(lambda: connection, SCHEMA, decode_event)
+            assert engine.catch_up(connection, timeout_seconds=60)
+
+    return run
 
 
 @pytest.fixture

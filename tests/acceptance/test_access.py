@@ -37,6 +37,7 @@ def test_a_request_without_a_valid_key_is_refused(
         ("read", "GET", f"{SUBSCRIPTION}/balance"),
         ("read", "GET", f"{SUBSCRIPTION}/renewal"),
         ("read", "GET", f"{SUBSCRIPTION}/charges"),
+        ("read", "GET", f"{SUBSCRIPTION}/usage"),
         ("read", "GET", f"{SUBSCRIPTION}/charges/g-1"),
         ("read", "GET", f"{SUBSCRIPTION}/upgrade-preview?plan_id=p"),
         ("read", "GET", "/v1/subscriptions?account_id=a"),
@@ -53,6 +54,7 @@ def test_a_request_without_a_valid_key_is_refused(
         ("audit", "GET", f"{SUBSCRIPTION}/refusals"),
         ("audit", "GET", f"{SUBSCRIPTION}/events"),
         ("audit", "GET", "/v1/charges"),
+        ("audit", "GET", "/v1/usage"),
         ("audit", "GET", "/v1/events"),
     ],
 )

@@ -7,11 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from projections.engine import Engine
-from services.ledger.mapper import decode_event
-from services.postgres.database import connect
 from tests.acceptance.server import Customer, Server
-from tests.conftest import SCHEMA, SettableClock
+from tests.conftest import SettableClock
 
 NOTE = "It was charged, but it failed."
 
@@ -22,18 +19,6 @@ def customer(http: httpx.Client) -> Customer:
     customer = Customer.with_plan(http, "ai-suite-40000-monthly")
     assert customer.try_charge("lyria-3", "track").status_code == 201
     return customer
-
-
-@pytest.fixture
-def catch_up(database_url: str) -> Callable[[], None]:
-    """Does what the projector does, now."""
-
-    def run() -> None:
-        with connect(database_url, autocommit=True) as connection:
-            engine = Engine(lambda: connection, SCHEMA, decode_event)
-            assert engine.catch_up(connection, timeout_seconds=60)
-
-    return run
 
 
 def opening(customer: Customer, reason: str = "generation_failed", **other: Any) -> dict[str, Any]:

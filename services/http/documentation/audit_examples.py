@@ -1,4 +1,4 @@
-"""Examples of disputes for the documentation: the charge of the other examples, and what came of it."""
+"""Examples of usage and disputes for the documentation: of the charge of the other examples, and what came of it."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -6,8 +6,10 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from projections.disputes.view import DisputeView, Resolution
+from projections.usage.view import Usage
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
 from services.http.documentation.examples import CHARGE
+from services.http.server.reply import encode
 
 EVIDENCE = "PK..."
 DISPUTE_ID = UUID("5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e")
@@ -35,3 +37,15 @@ UPHELD = replace(
     resolved_at=_OPENED + timedelta(days=1),
     resolution=Resolution("upheld", RESOLVE_DISPUTE.note, "current_cycle"),
 )
+USAGE = Usage(
+    month="2026-02",
+    model=CHARGE.model,
+    charges=1,
+    credits=CHARGE.credits,
+    reversed_credits=0,
+    net_credits=CHARGE.credits,
+)
+USAGE_STREAMS = {
+    "text/csv": "month,model,charges,credits,reversed_credits,net_credits\r\n2026-02,lyria-3,1,150,0,150\r\n",
+    "application/x-ndjson": encode(USAGE).decode() + "\n",
+}

@@ -9,6 +9,7 @@ plan_changes.py   upgrade, downgrade, cancel, resume
 catalogue.py      plans and rate cards
 events.py         recorded events
 refusals.py       refused charges
+usage.py          sums of charges and reversals
 renewals.py       subscriptions by their next boundary
 past.py           as-of and what-if
 disputes.py       disputes and their evidence
@@ -33,6 +34,7 @@ from services.http.routes import (
     refusals,
     renewals,
     subscriptions,
+    usage,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -46,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     catalogue.router,
     events.router,
     refusals.router,
+    usage.router,
     renewals.router,
     past.router,
     disputes.router,
