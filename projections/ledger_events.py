@@ -99,5 +99,5 @@ def _with_charge(reversal: LedgerEvent, charges: dict[tuple[bytes, str], Any]) -
     generation_id = reversal.event.generation_id
     charge = charges.get((reversal.stream, generation_id))
     if charge is None:
-        raise LookupError(f"no charge of {generation_id} is found, which event {reversal.position} gave back")
+        raise LookupError(f"event {reversal.position} reverses the charge of {generation_id}, which does not exist")
     return replace(reversal, reversed_charge=charge)

@@ -67,7 +67,7 @@ JOIN {schema}.charges AS c ON c.subscription_id = e.originator_id AND c.generati
 ORDER BY e.notification_id DESC
 
 -- name: list_charges_of_generation
--- The charges with a generation id, whatever their subscription, below a position, newest first; filters as above.
+-- The charges of all subscriptions with a generation id, below a position, newest first; filters as above.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.reversed_in_version IS NOT NULL
 FROM {schema}.charges AS c

@@ -38,7 +38,7 @@ class Backlog(Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """The number of due subscriptions, by whatever clock."""
+        """The number of due subscriptions, by all clocks."""
         return self.due + self.due_on_test_clocks
 
 

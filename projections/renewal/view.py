@@ -86,7 +86,7 @@ def subscribed_plan(plan: PlanTerms) -> SubscribedPlan:
 
 
 def subscription_view(subscription_id: UUID, state: core.Subscription, version: int) -> SubscriptionView:
-    """The subscription that a state shows; `version` is the recorded one, whatever is due on top of it."""
+    """Make the public form of a state at `version`."""
     change = state.scheduled_change
     return SubscriptionView(
         subscription_id=subscription_id,

@@ -1,7 +1,7 @@
 -- Reads usage.
 
 -- name: select_sums
--- Sums by the keys that are asked for, in key order, after the key of a page before. A key that is not asked for is ''.
+-- Sums by the requested keys, in key order, after the key of the page before. A key that is not requested is ''.
 -- A filter that is null matches everything.
 SELECT period, model, asset_type, sum(charges)::bigint, sum(credits)::bigint, sum(reversed_credits)::bigint
 FROM (

@@ -1,4 +1,4 @@
-"""Catch-up projections: every event once, in order, whatever fails beside it."""
+"""Catch-up projections apply every event once, in order, also when something fails."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -49,13 +49,13 @@ STORED_USAGE = """
 
 
 class CountedRow(Struct, frozen=True):
-    """The position of an event that was taken."""
+    """The position of an event that was applied."""
 
     position: int
 
 
 def counted(fails_at: int = 0) -> CatchUp:
-    """A projection of the test: it keeps the positions that it has taken in a table, and fails at one of them."""
+    """A projection that records the positions of its events in a table, and fails at one of them."""
 
     def project(each: LedgerEvent) -> CountedRow:
         if each.position == fails_at:
@@ -99,11 +99,11 @@ def test_usage_adds_up_to_the_events(
 
     stored = connection.execute(STORED_USAGE).fetchall()
     assert stored == connection.execute(EXPECTED_USAGE).fetchall()
-    assert sum(row[6] for row in stored) > 0, "some charge was given back"
+    assert sum(row[6] for row in stored) > 0, "some charge was reversed"
     assert lag_of(connection, "usage").lag_events == 0
 
 
-def test_two_projectors_beside_eight_writers_take_every_event_once_in_order(
+def test_two_projectors_beside_eight_writers_apply_every_event_once_in_order(
     ledger: Ledger, database_url: str, connection: Connection[Any]
 ) -> None:
     stopping = threading.Event()
@@ -143,12 +143,12 @@ def test_a_bad_event_stops_its_projection_by_name_and_nothing_else(
     stopped = lag_of(connection, "counted")
     assert (stopped.position, stopped.stopped_at_position) == (16, 17)
     assert stopped.stopped_because == "ValueError: a defect"
-    assert counted_positions(connection) == list(range(1, 17)), "what came before it is kept, and nothing of it"
+    assert counted_positions(connection) == list(range(1, 17)), "everything before it is applied, and nothing of it"
     assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
     assert lag_of(connection, "usage").position == last
     lives.go_on(10)
 
-    assert engine(database_url, counted()).catch_up(connection, timeout_seconds=60), "a mended program goes on"
+    assert engine(database_url, counted()).catch_up(connection, timeout_seconds=60), "a corrected program goes on"
     assert counted_positions(connection) == list(range(1, lag_of(connection, "counted").position + 1))
     assert lag_of(connection, "counted").stopped_at_position is None
 
@@ -174,7 +174,7 @@ def test_an_event_that_cannot_be_read_is_named(
     assert stopped.stopped_because.startswith(f"BadEvent: event {position} (GenerationCharged, version ")
 
 
-def test_a_gap_stops_every_projection_rather_than_being_skipped(
+def test_a_gap_stops_every_projection(
     ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]
 ) -> None:
     Lives(ledger, clock).start(2)
@@ -187,7 +187,7 @@ def test_a_gap_stops_every_projection_rather_than_being_skipped(
     assert "no event 2" in (lag_of(connection, "usage").stopped_because or "")
 
 
-def test_the_projector_waits_for_a_database_that_is_away(database_url: str, connection: Connection[Any]) -> None:
+def test_the_projector_waits_for_an_unreachable_database(database_url: str, connection: Connection[Any]) -> None:
     attempts = 0
     stopping = threading.Event()
 
@@ -195,7 +195,7 @@ def test_the_projector_waits_for_a_database_that_is_away(database_url: str, conn
         nonlocal attempts
         attempts += 1
         if attempts < 3:
-            raise psycopg.OperationalError("away")
+            raise psycopg.OperationalError("unreachable")
         return connect(database_url)
 
     seen: list[Sequence[Lag]] = []
@@ -210,7 +210,7 @@ def test_the_projector_waits_for_a_database_that_is_away(database_url: str, conn
     assert [lag.projection for lag in seen[0]] == ["usage"]
 
 
-def test_long_histories_are_taken_in_several_transactions(
+def test_long_histories_are_applied_in_several_transactions(
     ledger: Ledger, database_url: str, connection: Connection[Any]
 ) -> None:
     id = UUID(int=1, version=4)

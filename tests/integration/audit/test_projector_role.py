@@ -1,4 +1,4 @@
-"""`tallystick projector` as a process: it catches up, shows how far it is, and stops in good order."""
+"""`tallystick projector` as a process: it catches up, publishes its lag, and stops on a signal."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.processes import running, tallystick
 from tests.waiting import wait_until
 
 
-def test_it_catches_up_says_so_and_stops_when_asked(
+def test_it_catches_up_publishes_its_lag_and_stops(
     ledger: Ledger, clock: SettableClock, database_url: str, tmp_path: Path
 ) -> None:
     lives = Lives(ledger, clock)
@@ -30,7 +30,7 @@ def test_it_catches_up_says_so_and_stops_when_asked(
         projector.stop()
 
 
-def test_a_schema_that_is_not_migrated_is_said_in_one_line(database_url: str, tmp_path: Path) -> None:
+def test_a_schema_that_is_not_migrated_is_reported_in_one_line(database_url: str, tmp_path: Path) -> None:
     ended = tallystick("projector", "--no-http", folder=tmp_path, database_url=database_url, db_schema="elsewhere")
     assert ended.returncode == 1
     assert "run `tallystick migrate` first" in ended.stderr

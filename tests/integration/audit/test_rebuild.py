@@ -1,4 +1,4 @@
-"""A rebuild makes read models anew from the events, while charges go on, and nobody notices but by what it mends."""
+"""A rebuild makes read models from the events while charges go on, and reports which rows it corrected."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from services.subscription.commands import ChargeGeneration, StartSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import BY, Lives
 
-ALL = ("balance", "renewal", "charges", "usage")
+ALL = ("balance", "renewal", "charges", "usage", "disputes")
 
 Tables = Mapping[str, Sequence[Any]]
 
@@ -59,7 +59,7 @@ def rebuild(
 
 
 def rows(connection: Connection[Any], tables: Sequence[str] = ALL) -> Tables:
-    """The rows of the read models. What renewal keeps may be written charges later than a rebuild would: left out."""
+    """The rows of the read models, without the states of renewal, which may be written later than by a rebuild."""
     columns = {"renewal": "subscription_id, account_id, status, next_due_at, test_clock_id"}
     return {
         table: connection.execute(
@@ -70,7 +70,7 @@ def rows(connection: Connection[Any], tables: Sequence[str] = ALL) -> Tables:
 
 
 def definitions(connection: Connection[Any]) -> Sequence[Any]:
-    """All that the catalogue knows of the read models' tables."""
+    """The definitions of all tables in the catalog of PostgreSQL."""
     return connection.execute("""
         SELECT c.relname, c.reloptions, c.relacl,
                (SELECT array_agg(row(attname, atttypid, attnotnull, attstorage)::text ORDER BY attnum)
@@ -84,7 +84,7 @@ def definitions(connection: Connection[Any]) -> Sequence[Any]:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_what_is_right_stays_as_it_is(
+def test_correct_tables_stay_as_they_are(
     lives: Lives, database_url: str, connection: Connection[Any], processes: int
 ) -> None:
     before, defined = rows(connection), definitions(connection)
@@ -98,7 +98,7 @@ def test_what_is_right_stays_as_it_is(
     assert lives.subscription_ids
 
 
-def test_what_is_wrong_is_mended_and_said(lives: Lives, database_url: str, connection: Connection[Any]) -> None:
+def test_wrong_rows_are_corrected_and_reported(lives: Lives, database_url: str, connection: Connection[Any]) -> None:
     before = rows(connection)
     first, second, *_ = sorted(lives.subscription_ids)
     connection.execute(
@@ -108,14 +108,14 @@ def test_what_is_wrong_is_mended_and_said(lives: Lives, database_url: str, conne
     connection.execute("INSERT INTO tallystick.charges VALUES (%s, 'never', 1)", [first])
     connection.execute("UPDATE tallystick.usage SET credits = 0 WHERE subscription_id = %s", [first])
 
-    found = rebuild(database_url).differences
+    differences = rebuild(database_url).differences
 
-    assert found[:3] == (
+    assert differences[:3] == (
         RowDifference("balance", "changed", 1, str(first)),
         RowDifference("renewal", "missing", 1, str(second)),
         RowDifference("charges", "surplus", 1, f"{first} never"),
     )
-    assert [(each.table, each.kind) for each in found[3:]] == [("usage", "changed")]
+    assert [(each.table, each.kind) for each in differences[3:]] == [("usage", "changed")]
     assert rows(connection) == before
     assert rebuild(database_url).differences == ()
 
@@ -135,9 +135,7 @@ def test_one_projection_alone_is_rebuilt(
     assert lives.subscription_ids
 
 
-def test_a_state_that_means_something_else_is_found(
-    lives: Lives, database_url: str, connection: Connection[Any]
-) -> None:
+def test_a_different_state_is_reported(lives: Lives, database_url: str, connection: Connection[Any]) -> None:
     id = lives.subscription_ids[0]
     other = "convert_to(replace(convert_from(state, 'UTF8'), 'account-1', 'account-9'), 'UTF8')"
     connection.execute(f"UPDATE tallystick.renewal SET state = {other} WHERE subscription_id = %s", [id])
@@ -178,7 +176,7 @@ def test_charges_go_on_through_swaps_on_the_same_connections(
     writers = [threading.Thread(target=charge, args=(id,)) for id in ids]
     others = [threading.Thread(target=read_and_compare), threading.Thread(target=running.run, args=(stopping,))]
     failed: list[object] = []
-    threading.excepthook, kept = lambda arguments: failed.append(arguments), threading.excepthook
+    threading.excepthook, hook_before = lambda arguments: failed.append(arguments), threading.excepthook
     try:
         for thread in writers + others:
             thread.start()
@@ -192,7 +190,7 @@ def test_charges_go_on_through_swaps_on_the_same_connections(
         stopping.set()
         for thread in writers + others:
             thread.join()
-        threading.excepthook = kept
+        threading.excepthook = hook_before
 
     assert not failed
     assert all(isinstance(answer, Charged) for done in answers.values() for answer in done)
@@ -267,7 +265,7 @@ def test_a_rebuild_that_fails_leaves_everything_as_it_was(
     assert lives.subscription_ids
 
 
-def test_a_second_rebuild_at_once_is_refused(lives: Lives, database_url: str) -> None:
+def test_a_concurrent_rebuild_is_refused(lives: Lives, database_url: str) -> None:
     refused: list[bool] = []
 
     def try_another(_stage: str, _done: int, _total: int) -> None:
@@ -282,8 +280,8 @@ def test_a_second_rebuild_at_once_is_refused(lives: Lives, database_url: str) ->
     assert lives.subscription_ids
 
 
-def test_only_what_there_is_can_be_rebuilt(database_url: str) -> None:
-    with pytest.raises(UnknownProjection, match="weather; there are balance, renewal, charges, usage"):
+def test_an_unknown_projection_is_refused(database_url: str) -> None:
+    with pytest.raises(UnknownProjection, match="weather; there are balance, renewal, charges, usage, disputes"):
         rebuild(database_url, ["weather"])
 
 

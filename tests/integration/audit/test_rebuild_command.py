@@ -25,9 +25,9 @@ def test_it_prints_what_it_rebuilt_and_what_had_been_wrong(
 
     with psycopg.connect(database_url) as connection:
         connection.execute("DELETE FROM tallystick.balance WHERE subscription_id = %s", [lives.subscription_ids[0]])
-    mended = tallystick("rebuild", "balance", folder=tmp_path, database_url=database_url)
-    assert mended.returncode == 0, mended.stderr
-    assert f"balance: 1 row had not been there, first {lives.subscription_ids[0]}" in mended.stdout
+    corrected = tallystick("rebuild", "balance", folder=tmp_path, database_url=database_url)
+    assert corrected.returncode == 0, corrected.stderr
+    assert f"balance: 1 row had not been there, first {lives.subscription_ids[0]}" in corrected.stdout
     again = tallystick("rebuild", "balance", "renewal", folder=tmp_path, database_url=database_url)
     assert "No row of the tables in use differed" in again.stdout
 

@@ -1,4 +1,4 @@
-"""The inline read models equal the folded events, whatever was asked at once and in whatever order."""
+"""The inline read models equal the folded events, after concurrent commands in any order."""
 
 from functools import partial
 from random import Random
@@ -38,17 +38,17 @@ def any_command(random: Random, number: int) -> Command:
     return chosen
 
 
-def test_after_anything_that_many_clients_ask_of_two_processes(
+def test_after_random_commands_of_many_clients_to_two_processes(
     ledger: Ledger, other: Ledger, books: Books, clock: SettableClock
 ) -> None:
     random = Random(17)
     ids = [start(ledger, plan_id) for plan_id in PLANS * 6]
     for _ in range(8):
-        asked = [
+        commands = [
             partial(random.choice((ledger, other)).execute, random.choice(ids), any_command(random, number), BY)
             for number in range(150)
         ]
-        answers = concurrently(asked)
+        answers = concurrently(commands)
         assert "Failed" not in tally(answers)
         clock.advance(days=random.choice((0, 3, 17)))
     books.check()
@@ -56,7 +56,7 @@ def test_after_anything_that_many_clients_ask_of_two_processes(
     assert statuses == {"active", "cancelling", "ended"}, "the history has something of everything"
 
 
-def test_a_charge_that_was_given_back_is_marked_with_the_version_of_its_reversal(ledger: Ledger, books: Books) -> None:
+def test_a_reversed_charge_is_marked_with_the_version_of_its_reversal(ledger: Ledger, books: Books) -> None:
     id = start(ledger)
     charged = charge(ledger, id, "track-1").charge
     charge(ledger, id, "track-2")
