@@ -201,15 +201,15 @@ def effects_at_import(module: Module) -> list[str]:
     functions = {node.name: node for node in module.tree.body if isinstance(node, ast.FunctionDef)}
     followed: set[str] = set()
     pending: list[Sequence[ast.stmt]] = [module.tree.body]
-    found: list[str] = []
+    violations: list[str] = []
     while pending:
         for call, name in _calls(_run_at_once(pending.pop())):
             if name in functions and name not in followed:
                 followed.add(name)
                 pending.append(functions[name].body)
             elif name in EFFECTS or name.rpartition(".")[2] in EFFECTS:
-                found.append(f"{module.path}:{call.lineno} calls {name} at import")
-    return sorted(found)
+                violations.append(f"{module.path}:{call.lineno} calls {name} at import")
+    return sorted(violations)
 
 
 def _run_at_once(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
@@ -243,13 +243,13 @@ def _dotted(function: ast.expr) -> str:
 
 def oversized(module: Module) -> list[str]:
     """Find a file or functions that are too long."""
-    found = too_many_lines(module.path, module.source)
+    violations = too_many_lines(module.path, module.source)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > MAX_FUNCTION_LINES:
-                found.append(f"{module.path}:{node.lineno} {node.name} has {lines} lines")
-    return found
+                violations.append(f"{module.path}:{node.lineno} {node.name} has {lines} lines")
+    return violations
 
 
 def too_many_lines(path: str, text: str) -> list[str]:
@@ -265,19 +265,21 @@ def untrue_maps(modules: Iterable[Module], other_files: Iterable[str] = ()) -> l
     """
     packages = {str(PurePosixPath(module.path).parent): module for module in modules if module.is_package}
     contents = _contents([*(module.path for module in modules), *other_files], packages)
-    found: list[str] = []
+    violations: list[str] = []
     for folder, entries in sorted(contents.items()):
         needed = {entry for entry in entries if entry.endswith((".py", "/"))} - {"__init__.py"}
-        mapped = _map_entries(packages[folder]) if folder in packages else []
+        named = _map_entries(packages[folder]) if folder in packages else []
         if needed and folder not in packages:
-            found.append(f"{folder} has modules and no __init__.py")
+            violations.append(f"{folder} has modules and no __init__.py")
         else:
-            found += [f"the map of {folder} lacks {entry}" for entry in sorted(needed - set(mapped))]
-        found += [f"the map of {folder} names {entry}, which is not there" for entry in mapped if entry not in entries]
-        found += [
-            f"the map of {folder} names {entry} twice" for entry in sorted(set(mapped)) if mapped.count(entry) > 1
+            violations += [f"the map of {folder} lacks {entry}" for entry in sorted(needed - set(named))]
+        violations += [
+            f"the map of {folder} names {entry}, which is not there" for entry in named if entry not in entries
         ]
-    return found
+        violations += [
+            f"the map of {folder} names {entry} twice" for entry in sorted(set(named)) if named.count(entry) > 1
+        ]
+    return violations
 
 
 def _contents(paths: Iterable[str], packages: Iterable[str]) -> dict[str, set[str]]:

@@ -1,4 +1,4 @@
-"""The made-up ledger is one like any other: chained, gapless, and its read models say what its events say."""
+"""The made-up ledger is sound: chained, gapless, with read models that follow from its events."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -51,10 +51,10 @@ def test_it_is_as_large_as_was_asked_for(filled: int, database_url: str) -> None
 
 def test_the_largest_ledger_is_spread_over_its_time_like_the_smallest() -> None:
     for events in (2, 10_000_000_000):
-        wanted = DemoSize(subscriptions=1, events=events, until=NOW)
-        assert wanted.instant(0) == NOW - TIMESPAN
-        assert wanted.instant(events // 2) == NOW - TIMESPAN / 2
-        assert wanted.instant(events - 1) < NOW
+        size = DemoSize(subscriptions=1, events=events, until=NOW)
+        assert size.instant(0) == NOW - TIMESPAN
+        assert size.instant(events // 2) == NOW - TIMESPAN / 2
+        assert size.instant(events - 1) < NOW
 
 
 def test_its_read_models_say_what_its_events_say(filled: int, database_url: str) -> None:
@@ -70,15 +70,15 @@ def test_its_read_models_say_what_its_events_say(filled: int, database_url: str)
         head = books.head(id)
         assert head is not None
         state = head.state
-        told = balance_row(state, 0)
+        expected = balance_row(state, 0)
         assert row == [
-            told.version,
-            told.used_credits,
-            told.reversed_credits,
-            told.granted_credits,
-            told.cycle_number,
-            told.status,
-            told.plan_id,
+            expected.version,
+            expected.used_credits,
+            expected.reversed_credits,
+            expected.granted_credits,
+            expected.cycle_number,
+            expected.status,
+            expected.plan_id,
         ]
         assert renewals[id] == renewal_row(state).next_due_at
     charged = rows(database_url, "SELECT count(*) FROM tallystick.ledger_events WHERE topic = 'GenerationCharged'")
@@ -100,8 +100,8 @@ def test_every_stream_is_chained_and_can_be_charged_on(filled: int, ledger: Ledg
 
 
 def _charge(ledger: Ledger, id: UUID) -> object:
-    asked = ChargeGeneration("after", "example-voice-1", Settings(characters=100))
-    return ledger.execute(id, asked, Metadata("test", "request-1"))
+    charge = ChargeGeneration("after", "example-voice-1", Settings(characters=100))
+    return ledger.execute(id, charge, Metadata("test", "request-1"))
 
 
 def test_it_goes_on_where_nobody_can_pay_any_more(ledger: Ledger, catalogue: Catalogue, database_url: str) -> None:

@@ -97,8 +97,8 @@ def _is_test(module: Module) -> bool:
 
 
 def _assert_none(violations: Iterable[str]) -> None:
-    found = list(violations)
-    assert not found, "\n".join(found)
+    lines = list(violations)
+    assert not lines, "\n".join(lines)
 
 
 @pytest.mark.parametrize(
