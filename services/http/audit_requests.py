@@ -75,7 +75,7 @@ class InsertedChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 class WhatIfRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is to be otherwise, and where the replay ends (now). Without a change it is what happened."""
+    """The changes of a replay, and where it ends (now). Without a change it shows what happened."""
 
     until: Annotated[Instant, Meta(description="The end of the replay; now, where it is left out.")] | None = None
     without_generations: Annotated[

@@ -81,8 +81,8 @@ def refuse_query(exchange: Exchange) -> None:
 
 def problem_with(error: ValidationError) -> Problem:
     """Make the problem that names the field at fault."""
-    found = _WHERE.fullmatch(str(error))
-    what, path = (found["what"], found["path"]) if found else (str(error), "$")
+    match = _WHERE.fullmatch(str(error))
+    what, path = (match["what"], match["path"]) if match else (str(error), "$")
     if unknown := _UNKNOWN_FIELD.fullmatch(what):
         name = unknown["name"][:_SHOWN_CHARACTERS]
         if path.endswith("settings"):

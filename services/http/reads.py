@@ -49,15 +49,15 @@ class Reads:
             rows = self._balances.find(connection, ids)
             return {id: self._balance(connection, id, rows.get(id)) for id in ids}
 
-    def _balance(self, connection: Connection[Any], id: UUID, found: RecordedBalance | None) -> Balance | None:
-        if found is None:
+    def _balance(self, connection: Connection[Any], id: UUID, recorded: RecordedBalance | None) -> Balance | None:
+        if recorded is None:
             return None
-        now = found.clock_now or self._clock()
-        if now < found.row.cycle_ends_at or found.row.status == "ended":
-            return balance_view(id, found.row, now)
-        if (recorded := self._renewals.find(connection, id)) is None:
+        now = recorded.clock_now or self._clock()
+        if now < recorded.row.cycle_ends_at or recorded.row.status == "ended":
+            return balance_view(id, recorded.row, now)
+        if (subscription := self._renewals.find(connection, id)) is None:
             return None
-        current = self._current(recorded)
+        current = self._current(subscription)
         return balance_view(id, balance_row(current.state, current.position), current.now)
 
     def subscription(self, subscription_id: UUID) -> CurrentSubscription | None:

@@ -48,7 +48,7 @@ CHARGES = partial(ChargeQueries, read_charge=charge_from_row)
 
 
 class ChargeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which charges to list: those charged in `[from, to)`, and alike in the rest."""
+    """Filters of a list of charges: charged in `[from, to)`, and equal in the rest."""
 
     since: Instant | None = field(name="from", default=None)
     until: Instant | None = field(name="to", default=None)
@@ -62,7 +62,7 @@ class ChargeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class LedgerChargeQuery(ChargeQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which charges to list, of all subscriptions."""
+    """Filters of a list of charges of all subscriptions."""
 
     generation_id: GenerationId | None = None
 

@@ -45,7 +45,7 @@ ZipFile = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
 
 class DisputeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which disputes to list."""
+    """Filters of the list of disputes."""
 
     subscription_id: UUID | None = None
     status: Status | None = None

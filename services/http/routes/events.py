@@ -28,14 +28,14 @@ EventType = Annotated[
 
 
 class EventQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which events of a subscription to list; a cursor goes on from its own page."""
+    """Filters of the events of a subscription; a cursor overrides `after_version`."""
 
     after_version: Annotated[Count, Meta(description="Only events above this version.")] = 0
     topic: EventType | None = field(name="type", default=None)
 
 
 class LedgerEventQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which events of the ledger to list; a cursor goes on from its own page."""
+    """Filters of the events of the ledger; a cursor overrides `after_position`."""
 
     after_position: Annotated[Count, Meta(description="Only events above this position.")] = 0
     topic: EventType | None = field(name="type", default=None)

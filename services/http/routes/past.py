@@ -27,7 +27,7 @@ router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 
 
 class AsOfQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which moment to show: an instant up to now, or a version. One of the two."""
+    """The moment to show: an instant up to now, or a version. One of the two."""
 
     at: Annotated[Instant, Meta(description="As a read at this instant showed it.")] | None = None
     version: Annotated[Count, Meta(description="As the event of this version left it.", examples=[3])] | None = None

@@ -33,7 +33,7 @@ _ALWAYS = (UnknownSubscription, SubscriptionHasEnded, VersionMismatch)
 
 
 class PreviewQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which upgrade to look at."""
+    """The plan of the upgrade to preview."""
 
     plan_id: PlanId
 

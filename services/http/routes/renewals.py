@@ -20,14 +20,14 @@ router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 
 
 class AtBoundary(Struct, frozen=True, array_like=True, tag=True):
-    """A place in the list: a boundary, and the subscription whose it is."""
+    """A place in the list: a boundary, and its subscription."""
 
     next_boundary_at: Instant
     subscription_id: UUID
 
 
 class AgendaQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How far to look ahead."""
+    """The end of the list: boundaries before an instant."""
 
     before: Annotated[Instant, Meta(description="Only boundaries before this instant.")] | None = None
 

@@ -29,13 +29,13 @@ NOBODY = UUID(int=0)
 
 
 class AccountQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whose subscriptions to list."""
+    """The account whose subscriptions to list."""
 
     account_id: AccountId
 
 
 class RenewalQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """In which zone to show local times too."""
+    """The time zone for local times, beside those in UTC."""
 
     tz: TimeZone | None = None
 

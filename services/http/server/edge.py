@@ -30,8 +30,8 @@ class Edge:
             return
         method: str = scope["method"]
         exchange = Exchange(scope["path"], scope["query_string"], scope["headers"], receive)
-        if (found := self.fast_path.find(method, exchange.path)) is not None:
-            await _send(send, await self.fast_path.answer(*found, exchange), exchange.request_id)
+        if (match := self.fast_path.find(method, exchange.path)) is not None:
+            await _send(send, await self.fast_path.answer(*match, exchange), exchange.request_id)
             return
         started = time.perf_counter()
         status = await self._pass_on(exchange, scope, receive, send)

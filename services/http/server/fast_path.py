@@ -29,20 +29,20 @@ class FastPath:
         self._tables = {method: (_pattern(table), table) for method, table in by_method.items()}
 
     def find(self, method: str, path: str) -> tuple[HotRoute, str] | None:
-        """The hot route of a request, and the subscription id in its path or ""; None for any other request.
+        """Find the hot route of a request, and the subscription id in its path or ""; None for any other request.
 
-        A path that is found is the same in a URL and decoded, and has no query.
+        A path that matches is the same in a URL and decoded, and has no query.
         """
         if (table := self._tables.get(method)) is None:
             return None
         pattern, routes = table
-        found = pattern.fullmatch(path)
-        if found is None or (number := found.lastindex) is None:
+        match = pattern.fullmatch(path)
+        if match is None or (number := match.lastindex) is None:
             return None
-        return routes[number - 1], found[number]
+        return routes[number - 1], match[number]
 
     async def answer(self, route: HotRoute, subscription_id: str, exchange: Exchange) -> Reply[Any]:
-        """The reply to a request that `find` knows, whatever it is."""
+        """Answer a request that `find` knows; every error becomes a reply."""
         started = time.perf_counter()
         service, body = self._service, route.body
         try:
@@ -63,7 +63,7 @@ class FastPath:
 
 
 def _pattern(routes: Iterable[HotRoute]) -> re.Pattern[str]:
-    """Matches the paths of the routes. Each has one group, by whose number it is known: the id, or nothing."""
+    """Make the pattern of all paths. Each has one group, the id or nothing, whose number is the place of its route."""
     return re.compile("|".join(_path_pattern(route.path) for route in routes))
 
 
