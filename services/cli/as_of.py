@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from services.bootstrap.ledger import open_as_of
-from services.cli.console import EXIT_FAILURE, EXIT_USAGE, JSON, err, out, plain_errors, read_settings
+from services.cli.console import EXIT_USAGE, JSON, fail, out, plain_errors, read_settings
 from services.ledger.as_of import NotYetStarted, PastSubscription, StillToCome, UnknownVersion
 from services.subscription.calendar import Period
 
@@ -20,8 +20,7 @@ def as_of(
 ) -> None:
     """Show a subscription as it was at an instant or at a version."""
     if (at is None) == (version is None):
-        err.print("[red]Give either --at or --version.")
-        raise typer.Exit(EXIT_USAGE)
+        fail("Give either --at or --version.", EXIT_USAGE)
     instant = None if at is None else _parse_instant(at)
     with plain_errors(), open_as_of(read_settings()) as (past, connection):
         try:
@@ -31,11 +30,9 @@ def as_of(
                 assert version is not None
                 state = past.at_version(connection, subscription, version)
         except (NotYetStarted, StillToCome, UnknownVersion) as error:
-            err.print(f"[red]{'--at ' if isinstance(error, StillToCome) else ''}{error}")
-            raise typer.Exit(EXIT_FAILURE) from None
+            fail(f"{'--at ' if isinstance(error, StillToCome) else ''}{error}")
     if state is None:
-        err.print(f"[red]There is no subscription {subscription}.")
-        raise typer.Exit(EXIT_FAILURE)
+        fail(f"There is no subscription {subscription}.")
     view = state.view()
     out.print(JSON.encode(view).decode() if as_json else _summary(view), markup=False)
 
@@ -46,8 +43,7 @@ def _parse_instant(text: str) -> datetime:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        err.print("[red]--at must be an instant with its offset from UTC, such as 2026-01-31T10:00:00Z.")
-        raise typer.Exit(EXIT_USAGE)
+        fail("--at must be an instant with its offset from UTC, such as 2026-01-31T10:00:00Z.", EXIT_USAGE)
     return instant
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from services.bootstrap.signing import open_sealer
-from services.cli.console import EXIT_USAGE, err, out, plain_errors, read_settings
+from services.cli.console import EXIT_USAGE, fail, out, plain_errors, read_settings
 from services.integrity.checkpoints import Checkpoint
 
 
@@ -17,8 +17,7 @@ def checkpoint(
 ) -> None:
     """Cover new events with a signed checkpoint. Keep what it prints where nobody who can write the database can."""
     if rotate and replace_lost_key:
-        err.print("[red]A key that is lost cannot vouch for another one: choose.")
-        raise typer.Exit(EXIT_USAGE)
+        fail("A key that is lost cannot vouch for another one: choose.", EXIT_USAGE)
     with plain_errors(), open_sealer(read_settings()) as (sealer, connection):
         if rotate:
             checkpoints = sealer.rotate(connection)

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import structlog
 import typer
@@ -44,14 +45,19 @@ def read_role_settings() -> Settings:
     return settings
 
 
+def fail(message: str, status: int = EXIT_FAILURE) -> NoReturn:
+    """Print a message in red on standard error, and exit with a status."""
+    err.print(message, style="red", markup=False)
+    raise typer.Exit(status) from None
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Print an error that an operator can mend as one line, and exit with status 1."""
     try:
         yield
     except OPERATOR_ERRORS as error:
-        err.print(f"[red]{error}", markup=True)
-        raise typer.Exit(EXIT_FAILURE) from None
+        fail(str(error))
 
 
 def set_up_logs(settings: Settings) -> None:

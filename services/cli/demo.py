@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.bootstrap.ledger import fill_demo
-from services.cli.console import EXIT_USAGE, err, out, plain_errors, read_settings
+from services.cli.console import EXIT_USAGE, fail, out, plain_errors, read_settings
 from services.cli.progress import progress
 
 
@@ -18,8 +18,7 @@ def demo(
 ) -> None:
     """Fill the ledger with believable subscriptions and charges of the last half year. Not for production."""
     if events < 2 * subscriptions:
-        err.print(f"[red]{subscriptions:,} subscriptions take at least {2 * subscriptions:,} events.")
-        raise typer.Exit(EXIT_USAGE)
+        fail(f"{subscriptions:,} subscriptions take at least {2 * subscriptions:,} events.", EXIT_USAGE)
     chosen = random.SystemRandom().getrandbits(63) if seed is None else seed
     began_at = time.monotonic()
     with plain_errors(), progress() as show:

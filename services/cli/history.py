@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from services.bootstrap.ledger import read_stream
-from services.cli.console import EXIT_FAILURE, JSON, err, out, plain_errors, read_settings
+from services.cli.console import JSON, fail, out, plain_errors, read_settings
 from services.ledger.history import as_stored
 from services.ledger.mapper import read_event
 from services.ledger.records import Recorded
@@ -26,8 +26,7 @@ def history(
     with plain_errors():
         events = [read_event(stored) for stored in read_stream(read_settings(), subscription)]
     if not events:
-        err.print(f"[red]There is no subscription {subscription}.")
-        raise typer.Exit(EXIT_FAILURE)
+        fail(f"There is no subscription {subscription}.")
     for line in _as_json(events) if as_json else _as_text(events):
         out.print(line, markup=False)
 

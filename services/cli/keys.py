@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from services.bootstrap.keys import open_key_ring
-from services.cli.console import EXIT_FAILURE, EXIT_USAGE, err, out, plain_errors, read_settings
+from services.cli.console import EXIT_USAGE, err, fail, out, plain_errors, read_settings
 from services.keys import SCOPES
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: make, list, revoke.")
@@ -19,8 +19,7 @@ def create(
 ) -> None:
     """Make a key. It is shown once; only its hash is kept."""
     if unknown := [each for each in scope if each not in SCOPES]:
-        err.print(f"[red]No such scope: {', '.join(unknown)}. There are: {', '.join(SCOPES)}.")
-        raise typer.Exit(EXIT_USAGE)
+        fail(f"No such scope: {', '.join(unknown)}. There are: {', '.join(SCOPES)}.", EXIT_USAGE)
     with plain_errors(), open_key_ring(read_settings()) as ring:
         key_id, secret = ring.create(name, scope)
         err.print(f"Key {key_id} for {name}; it is not shown again:")
@@ -43,6 +42,5 @@ def revoke(key_id: Annotated[str, typer.Argument(help="As `keys list` shows it."
     """Revoke a key, for good; API processes refuse it within seconds."""
     with plain_errors(), open_key_ring(read_settings()) as ring:
         if not ring.revoke(key_id):
-            err.print(f"[red]There is no key {key_id} that could be revoked.")
-            raise typer.Exit(EXIT_FAILURE)
+            fail(f"There is no key {key_id} that could be revoked.")
         out.print(f"Revoked {key_id}.")

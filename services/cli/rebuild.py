@@ -7,7 +7,7 @@ import typer
 
 from projections.rebuilding.rebuild import RebuildResult, UnknownProjection
 from services.bootstrap.audit import rebuild_projections
-from services.cli.console import EXIT_USAGE, err, out, plain_errors, read_settings
+from services.cli.console import EXIT_USAGE, fail, out, plain_errors, read_settings
 from services.cli.progress import progress
 
 _MEANING = {
@@ -23,15 +23,13 @@ def rebuild(
 ) -> None:
     """Rebuild read models from the events while writes go on, and say what was wrong with the old ones."""
     if bool(projection) == everything:
-        err.print("[red]Name projections, or say --all.")
-        raise typer.Exit(EXIT_USAGE)
+        fail("Name projections, or say --all.", EXIT_USAGE)
     began_at = time.monotonic()
     with plain_errors(), progress() as show:
         try:
             rebuilt = rebuild_projections(read_settings(), projection or (), show)
         except UnknownProjection as error:
-            err.print(f"[red]{error}.")
-            raise typer.Exit(EXIT_USAGE) from None
+            fail(f"{error}.", EXIT_USAGE)
     _print_result(rebuilt, time.monotonic() - began_at)
 
 

@@ -8,7 +8,7 @@ from services.bootstrap.database import upgrade_schema
 from services.bootstrap.projector import run_projector
 from services.bootstrap.renewals import record_due, run_renewals
 from services.bootstrap.service import run_api_processes, run_service
-from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_role_settings, read_settings
+from services.cli.console import err, fail, out, plain_errors, read_role_settings, read_settings
 from services.cli.progress import progress
 from services.process.supervisor import stop_event
 
@@ -46,8 +46,7 @@ def renewals(once: Annotated[bool, ONCE] = False, no_http: Annotated[bool, NO_HT
             tally = record_due(settings, progress)
         out.print(f"Recorded {tally.events:,} events of {tally.subscriptions:,} subscriptions.")
         if tally.failures:
-            err.print(f"[red]{tally.failures:,} attempts failed, the last with: {tally.last_error}")
-            raise typer.Exit(EXIT_FAILURE)
+            fail(f"{tally.failures:,} attempts failed, the last with: {tally.last_error}")
         return
     stopping = stop_event()
     with plain_errors():

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.bootstrap.audit import export_ledger, import_ledger
-from services.cli.console import EXIT_FAILURE, err, plain_errors, read_settings
+from services.cli.console import err, fail, plain_errors, read_settings
 from services.cli.progress import progress
 from services.transfer.importing import DoesNotHold, NotEmpty
 from services.transfer.lines import NotAnExport
@@ -44,7 +44,6 @@ def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote; `-` 
                 with file.open("rb") as opened:
                     end = import_ledger(settings, opened, show)
     except (NotEmpty, NotAnExport, DoesNotHold) as error:
-        err.print(f"[red]{error}")
-        raise typer.Exit(EXIT_FAILURE) from None
+        fail(str(error))
     read = f"{end.events:,} events, {end.checkpoints:,} checkpoints and {end.refusals:,} refusals"
     err.print(f"Read {read}; all of it holds.")

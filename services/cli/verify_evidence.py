@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.console import EXIT_FAILURE, EXIT_USAGE, err, out
+from services.cli.console import EXIT_USAGE, fail, out
 from services.evidence.documents import rfc3339
 from services.evidence.verify import NotGenuine, VerifiedEvidence, verify
 
@@ -20,13 +20,11 @@ def verify_evidence(
     try:
         archive = file.read_bytes()
     except OSError as error:
-        err.print(f"{file} cannot be read: {error.strerror}", style="red", markup=False)
-        raise typer.Exit(EXIT_USAGE) from None
+        fail(f"{file} cannot be read: {error.strerror}", EXIT_USAGE)
     try:
         verified = verify(archive, key_id or ())
     except NotGenuine as error:
-        err.print(f"{file} does not hold: {error}", style="red", markup=False)
-        raise typer.Exit(EXIT_FAILURE) from None
+        fail(f"{file} does not hold: {error}")
     out.print(_summary(verified, is_trusted=bool(key_id)), markup=False)
 
 

@@ -3,7 +3,7 @@
 migrate.py    applies the revisions that are missing
 revisions.py  which ones are missing
 env.py        Alembic's entry
-sql_file.py   runs the SQL file of a revision
+sql_file.py   runs SQL files, those of revisions and others
 grants.sql    the rights of the service's role, after every migration
 """
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from services.migrations import SERVICE_ROLE
 from services.migrations.revisions import missing_on
+from services.migrations.sql_file import run_file
 from services.postgres.sql import quote_schema
 
 _FOLDER = Path(__file__).parent
@@ -35,7 +36,7 @@ def migrate(database_url: str, schema: str) -> list[str]:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         if missing or not _has_service_role(connection, schema):
-            _run_grants(connection, schema)
+            run_file(connection, _FOLDER / "grants.sql", schema)
         connection.commit()
         return missing
 
@@ -45,11 +46,6 @@ def _has_service_role(connection: Connection, schema: str) -> bool:
     query = text("SELECT has_table_privilege(oid, :events, 'INSERT') FROM pg_roles WHERE rolname = :role")
     arguments = {"events": f"{quote_schema(schema)}.ledger_events", "role": SERVICE_ROLE}
     return bool(connection.execute(query, arguments).scalar())
-
-
-def _run_grants(connection: Connection, schema: str) -> None:
-    statements = (_FOLDER / "grants.sql").read_text(encoding="utf-8").replace("{schema}", quote_schema(schema))
-    _driver_connection(connection).execute(statements)
 
 
 def _driver_connection(connection: Connection) -> Any:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
-_MARKER = re.compile(r"--\s*name\s*:(?P<name>.*)")
+_MARKER = re.compile(r"^[ \t]*--[ \t]*name[ \t]*:(.*)$", re.MULTILINE)
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -70,48 +70,32 @@ def parse_queries(text: str, source: str) -> list[NamedQuery]:
     Raises ValueError for a statement before the first name, a name that is used twice or not in snake_case,
     and a name without a statement. Comments before the first name belong to the file.
     """
-    header, *sections = _sections(text)
-    if not all(_is_blank_or_comment(line) for line in header.lines):
+    header, *sections = _MARKER.split(text)
+    if not all(_is_blank_or_comment(line) for line in header.split("\n")):
         raise ValueError(f"{source}: a statement before the first name")
     queries: dict[str, NamedQuery] = {}
-    for section in sections:
-        where = f"{source}:{section.line_number}"
-        if not _NAME.fullmatch(section.name):
-            raise ValueError(f"{where}: not a query name: {section.name!r}")
-        if section.name in queries:
-            raise ValueError(f"{where}: the name {section.name!r} is used twice")
-        queries[section.name] = _named_query(section, where)
+    line_number = 1 + header.count("\n")
+    for name, body in zip(map(str.strip, sections[::2]), sections[1::2], strict=True):
+        where = f"{source}:{line_number}"
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{where}: not a query name: {name!r}")
+        if name in queries:
+            raise ValueError(f"{where}: the name {name!r} is used twice")
+        queries[name] = _named_query(name, body.split("\n")[1:], where)
+        line_number += body.count("\n")
     return list(queries.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    name: str
-    line_number: int
-    lines: list[str]
-
-
-def _sections(text: str) -> list[_Section]:
-    """The nameless part above the first marker, then one section a marker."""
-    sections = [_Section("", 1, [])]
-    for line_number, line in enumerate(text.split("\n"), start=1):
-        if marker := _MARKER.fullmatch(line.strip()):
-            sections.append(_Section(marker["name"].strip(), line_number, []))
-        else:
-            sections[-1].lines.append(line)
-    return sections
-
-
-def _named_query(section: _Section, where: str) -> NamedQuery:
+def _named_query(name: str, lines: list[str], where: str) -> NamedQuery:
     """Comments right below the name are documentation; those below the statement are not part of it."""
-    statement = list(dropwhile(_is_blank_or_comment, section.lines))
-    documentation = takewhile(_is_comment, section.lines)
+    statement = list(dropwhile(_is_blank_or_comment, lines))
+    documentation = takewhile(_is_comment, lines)
     while statement and _is_blank_or_comment(statement[-1]):
         statement.pop()
     if not statement:
-        raise ValueError(f"{where}: {section.name!r} has no statement")
+        raise ValueError(f"{where}: {name!r} has no statement")
     return NamedQuery(
-        section.name,
+        name,
         " ".join(line.strip().removeprefix("--").strip() for line in documentation),
         "\n".join(statement),
     )

@@ -7,6 +7,7 @@ transaction.
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -22,22 +23,11 @@ class ProjectionMetrics:
     """The metrics of each projection as of its last round: position, lag, whether it has stopped."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        label = ("projection",)
-        self._position = Gauge(
-            "tallystick_projection_position", "The last position that was taken.", label, registry=registry
-        )
-        self._lag_events = Gauge(
-            "tallystick_projection_lag_events", "Events that wait to be taken.", label, registry=registry
-        )
-        self._lag_seconds = Gauge(
-            "tallystick_projection_lag_seconds",
-            "Age of the next event that waits.",
-            label,
-            registry=registry,
-        )
-        self._stopped = Gauge(
-            "tallystick_projection_stopped", "1 where an event has stopped the projection.", label, registry=registry
-        )
+        gauge = partial(Gauge, labelnames=("projection",), registry=registry)
+        self._position = gauge("tallystick_projection_position", "The last position that was taken.")
+        self._lag_events = gauge("tallystick_projection_lag_events", "Events that wait to be taken.")
+        self._lag_seconds = gauge("tallystick_projection_lag_seconds", "Age of the next event that waits.")
+        self._stopped = gauge("tallystick_projection_stopped", "1 where an event has stopped the projection.")
         self._rounds = Counter(
             "tallystick_projector_rounds", "Times that the projector has looked for events.", registry=registry
         )

@@ -22,7 +22,7 @@ def check_of(projection: CatchUp, rows: Rows, charges: "ChargesCheck", until: in
     return EventRowsCheck(projection, rows, until)
 
 
-class ChargesCheck:
+class ChargesCheck(RowsCheck):
     """Checks that each charge has one row, with the version of its reversal, where it has one.
 
     A stream may have very many charges, so rows and events are read side by side, in the order of the charges.
@@ -31,7 +31,7 @@ class ChargesCheck:
     event_types = CHARGES.events
 
     def __init__(self, rows: Rows, findings: Findings) -> None:
-        self._rows = rows
+        super().__init__(rows)
         self._findings = findings
         self._marked: dict[int, GenerationCharged] = {}
         """The charges whose rows name a reversal still to come, by the version of the reversal."""
@@ -39,8 +39,8 @@ class ChargesCheck:
         """The charge that the last event reversed."""
 
     def begin(self, stream: Stream) -> None:
-        """Add a finding for each row of an earlier stream that is left."""
-        self._rows.skip_to(stream.id)
+        """Begin a stream without marks."""
+        super().begin(stream)
         self._marked.clear()
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
@@ -61,16 +61,10 @@ class ChargesCheck:
 
     def end(self, stream: Stream) -> None:
         """Add a finding for each row that is left, since it has no charge, and for each mark, which has no reversal."""
-        for row in self._rows.of(stream.id):
-            if not stream.is_broken:
-                self._rows.add_surplus(row)
+        super().end(stream)
         for version, charge in self._marked.items():
             if not stream.is_broken:
                 self._add_wrong_mark(stream, charge, version)
-
-    def finish(self) -> None:
-        """Add a finding for each row that is left, since it has no stream."""
-        self._rows.skip_to(None)
 
     def _find_row(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
         expected = CHARGES.project(event)
@@ -98,15 +92,15 @@ class ChargesCheck:
         )
 
 
-class _KeyedRowsCheck:
+class _KeyedRowsCheck(RowsCheck):
     """Compares the rows of each stream with those that its events up to the position `until` make."""
 
     def __init__(self, projection: CatchUp, rows: Rows, until: int) -> None:
+        super().__init__(rows)
         self.event_types = projection.events
         self._columns = projection.all_columns[1:]
         self._names = [column.name for column in self._columns]
         self._key = [self._names.index(name) for name in projection.key]
-        self._rows = rows
         self._until = until
         self._expected: dict[tuple[Any, ...], list[Any]] = {}
         """The rows that the events make, by key, without the stream's id."""
@@ -128,10 +122,6 @@ class _KeyedRowsCheck:
             self._rows.compare(stream, self._names, row[1:] if row else None, expected)
         for row in rows.values():
             self._rows.add_surplus(row)
-
-    def finish(self) -> None:
-        """Add a finding for each row that is left, since it has no stream."""
-        self._rows.skip_to(None)
 
 
 class EventRowsCheck(_KeyedRowsCheck):

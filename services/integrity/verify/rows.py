@@ -4,7 +4,7 @@ Streams and rows are both read in the order of stream ids, so a check holds the 
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -44,26 +44,6 @@ class Stream(Struct):
     is_broken: bool = False
     """Whether an event could not be folded, so that the rows cannot be checked."""
     is_subscription: bool = False
-
-
-class RowsCheck(Protocol):
-    """Checks the rows of one table."""
-
-    @property
-    def event_types(self) -> Collection[type]:
-        """The types of the events that `take` is called with."""
-
-    def begin(self, stream: Stream) -> None:
-        """Begin a stream, none of whose events was read yet."""
-
-    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
-        """Take an event that was folded into the stream; `row` is its stored row."""
-
-    def end(self, stream: Stream) -> None:
-        """End a stream, all of whose events were read."""
-
-    def finish(self) -> None:
-        """Finish, after the last stream."""
 
 
 class Rows:
@@ -112,24 +92,46 @@ class Rows:
                 self._findings.add(place, subject, f"{column} is {_excerpt(value)}, not {_excerpt(right)}")
 
 
-class StateRowsCheck:
-    """Checks that each subscription has one row, made from its state at its last event."""
+class RowsCheck:
+    """Checks the rows of one table. A row that no stream accounts for is a finding."""
 
     event_types: Collection[type] = ()
+    """The types of the events that `take` is called with."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def begin(self, stream: Stream) -> None:
+        """Begin a stream, none of whose events was read yet."""
+        self._rows.skip_to(stream.id)
+
+    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
+        """Take an event that was folded into the stream; `row` is its stored row."""
+
+    def end(self, stream: Stream) -> None:
+        """End a stream, all of whose events were read."""
+        for row in self._rows.of(stream.id):
+            if not stream.is_broken:
+                self._rows.add_surplus(row)
+
+    def finish(self) -> None:
+        """Finish, after the last stream."""
+        self._rows.skip_to(None)
+
+
+class StateRowsCheck(RowsCheck):
+    """Checks that each subscription has one row, made from its state at its last event."""
 
     def __init__(self, projection: StateRows, rows: Rows) -> None:
+        super().__init__(rows)
         self._projection = projection
         self._names = [column.name for column in projection.columns[1:]]
-        self._rows = rows
         self._row: Any = None
 
     def begin(self, stream: Stream) -> None:
         """Read the row of the stream."""
         rows = self._rows.of(stream.id)
         self._row = rows[0] if rows else None
-
-    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
-        """Do nothing: only the last state counts."""
 
     def end(self, stream: Stream) -> None:
         """Compare the row with the one that the state makes."""
@@ -145,10 +147,6 @@ class StateRowsCheck:
     def expected(self, stream: Stream) -> Struct:
         """The row that the stream's state makes."""
         return self._projection.project(stream.state, stream.position)
-
-    def finish(self) -> None:
-        """Add a finding for each row that is left, since it has no stream."""
-        self._rows.skip_to(None)
 
 
 class RenewalCheck(StateRowsCheck):
@@ -183,17 +181,10 @@ class RenewalCheck(StateRowsCheck):
         return self._row_then
 
 
-class SnapshotsCheck:
+class SnapshotsCheck(RowsCheck):
     """Checks that each snapshot is the head of its stream at its version, since the service decides on it."""
 
     event_types = SUBSCRIPTION_EVENTS
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def begin(self, stream: Stream) -> None:
-        """Add a finding for each snapshot of an earlier stream that is left."""
-        self._rows.skip_to(stream.id)
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
         """Compare the snapshot of this version, if there is one."""
@@ -204,16 +195,6 @@ class SnapshotsCheck:
         head = StreamHead(event.stream_id, stream.state, stream.hash, event.recorded_at)
         expected = stream.version, encode_head(head)
         self._rows.compare(stream, ("originator_version", "state"), snapshot[1:], expected)
-
-    def end(self, stream: Stream) -> None:
-        """Add a finding for each snapshot that is left, since the stream does not have its version."""
-        for row in self._rows.of(stream.id):
-            if not stream.is_broken:
-                self._rows.add_surplus(row)
-
-    def finish(self) -> None:
-        """Add a finding for each row that is left, since it has no stream."""
-        self._rows.skip_to(None)
 
 
 def scan_of(projection: Projection, schema: str, *order: str) -> bytes:
