@@ -123,7 +123,7 @@ class EventRows(Projection, Generic[E]):
     """Rows that single events make and later events change. Inline or catch-up."""
 
     project: Callable[[E], Struct | None]
-    """Makes the new row of an event, or the change that the event brings to an existing row."""
+    """Makes the new row of an event, or the change that it brings to an existing row; None for any other event."""
     changes: tuple[type[Struct], ...] = ()
     """The structs of changes: the columns of `key`, which identify the row, and columns with their new values.
 
