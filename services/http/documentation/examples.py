@@ -9,10 +9,11 @@ from uuid import UUID
 from msgspec import Raw
 from msgspec.structs import replace
 
-from projections.balance.view import Balance
+from projections.balance.project import project as balance_row
+from projections.balance.view import balance_view
 from projections.charges.view import Charge
 from projections.renewal.agenda import UpcomingChange
-from projections.renewal.view import Renewal, ScheduledChangeView, SubscribedPlan, SubscriptionView, UpcomingBoundary
+from projections.renewal.view import ScheduledChangeView, SubscribedPlan, renewal_view, subscription_view
 from services.catalogue import PerTrack, Plan, Price, RateCard, Settings
 from services.clocks import Advanced, Reading, Recorded
 from services.http.audit_requests import WhatIfRequest
@@ -43,6 +44,7 @@ from services.ledger.history import StoredEvent, StoredRefusal
 from services.ledger.submission import GenerationIdConflict, UnknownTestClock
 from services.ledger.what_if import Difference, WhatIfAnswer
 from services.subscription.calendar import Period, months_after
+from services.subscription.events import CreditsGranted, PlanTerms, SubscriptionStarted
 from services.subscription.refusals import (
     InsufficientCredits,
     InvalidSettingsRefused,
@@ -54,6 +56,7 @@ from services.subscription.refusals import (
     UnknownPlan,
     VersionMismatch,
 )
+from services.subscription.state import evolve
 
 T = TypeVar("T")
 
@@ -69,7 +72,7 @@ def _month(number: int, anchor_at: datetime = _START) -> Period:
     return Period(number, months_after(anchor_at, number - 1), months_after(anchor_at, number))
 
 
-_SUITE = SubscribedPlan(
+_SUITE = PlanTerms(
     "ai-suite-40000-monthly",
     "AI Suite Starter 40,000",
     3,
@@ -86,18 +89,12 @@ _MAX = SubscribedPlan(
     ("voiceover", "image", "video", "music"),
 )
 
-SUBSCRIPTION = SubscriptionView(
-    subscription_id=_ID,
-    account_id="account-42",
-    status="active",
-    plan=_SUITE,
-    started_at=_START,
-    anchor_at=_START,
-    cycle=_month(1),
-    term=_month(1),
-    scheduled_change=None,
-    version=2,
+_STARTED = evolve(
+    evolve(None, SubscriptionStarted("account-42", _SUITE, _month(1), _month(1))), CreditsGranted(40_000, 1)
 )
+_STATE = replace(_STARTED, version=3, used_credits=150, used_since_reset=150)
+
+SUBSCRIPTION = subscription_view(_ID, _GRANTED, _GRANTED.version)
 _YEAR = Period(2, _UPGRADED, months_after(_UPGRADED, 12))
 _FIRST_OF_MAX = Period(2, _UPGRADED, months_after(_UPGRADED, 1))
 UPGRADED = replace(SUBSCRIPTION, plan=_MAX, anchor_at=_UPGRADED, cycle=_FIRST_OF_MAX, term=_YEAR, version=4)
@@ -112,30 +109,8 @@ DOWNGRADING = replace(
     scheduled_change=ScheduledChangeView("downgrade", SUBSCRIPTION.term.ends_at, "ai-starter-16500-monthly"),
     version=3,
 )
-BALANCE = Balance(
-    subscription_id=_ID,
-    plan_id=_SUITE.plan_id,
-    status="active",
-    balance_credits=39_850,
-    granted_credits=40_000,
-    used_credits=150,
-    reversed_credits=0,
-    carried_credits=0,
-    cycle=_month(1),
-    credits_renew_at=_month(1).ends_at,
-    as_of=_CHARGED,
-    version=3,
-    position=1_874,
-)
-RENEWAL = Renewal(
-    subscription_id=_ID,
-    billing_period="monthly",
-    credits_renew_at=_month(1).ends_at,
-    subscription_renews_at=_month(1).ends_at,
-    credits_at_renewal=40_000,
-    lapsing_credits=39_850,
-    upcoming=[UpcomingBoundary(_month(number).ends_at, "term_renewal", 40_000) for number in range(1, 13)],
-)
+BALANCE = balance_view(_ID, balance_row(_STATE, position=1_874), _CHARGED)
+RENEWAL = renewal_view(_ID, _STATE)
 CHARGE = Charge(
     subscription_id=_ID,
     generation_id="track-7f3a",

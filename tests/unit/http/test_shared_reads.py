@@ -3,16 +3,15 @@
 import asyncio
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from projections.balance.view import Balance
+from services.http.documentation.examples import BALANCE
 from services.http.server.shared_reads import SharedBalanceReads
-from services.subscription.calendar import Period
 
-NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 SEEN, OTHER, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
@@ -37,8 +36,7 @@ class Table:
         return balances
 
     def _balance(self, id: UUID) -> Balance:
-        cycle = Period(1, NOW, NOW)
-        return Balance(id, "plan", "active", 1, 1, 0, 0, 0, cycle, None, NOW, self.version, self.version)
+        return replace(BALANCE, subscription_id=id, version=self.version)
 
 
 async def _read(reads: SharedBalanceReads, id: UUID) -> Balance:
