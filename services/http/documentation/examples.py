@@ -89,10 +89,9 @@ _MAX = SubscribedPlan(
     ("voiceover", "image", "video", "music"),
 )
 
-_STARTED = evolve(
-    evolve(None, SubscriptionStarted("account-42", _SUITE, _month(1), _month(1))), CreditsGranted(40_000, 1)
-)
-_STATE = replace(_STARTED, version=3, used_credits=150, used_since_reset=150)
+_STARTED = evolve(None, SubscriptionStarted("account-42", _SUITE, cycle=_month(1), term=_month(1)))
+_GRANTED = evolve(_STARTED, CreditsGranted(40_000, cycle_number=1))
+_STATE = replace(_GRANTED, version=3, used_credits=150, used_since_reset=150)
 
 SUBSCRIPTION = subscription_view(_ID, _GRANTED, _GRANTED.version)
 _YEAR = Period(2, _UPGRADED, months_after(_UPGRADED, 12))
