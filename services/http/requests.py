@@ -25,38 +25,18 @@ GENERATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+\Z"
 _JSON_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]{0,63}")
 
+
+def _text(max_length: int, description: str, example: str) -> Meta:
+    return Meta(pattern=_NO_CONTROLS, max_length=max_length, description=description, examples=[example])
+
+
 GenerationId = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}\Z", description="Yours; charged once, for ever.", examples=["track-7f3a"]),
 ]
-AccountId = Annotated[
-    str,
-    Meta(
-        pattern=_NO_CONTROLS,
-        min_length=1,
-        max_length=128,
-        description="Yours: whose subscription it is.",
-        examples=["account-42"],
-    ),
-]
-PlanId = Annotated[
-    str,
-    Meta(
-        pattern=_NO_CONTROLS,
-        max_length=64,
-        description="Of the catalogue: `GET /v1/plans`.",
-        examples=["max-pro-240000-yearly"],
-    ),
-]
-Model = Annotated[
-    str,
-    Meta(
-        pattern=_NO_CONTROLS,
-        max_length=128,
-        description="Of a rate card: `GET /v1/rate-cards`.",
-        examples=["lyria-3"],
-    ),
-]
+AccountId = Annotated[str, _text(128, "Yours: whose subscription it is.", "account-42"), Meta(min_length=1)]
+PlanId = Annotated[str, _text(64, "Of the catalogue: `GET /v1/plans`.", "max-pro-240000-yearly")]
+Model = Annotated[str, _text(128, "Of a rate card: `GET /v1/rate-cards`.", "lyria-3")]
 TestClockId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
 Resolution = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64)]
 TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", examples=["Europe/Rome"])]

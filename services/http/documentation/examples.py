@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec import Raw
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from projections.balance.project import project as balance_row
 from projections.balance.view import balance_view
-from projections.charges.view import Charge
+from projections.charges.view import charge_view
 from projections.renewal.agenda import UpcomingChange
 from projections.renewal.view import ScheduledChangeView, SubscribedPlan, renewal_view, subscription_view
 from services.catalogue import PerTrack, Plan, Price, RateCard, Settings
@@ -44,7 +44,7 @@ from services.ledger.history import StoredEvent, StoredRefusal
 from services.ledger.submission import GenerationIdConflict, UnknownTestClock
 from services.ledger.what_if import Difference, WhatIfAnswer
 from services.subscription.calendar import Period, months_after
-from services.subscription.events import CreditsGranted, PlanTerms, SubscriptionStarted
+from services.subscription.events import CreditsGranted, GenerationCharged, PlanTerms, SubscriptionStarted
 from services.subscription.refusals import (
     InsufficientCredits,
     InvalidSettingsRefused,
@@ -64,7 +64,6 @@ _ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
 _START = datetime(2026, 1, 31, 10, tzinfo=UTC)
 _CHARGED = datetime(2026, 2, 3, 9, 15, 12, 345678, tzinfo=UTC)
 _UPGRADED = datetime(2026, 2, 10, 16, 30, tzinfo=UTC)
-_MUSIC = Settings(duration_seconds=Decimal(180), count=1)
 _PRICE = Price(rate_card="2020-01", rule="per_track", unit="track", quantity=Decimal(1), credits_per_unit=Decimal(150))
 
 
@@ -80,18 +79,22 @@ _SUITE = PlanTerms(
     "monthly",
     ("voiceover", "image", "video", "music"),
 )
-_MAX = SubscribedPlan(
-    "max-pro-240000-yearly",
-    "Max Pro 240,000",
-    5,
-    240_000,
-    "yearly",
-    ("voiceover", "image", "video", "music"),
+PLAN = Plan(**asdict(_SUITE))
+_MAX = SubscribedPlan("max-pro-240000-yearly", "Max Pro 240,000", 5, 240_000, "yearly", _SUITE.asset_types)
+_CHARGE_EVENT = GenerationCharged(
+    generation_id="track-7f3a",
+    model="lyria-3",
+    asset_type="music",
+    settings=Settings(duration_seconds=Decimal(180), count=1),
+    credits=150,
+    price=_PRICE,
+    balance_after=39_850,
+    cycle_number=1,
 )
 
 _STARTED = evolve(None, SubscriptionStarted("account-42", _SUITE, cycle=_month(1), term=_month(1)))
 _GRANTED = evolve(_STARTED, CreditsGranted(40_000, cycle_number=1))
-_STATE = replace(_GRANTED, version=3, used_credits=150, used_since_reset=150)
+_STATE = evolve(_GRANTED, _CHARGE_EVENT)
 
 SUBSCRIPTION = subscription_view(_ID, _GRANTED, _GRANTED.version)
 _YEAR = Period(2, _UPGRADED, months_after(_UPGRADED, 12))
@@ -110,22 +113,7 @@ DOWNGRADING = replace(
 )
 BALANCE = balance_view(_ID, balance_row(_STATE, position=1_874), _CHARGED)
 RENEWAL = renewal_view(_ID, _STATE)
-CHARGE = Charge(
-    subscription_id=_ID,
-    generation_id="track-7f3a",
-    asset_type="music",
-    model="lyria-3",
-    settings=_MUSIC,
-    credits=150,
-    price=_PRICE,
-    balance_before=40_000,
-    balance_after=39_850,
-    cycle_number=1,
-    charged_at=_CHARGED,
-    version=3,
-    position=1_874,
-    status="charged",
-)
+CHARGE = charge_view(_ID, _CHARGE_EVENT, charged_at=_CHARGED, version=3, position=1_874)
 QUOTE = Quote(credits=150, price=_PRICE, affordable=True, balance_after=39_850)
 UPGRADE_PREVIEW = UpgradePreview(
     plan=_MAX,
@@ -140,14 +128,6 @@ UPGRADE_PREVIEW = UpgradePreview(
     cycle=_FIRST_OF_MAX,
     term=_YEAR,
 )
-PLAN = Plan(
-    plan_id=_SUITE.plan_id,
-    name=_SUITE.name,
-    tier=_SUITE.tier,
-    monthly_credits=_SUITE.monthly_credits,
-    billing_period=_SUITE.billing_period,
-    asset_types=_SUITE.asset_types,
-)
 RATE_CARD = RateCard(
     version="2020-01",
     effective_from=datetime(2020, 1, 1, tzinfo=UTC),
@@ -159,11 +139,7 @@ EVENT = StoredEvent(
     version=3,
     type="GenerationCharged",
     recorded_at=_CHARGED,
-    data=Raw(
-        b'{"generation_id":"track-7f3a","model":"lyria-3","asset_type":"music","settings":{"duration_seconds":180,'
-        b'"count":1},"credits":150,"price":{"rate_card":"2020-01","rule":"per_track","unit":"track","quantity":1,'
-        b'"credits_per_unit":150},"balance_after":39850,"cycle_number":1}'
-    ),
+    data=Raw(encode(_CHARGE_EVENT)),
     metadata=Raw(b'{"key_id":"k3v7m2qa","request_id":"8rVbW2mJ4kQ1xZpN"}'),
     hash="5d0b4b6f0f9a1a53b3b7d5f6f1d4c9b1e8a7c2d3e4f5061728394a5b6c7d8e9f",
     previous_hash="a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90",
@@ -178,17 +154,7 @@ WHAT_IF = WhatIfAnswer(
             version=3,
             type="GenerationCharged",
             generation_id="track-7f3a",
-            actual={
-                "outcome": "charged",
-                "generation_id": "track-7f3a",
-                "model": "lyria-3",
-                "asset_type": "music",
-                "settings": _MUSIC,
-                "credits": 150,
-                "price": _PRICE,
-                "balance_after": 39_850,
-                "cycle_number": 1,
-            },
+            actual={"outcome": "charged", **asdict(_CHARGE_EVENT)},
             replayed=None,
         )
     ],

@@ -1,6 +1,7 @@
 """Upgrade, downgrade, cancel and resume subscriptions."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends
 from msgspec import Struct
@@ -21,21 +22,30 @@ from services.subscription.refusals import (
     NotADowngrade,
     NotAnUpgrade,
     NothingScheduled,
+    Refusal,
     SubscriptionHasEnded,
     UnknownPlan,
     UnknownSubscription,
     VersionMismatch,
 )
 
-router = APIRouter(tags=["Plan changes"], route_class=TypedRoute)
+T = TypeVar("T", bound=Callable[..., Any])
 
-_ALWAYS = (UnknownSubscription, SubscriptionHasEnded, VersionMismatch)
+router = APIRouter(tags=["Plan changes"], route_class=TypedRoute)
 
 
 class PreviewQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """The plan of the upgrade to preview."""
 
     plan_id: PlanId
+
+
+def _post(change: str, answer: SubscriptionView, request: Struct, *refusals: type[Refusal]) -> Callable[[T], T]:
+    """Route the handler of a plan change, with an example of the answer and one of the request."""
+    always = (UnknownSubscription, SubscriptionHasEnded, VersionMismatch)
+    shown = {200: Shown(answer, headers=("ETag",))}
+    documentation = documented(shown, refusals=(*always, *refusals), request=request)
+    return router.post(f"/v1/subscriptions/{{subscription_id}}/{change}", openapi_extra=documentation)
 
 
 @router.get(
@@ -57,14 +67,7 @@ def preview_upgrade(
     return preview_of(current, query.plan_id, call.service.backend.catalogue)
 
 
-@router.post(
-    "/v1/subscriptions/{subscription_id}/upgrade",
-    openapi_extra=documented(
-        {200: Shown(examples.UPGRADED, headers=("ETag",))},
-        refusals=(*_ALWAYS, UnknownPlan, NotAnUpgrade),
-        request=examples.UPGRADE,
-    ),
-)
+@_post("upgrade", examples.UPGRADED, examples.UPGRADE, UnknownPlan, NotAnUpgrade)
 async def upgrade(
     call: Manager,
     subscription_id: SubscriptionId,
@@ -79,14 +82,7 @@ async def upgrade(
     return await execute(call, subscription_id, body.command(), body, expected_version=expected)
 
 
-@router.post(
-    "/v1/subscriptions/{subscription_id}/downgrade",
-    openapi_extra=documented(
-        {200: Shown(examples.DOWNGRADING, headers=("ETag",))},
-        refusals=(*_ALWAYS, UnknownPlan, NotADowngrade),
-        request=examples.DOWNGRADE,
-    ),
-)
+@_post("downgrade", examples.DOWNGRADING, examples.DOWNGRADE, UnknownPlan, NotADowngrade)
 async def downgrade(
     call: Manager,
     subscription_id: SubscriptionId,
@@ -97,14 +93,7 @@ async def downgrade(
     return await execute(call, subscription_id, body.command(), body, expected_version=expected)
 
 
-@router.post(
-    "/v1/subscriptions/{subscription_id}/cancel",
-    openapi_extra=documented(
-        {200: Shown(examples.CANCELLING, headers=("ETag",))},
-        refusals=_ALWAYS,
-        request=examples.CANCEL,
-    ),
-)
+@_post("cancel", examples.CANCELLING, examples.CANCEL)
 async def cancel(
     call: Manager,
     subscription_id: SubscriptionId,
@@ -115,14 +104,7 @@ async def cancel(
     return await execute(call, subscription_id, body.command(), body, expected_version=expected)
 
 
-@router.post(
-    "/v1/subscriptions/{subscription_id}/resume",
-    openapi_extra=documented(
-        {200: Shown(examples.SUBSCRIPTION, headers=("ETag",))},
-        refusals=(*_ALWAYS, NothingScheduled),
-        request=ResumeRequest(),
-    ),
-)
+@_post("resume", examples.SUBSCRIPTION, ResumeRequest(), NothingScheduled)
 async def resume(
     call: Manager,
     subscription_id: SubscriptionId,
