@@ -11,8 +11,9 @@ from services.evidence.documents import (
     events_document,
     keys_document,
     proofs_document,
+    rfc3339,
 )
-from services.evidence.manifest import MANIFEST, MEMBERS, SIGNATURE, manifest_document
+from services.evidence.manifest import FORM, MANIFEST, MEMBERS, SIGNATURE, Manifest, manifest_document, members_of
 from services.evidence.report import report_page
 from services.integrity.signing import SigningKey
 
@@ -55,13 +56,15 @@ def build(case: Case, key: SigningKey, made_at: datetime) -> bytes:
         "keys.json": keys_document(keys),
     }
     members = {name: contents[name] for name in MEMBERS}
-    manifest = manifest_document(
-        members,
-        made_at=made_at,
-        ledger=case.checkpoints[0].ledger,
+    manifest = Manifest(
+        form=FORM,
+        made_at=rfc3339(made_at),
+        ledger=case.checkpoints[0].ledger.hex(),
         subscription_id=subscription_id,
         dispute_id=dispute_id,
         generation_id=facts.charge.generation_id,
         key_id=key.key_id,
+        members=members_of(members),
     )
-    return pack({**members, MANIFEST: manifest, SIGNATURE: key.sign(manifest)})
+    document = manifest_document(manifest)
+    return pack({**members, MANIFEST: document, SIGNATURE: key.sign(document)})

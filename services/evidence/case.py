@@ -23,17 +23,20 @@ ProofSubject = Literal["charge", "subscription", "dispute"]
 """The event that a proof is about: the charge's own, or the last of one of the streams."""
 
 
-class Proof(Struct, frozen=True):
-    """A proof that a checkpoint covers an event: the hashes that lead from leaf `index` of `size` to the root."""
+class Proof(Struct, frozen=True, forbid_unknown_fields=True):
+    """A proof that a checkpoint covers an event, as `proofs.json` has it.
+
+    The hashes, in hexadecimal, lead from leaf `leaf_index` of `tree_size` to the root.
+    """
 
     what: ProofSubject
     stream_id: UUID
     version: int
     position: int
     checkpoint: int
-    index: int
-    size: int
-    hashes: tuple[bytes, ...]
+    leaf_index: int
+    tree_size: int
+    hashes: list[str]
 
 
 class Case(Struct, frozen=True):

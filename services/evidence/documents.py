@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 import rfc8785
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from services.catalogue import recompute
 from services.evidence.case import Facts, Proof
@@ -51,21 +52,7 @@ def events_document(events: Sequence[ChainedEvent]) -> bytes:
 
 def proofs_document(proofs: Sequence[Proof]) -> bytes:
     """Write the proofs of inclusion."""
-    return rfc8785.dumps(
-        [
-            {
-                "what": proof.what,
-                "stream_id": str(proof.stream_id),
-                "version": proof.version,
-                "position": proof.position,
-                "checkpoint": proof.checkpoint,
-                "leaf_index": proof.index,
-                "tree_size": proof.size,
-                "hashes": [each.hex() for each in proof.hashes],
-            }
-            for proof in proofs
-        ]
-    )
+    return rfc8785.dumps(msgspec.to_builtins(proofs))
 
 
 def checkpoints_document(checkpoints: Sequence[Checkpoint]) -> bytes:
@@ -80,8 +67,7 @@ def keys_document(public_keys: dict[str, bytes]) -> bytes:
 
 def charge_document(facts: Facts) -> bytes:
     """Write the charge, its price recomputed, and the balance before and after it."""
-    charge, stored, price = facts.charge, facts.charge_record.stored, facts.charge.price
-    settings = {name: value for name, value in msgspec.structs.asdict(charge.settings).items() if value is not None}
+    charge, stored = facts.charge, facts.charge_record.stored
     return rfc8785.dumps(
         {
             "subscription_id": str(stored.originator_id),
@@ -91,22 +77,12 @@ def charge_document(facts: Facts) -> bytes:
             "charged_at": rfc3339(stored.recorded_at),
             "asset_type": charge.asset_type,
             "model": charge.model,
-            "settings": {name: _plain(value) for name, value in settings.items()},
+            "settings": _plain_fields(charge.settings),
             "plan_id": facts.before.plan.plan_id,
-            "cycle": {
-                "number": facts.before.cycle.number,
-                "starts_at": rfc3339(facts.before.cycle.starts_at),
-                "ends_at": rfc3339(facts.before.cycle.ends_at),
-            },
-            "price": {
-                "rate_card": price.rate_card,
-                "rule": price.rule,
-                "unit": price.unit,
-                "quantity": _plain(price.quantity),
-                "credits_per_unit": _plain(price.credits_per_unit),
-            },
+            "cycle": _plain_fields(facts.before.cycle),
+            "price": _plain_fields(charge.price),
             "credits": charge.credits,
-            "recomputed_credits": recompute(price),
+            "recomputed_credits": recompute(charge.price),
             "balance_before": facts.before.balance_credits,
             "balance_after": facts.after.balance_credits,
         }
@@ -187,5 +163,16 @@ def unhex(text: str) -> bytes:
     return raw
 
 
-def _plain(value: Decimal | int | str) -> str | int:
-    return format(value, "f") if isinstance(value, Decimal) else value
+def _plain_fields(struct: Struct) -> dict[str, Any]:
+    """Return the fields of a struct that are not None, as canonical JSON has them."""
+    return {name: _plain(value) for name, value in asdict(struct).items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return rfc3339(value)
+        case _:
+            return value

@@ -105,9 +105,9 @@ def _proof(what: ProofSubject, event: ChainedEvent, checkpoint: Checkpoint, leav
         version=event.originator_version,
         position=_position(event),
         checkpoint=checkpoint.number,
-        index=index,
-        size=checkpoint.event_count,
-        hashes=tuple(inclusion_proof(leaves, index)),
+        leaf_index=index,
+        tree_size=checkpoint.event_count,
+        hashes=[each.hex() for each in inclusion_proof(leaves, index)],
     )
 
 

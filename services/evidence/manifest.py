@@ -1,14 +1,11 @@
 """Writes the manifest: the members of an archive with their hashes, signed with the key that signs checkpoints."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
 import rfc8785
-from msgspec import Struct
-
-from services.evidence.documents import rfc3339
+from msgspec import Struct, to_builtins
 
 FORM = "tallystick-evidence-1"
 MANIFEST = "manifest.json"
@@ -48,29 +45,11 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     members: list[Member]
 
 
-def manifest_document(
-    members: Mapping[str, bytes],
-    *,
-    made_at: datetime,
-    ledger: bytes,
-    subscription_id: UUID,
-    dispute_id: UUID,
-    generation_id: str,
-    key_id: str,
-) -> bytes:
-    """Write the manifest of members, as it is signed."""
-    return rfc8785.dumps(
-        {
-            "form": FORM,
-            "made_at": rfc3339(made_at),
-            "ledger": ledger.hex(),
-            "subscription_id": str(subscription_id),
-            "dispute_id": str(dispute_id),
-            "generation_id": generation_id,
-            "key_id": key_id,
-            "members": [
-                {"name": name, "size": len(content), "sha256": sha256(content).hexdigest()}
-                for name, content in members.items()
-            ],
-        }
-    )
+def members_of(contents: Mapping[str, bytes]) -> list[Member]:
+    """Describe the members of an archive, in their order."""
+    return [Member(name, len(content), sha256(content).hexdigest()) for name, content in contents.items()]
+
+
+def manifest_document(manifest: Manifest) -> bytes:
+    """Write a manifest, as it is signed."""
+    return rfc8785.dumps(to_builtins(manifest))

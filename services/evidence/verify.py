@@ -1,8 +1,8 @@
 """Verifies evidence offline, without a ledger. Any altered byte is found, and the member that it breaks is named."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ import rfc8785
 from msgspec import Struct
 
 from services.evidence.archive import NotAnArchive, unpack
-from services.evidence.case import Facts, Inconsistent, ProofSubject, check_chain, facts_of
+from services.evidence.case import Facts, Inconsistent, Proof, ProofSubject, check_chain, facts_of
 from services.evidence.documents import (
     NotCanonical,
     charge_document,
@@ -21,7 +21,7 @@ from services.evidence.documents import (
     read_events,
     unhex,
 )
-from services.evidence.manifest import FORM, MANIFEST, MEMBERS, SIGNATURE, Manifest, Member
+from services.evidence.manifest import FORM, MANIFEST, MEMBERS, SIGNATURE, Manifest, members_of
 from services.integrity.checkpoints import FORM as CHECKPOINT_FORM
 from services.integrity.merkle import is_included
 from services.integrity.signing import is_signed, key_id_of
@@ -59,19 +59,6 @@ class SignedCheckpoint(Struct, frozen=True, forbid_unknown_fields=True):
     signature: str
 
 
-class ProofLine(Struct, frozen=True, forbid_unknown_fields=True):
-    """A proof of inclusion, as `proofs.json` has it."""
-
-    what: ProofSubject
-    stream_id: UUID
-    version: int
-    position: int
-    checkpoint: int
-    leaf_index: int
-    tree_size: int
-    hashes: list[str]
-
-
 class VerifiedEvidence(Struct, frozen=True):
     """Evidence that was verified: the facts that it proves, and who signed them when.
 
@@ -93,10 +80,8 @@ class VerifiedEvidence(Struct, frozen=True):
 
 def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> VerifiedEvidence:
     """Verify evidence; where keys are named, only they may have signed. Raises NotGenuine."""
-    try:
+    with _naming("the archive"):
         members = unpack(archive)
-    except NotAnArchive as error:
-        raise NotGenuine("the archive", str(error)) from None
     if tuple(members) != (*MEMBERS, MANIFEST, SIGNATURE):
         raise NotGenuine("the archive", "it has other members than evidence has, or in another order")
     keys = _keys(members["keys.json"])
@@ -136,10 +121,9 @@ def _manifest(members: Mapping[str, bytes], keys: Mapping[str, bytes]) -> Manife
         raise NotGenuine(MANIFEST, f"its form is {manifest.form!r}, and this program reads {FORM!r}")
     if manifest.key_id not in keys or not is_signed(content, members[SIGNATURE], keys[manifest.key_id]):
         raise NotGenuine(SIGNATURE, "it is not the signature of the manifest by its key")
-    for named, name in zip(manifest.members, MEMBERS, strict=False):
-        actual = Member(name, len(members[name]), sha256(members[name]).hexdigest())
+    for named, actual in zip(manifest.members, members_of({name: members[name] for name in MEMBERS}), strict=False):
         if named != actual:
-            raise NotGenuine(name, "it is not what the manifest says")
+            raise NotGenuine(actual.name, "it is not what the manifest says")
     if len(manifest.members) != len(MEMBERS):
         raise NotGenuine(MANIFEST, "it does not name every member once")
     return manifest
@@ -167,11 +151,9 @@ def _checkpoints(content: bytes, keys: Mapping[str, bytes], manifest: Manifest) 
 
 
 def _stream(members: Mapping[str, bytes], name: str, stream_id: UUID) -> list[ChainedEvent]:
-    try:
+    with _naming(name):
         events = read_events(members[name])
         check_chain(events, stream_id)
-    except (NotCanonical, Inconsistent) as error:
-        raise NotGenuine(name, str(error)) from None
     if events_document(events) != members[name]:
         raise NotGenuine(name, "an event is not written as it should be")
     return events
@@ -183,10 +165,8 @@ def _facts(
     dispute: Sequence[ChainedEvent],
     manifest: Manifest,
 ) -> Facts:
-    try:
+    with _naming("the events"):
         facts = facts_of(subscription, dispute)
-    except Inconsistent as error:
-        raise NotGenuine("the events", str(error)) from None
     if facts.charge.generation_id != manifest.generation_id:
         raise NotGenuine(MANIFEST, "it names another generation than the dispute is about")
     for name, document in (("charge.json", charge_document(facts)), ("dispute.json", dispute_document(facts))):
@@ -204,7 +184,7 @@ def _proofs(
 ) -> CheckpointBody:
     """Check every proof, and return the checkpoint that covers the charge. Raises NotGenuine."""
     name = "proofs.json"
-    lines: list[ProofLine] = _read(name, content, list[ProofLine])
+    lines: list[Proof] = _read(name, content, list[Proof])
     proven: dict[ProofSubject, ChainedEvent] = {
         "charge": facts.charge_record.stored,
         "subscription": subscription[-1],
@@ -232,14 +212,19 @@ def _proofs(
 
 
 def _read(name: str, content: bytes, kind: Any) -> Any:
-    try:
+    with _naming(name):
         return read_document(content, kind)
-    except NotCanonical as error:
-        raise NotGenuine(name, str(error)) from None
 
 
 def _unhex(name: str, text: str) -> bytes:
-    try:
+    with _naming(name):
         return unhex(text)
-    except NotCanonical as error:
-        raise NotGenuine(name, str(error)) from None
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Raise NotGenuine, with the member that is at fault, for what does not hold within this context."""
+    try:
+        yield
+    except (NotAnArchive, NotCanonical, Inconsistent) as error:
+        raise NotGenuine(where, str(error)) from None

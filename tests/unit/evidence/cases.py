@@ -88,9 +88,9 @@ def _proof(what: ProofSubject, event: ChainedEvent, checkpoint: Checkpoint, leav
         version=event.originator_version,
         position=event.position or 0,
         checkpoint=checkpoint.number,
-        index=index,
-        size=len(leaves),
-        hashes=tuple(inclusion_proof(leaves, index)),
+        leaf_index=index,
+        tree_size=len(leaves),
+        hashes=[each.hex() for each in inclusion_proof(leaves, index)],
     )
 
 

@@ -80,10 +80,11 @@ def _proof_steps(case: Case) -> list[str]:
     """List every step from the charge's leaf to the root."""
     proof, charge = case.proofs[0], case.subscription[3]
     root = case.checkpoints[0].root
-    assert is_included(charge.hash, proof.index, proof.size, proof.hashes, root)
-    reached, index, last = charge.hash, proof.index, proof.size - 1
-    steps = [f"leaf {proof.index} of {proof.size}: {reached.hex()}"]
-    for each in proof.hashes:
+    hashes = [bytes.fromhex(each) for each in proof.hashes]
+    assert is_included(charge.hash, proof.leaf_index, proof.tree_size, hashes, root)
+    reached, index, last = charge.hash, proof.leaf_index, proof.tree_size - 1
+    steps = [f"leaf {proof.leaf_index} of {proof.tree_size}: {reached.hex()}"]
+    for each in hashes:
         is_right = bool(index & 1) or index == last
         reached = node_hash(each, reached) if is_right else node_hash(reached, each)
         steps.append(f"with {each.hex()} on its {'left' if is_right else 'right'}: {reached.hex()}")

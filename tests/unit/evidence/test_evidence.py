@@ -14,7 +14,8 @@ from services.dispute.events import Outcome, Reason
 from services.evidence.archive import pack, unpack
 from services.evidence.builder import build
 from services.evidence.case import Case, Inconsistent
-from services.evidence.manifest import MANIFEST, MEMBERS, SIGNATURE, manifest_document
+from services.evidence.documents import rfc3339
+from services.evidence.manifest import FORM, MANIFEST, MEMBERS, SIGNATURE, Manifest, manifest_document, members_of
 from services.evidence.verify import NotGenuine, VerifiedEvidence, verify
 from services.integrity.signing import SigningKey
 from tests.unit.evidence.cases import DISPUTE_ID, KEY, MADE_AT, SUBSCRIPTION_ID, disputed, key_of, sealed
@@ -35,16 +36,18 @@ def refused(archive: bytes, *trusted: str) -> str:
 def resigned(members: dict[str, bytes], key: SigningKey) -> bytes:
     """Pack altered members under a manifest that fits them, signed with a key."""
     held = {name: members[name] for name in MEMBERS}
-    manifest = manifest_document(
-        held,
-        made_at=MADE_AT,
-        ledger=sha256(b"the first event").digest(),
+    manifest = Manifest(
+        form=FORM,
+        made_at=rfc3339(MADE_AT),
+        ledger=sha256(b"the first event").hexdigest(),
         subscription_id=SUBSCRIPTION_ID,
         dispute_id=DISPUTE_ID,
         generation_id="track",
         key_id=key.key_id,
+        members=members_of(held),
     )
-    return pack({**held, MANIFEST: manifest, SIGNATURE: key.sign(manifest)})
+    document = manifest_document(manifest)
+    return pack({**held, MANIFEST: document, SIGNATURE: key.sign(document)})
 
 
 @pytest.mark.parametrize(
@@ -204,17 +207,17 @@ def test_events_that_do_not_fit_together_make_no_evidence(alter: Alter) -> None:
 
 def _other_hash(case: Case) -> Case:
     proof = case.proofs[0]
-    hashes = (bytes(32), *proof.hashes[1:])
+    hashes = [bytes(32).hex(), *proof.hashes[1:]]
     return replace(case, proofs=[replace(proof, hashes=hashes), *case.proofs[1:]])
 
 
 def _other_leaf(case: Case) -> Case:
-    return replace(case, proofs=[replace(case.proofs[0], index=case.proofs[0].index + 1), *case.proofs[1:]])
+    return replace(case, proofs=[replace(case.proofs[0], leaf_index=case.proofs[0].leaf_index + 1), *case.proofs[1:]])
 
 
 def _other_place(case: Case) -> Case:
     proof = case.proofs[0]
-    moved = replace(proof, index=proof.index + 1, position=proof.position + 1)
+    moved = replace(proof, leaf_index=proof.leaf_index + 1, position=proof.position + 1)
     return replace(case, proofs=[moved, *case.proofs[1:]])
 
 
