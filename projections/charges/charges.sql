@@ -28,55 +28,36 @@ JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.or
 WHERE c.subscription_id = %(id)s AND c.generation_id = %(generation_id)s
 
 -- name: list_charges
--- The charges of a subscription below a version, newest first. A filter that is null matches everything. The page is
--- cut before the join, so that a long stream is not joined as a whole.
+-- The charges of one subscription below a version, or of all below a position, newest first. The page is cut before the
+-- join, so that a long stream is not joined as a whole.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.reversed_in_version IS NOT NULL
 FROM (
     SELECT e.*, charged.data ->> 'generation_id' AS generation_id
     FROM {schema}.ledger_events AS e
     CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS charged
-    WHERE e.originator_id = %(id)s AND e.originator_version < %(before)s AND e.topic = 'GenerationCharged'
-        AND (%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
-        AND (%(until)s::timestamptz IS NULL OR e.recorded_at < %(until)s)
-        AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
-        AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)
-        AND (%(cycle)s::bigint IS NULL OR (charged.data ->> 'cycle_number')::bigint = %(cycle)s)
-    ORDER BY e.originator_version DESC LIMIT %(limit)s
+    WHERE {scope}{place} < %(before)s AND e.topic = 'GenerationCharged'
+        AND {filters}
+    ORDER BY {place} DESC LIMIT %(limit)s
 ) AS e
 JOIN {schema}.charges AS c ON c.subscription_id = e.originator_id AND c.generation_id = e.generation_id
-ORDER BY e.originator_version DESC
-
--- name: list_all_charges
--- The charges of all subscriptions below a position, newest first; filters as above.
-SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
-       c.reversed_in_version IS NOT NULL
-FROM (
-    SELECT e.*, charged.data ->> 'generation_id' AS generation_id
-    FROM {schema}.ledger_events AS e
-    CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS charged
-    WHERE e.notification_id < %(before)s AND e.topic = 'GenerationCharged'
-        AND (%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
-        AND (%(until)s::timestamptz IS NULL OR e.recorded_at < %(until)s)
-        AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
-        AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)
-        AND (%(cycle)s::bigint IS NULL OR (charged.data ->> 'cycle_number')::bigint = %(cycle)s)
-    ORDER BY e.notification_id DESC LIMIT %(limit)s
-) AS e
-JOIN {schema}.charges AS c ON c.subscription_id = e.originator_id AND c.generation_id = e.generation_id
-ORDER BY e.notification_id DESC
+ORDER BY {place} DESC
 
 -- name: list_charges_of_generation
--- The charges of all subscriptions with a generation id, below a position, newest first; filters as above.
+-- The charges of all subscriptions with a generation id, below a position, newest first.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.reversed_in_version IS NOT NULL
 FROM {schema}.charges AS c
 JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
 CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS charged
 WHERE c.generation_id = %(generation_id)s AND e.notification_id < %(before)s
-    AND (%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
+    AND {filters}
+ORDER BY e.notification_id DESC LIMIT %(limit)s
+
+-- name: filters
+-- The condition of every list: a filter that is null matches everything.
+(%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
     AND (%(until)s::timestamptz IS NULL OR e.recorded_at < %(until)s)
     AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
     AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)
     AND (%(cycle)s::bigint IS NULL OR (charged.data ->> 'cycle_number')::bigint = %(cycle)s)
-ORDER BY e.notification_id DESC LIMIT %(limit)s

@@ -31,13 +31,19 @@ class ChargeQueries:
     """Reads the charges of one schema. Every method raises psycopg.Error."""
 
     def __init__(self, schema: str, read_charge: ReadCharge) -> None:
-        self._queries = load_queries("projections.charges", "charges.sql", schema=schema)
+        queries = load_queries("projections.charges", "charges.sql", schema=schema)
+        page = queries["list_charges"].replace(b"{filters}", queries["filters"])
+        one_stream, version = b"e.originator_id = %(id)s AND ", b"e.originator_version"
+        self._find = queries["find_charge"]
+        self._of_subscription = page.replace(b"{scope}", one_stream).replace(b"{place}", version)
+        self._of_ledger = page.replace(b"{scope}", b"").replace(b"{place}", b"e.notification_id")
+        self._of_generation = queries["list_charges_of_generation"].replace(b"{filters}", queries["filters"])
         self._read_charge = read_charge
 
     def find(self, connection: Connection[Any], subscription_id: UUID, generation_id: str) -> Charge | None:
         """Read the charge of a generation; None where there is none."""
         arguments = {"id": subscription_id, "generation_id": generation_id}
-        row = connection.execute(self._queries["find_charge"], arguments).fetchone()
+        row = connection.execute(self._find, arguments).fetchone()
         return None if row is None else self._charge(row)
 
     def of_subscription(
@@ -50,7 +56,9 @@ class ChargeQueries:
         limit: int,
     ) -> list[Charge]:
         """List charges of a subscription below the version `before`, newest first."""
-        return self._list(connection, "list_charges", charge_filter, id=subscription_id, before=before, limit=limit)
+        return self._list(
+            connection, self._of_subscription, charge_filter, id=subscription_id, before=before, limit=limit
+        )
 
     def of_ledger(
         self,
@@ -63,12 +71,12 @@ class ChargeQueries:
     ) -> list[Charge]:
         """List charges of all subscriptions below the position `before`, newest first; of one generation if given."""
         if generation_id is None:
-            return self._list(connection, "list_all_charges", charge_filter, before=before, limit=limit)
+            return self._list(connection, self._of_ledger, charge_filter, before=before, limit=limit)
         of_generation = {"generation_id": generation_id, "before": before, "limit": limit}
-        return self._list(connection, "list_charges_of_generation", charge_filter, **of_generation)
+        return self._list(connection, self._of_generation, charge_filter, **of_generation)
 
-    def _list(self, connection: Connection[Any], query: str, fields: ChargeFilter, **arguments: Any) -> list[Charge]:
-        rows = connection.execute(self._queries[query], {**asdict(fields), **arguments})
+    def _list(self, connection: Connection[Any], query: bytes, fields: ChargeFilter, **arguments: Any) -> list[Charge]:
+        rows = connection.execute(query, {**asdict(fields), **arguments})
         return [self._charge(row) for row in rows]
 
     def _charge(self, row: Sequence[Any]) -> Charge:
