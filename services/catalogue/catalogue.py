@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
+from typing import Final
 
 from services.catalogue.model import (
     AssetType,
@@ -27,7 +28,7 @@ class Catalogue:
     Expects what `load_catalogue` has checked: plan ids, card versions and `effective_from` each unique.
     """
 
-    __slots__ = ("_by_tier", "_cards", "_effective", "_models", "_plans", "_plans_by_id", "_quote", "_upgrade_policy")
+    __slots__ = ("_by_tier", "_effective", "_models", "_plans_by_id", "_quote", "plans", "rate_cards", "upgrade_policy")
 
     def __init__(
         self,
@@ -35,32 +36,20 @@ class Catalogue:
         rate_cards: Iterable[RateCard],
         upgrade_policy: UpgradePolicy = DEFAULT_POLICY,
     ) -> None:
-        self._plans = tuple(plans)
-        self._plans_by_id = {plan.plan_id: plan for plan in self._plans}
-        self._by_tier = sorted(self._plans, key=attrgetter("tier"))
-        self._cards = tuple(sorted(rate_cards, key=attrgetter("effective_from")))
-        self._effective = [card.effective_from for card in self._cards]
+        self.plans: Final = tuple(plans)
+        """Every plan, in catalogue order."""
+        self._plans_by_id = {plan.plan_id: plan for plan in self.plans}
+        self._by_tier = sorted(self.plans, key=attrgetter("tier"))
+        self.rate_cards: Final = tuple(sorted(rate_cards, key=attrgetter("effective_from")))
+        """Every rate card, past, in force and to come, by `effective_from`."""
+        self._effective = [card.effective_from for card in self.rate_cards]
         self._models: list[dict[str, PricedModel]] = [
-            {model.model: model for model in card.models} for card in self._cards
+            {model.model: model for model in card.models} for card in self.rate_cards
         ]
-        self._upgrade_policy: UpgradePolicy = upgrade_policy
+        self.upgrade_policy: Final[UpgradePolicy] = upgrade_policy
+        """The policy of upgrades to plans that name none of their own."""
         # The same few settings come again and again, and exact decimals are slow; durations seldom repeat.
         self._quote = lru_cache(QUOTE_CACHE_SIZE)(self._price)
-
-    @property
-    def plans(self) -> tuple[Plan, ...]:
-        """Every plan, in catalogue order."""
-        return self._plans
-
-    @property
-    def rate_cards(self) -> tuple[RateCard, ...]:
-        """Every rate card, past, in force and to come, by `effective_from`."""
-        return self._cards
-
-    @property
-    def upgrade_policy(self) -> UpgradePolicy:
-        """The policy of upgrades to plans that name none of their own."""
-        return self._upgrade_policy
 
     def plan(self, plan_id: str) -> Plan | None:
         """Return the plan of that id, if there is one."""
@@ -68,7 +57,7 @@ class Catalogue:
 
     def policy_for(self, plan: Plan) -> UpgradePolicy:
         """Return the policy of upgrades to this plan: its own, or else the catalogue's."""
-        return plan.upgrade_policy or self._upgrade_policy
+        return plan.upgrade_policy or self.upgrade_policy
 
     def upgrade_options(self, *, above_tier: int, asset_type: AssetType | None = None) -> tuple[str, ...]:
         """List the ids of plans of a higher tier, lowest first; with an asset type, of those that include it."""
@@ -81,7 +70,7 @@ class Catalogue:
     def card_at(self, instant: datetime) -> RateCard | None:
         """Return the rate card in force at an instant; None before the first one's `effective_from`."""
         position = self._position_at(instant)
-        return None if position is None else self._cards[position]
+        return None if position is None else self.rate_cards[position]
 
     def quote(self, model: str, settings: Settings, at: datetime) -> Quote | UnknownModel | InvalidSettings:
         """Price a generation with these settings at that instant. Charges nothing."""
@@ -92,7 +81,7 @@ class Catalogue:
         priced = None if position is None else self._models[position].get(model)
         if position is None or priced is None:
             return UnknownModel(model)
-        return price(priced, settings, self._cards[position].version)
+        return price(priced, settings, self.rate_cards[position].version)
 
     def _position_at(self, instant: datetime) -> int | None:
         following = bisect_right(self._effective, instant)

@@ -24,7 +24,6 @@ T = TypeVar("T", bound=Struct)
 PAGE_ROWS = 1_000
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
-NDJSON: Final = "application/x-ndjson"
 
 Format = Literal["application/json", "text/csv", "application/x-ndjson"]
 Place = Any

@@ -72,13 +72,11 @@ async def expected_version(request: Request) -> int | None:
 IfMatch = Annotated[int | None, Depends(expected_version)]
 
 
+_zone_names = cache(available_timezones)
+
+
 def time_zone(name: str) -> ZoneInfo:
     """Return the zone of an IANA name. Raises Problem."""
     if name not in _zone_names():
         raise invalid("tz", "is not the name of an IANA time zone, such as Europe/Rome")
     return ZoneInfo(name)
-
-
-@cache
-def _zone_names() -> set[str]:
-    return available_timezones()

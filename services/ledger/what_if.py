@@ -1,7 +1,7 @@
 """What-if: reads what was recorded and refused, and replays it with a change. Writes nothing."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -30,7 +30,7 @@ Outcome = Annotated[
     Meta(
         description="`outcome` says which: `charged` and `recorded` come with the fields of the event; `refused` with"
         " `code`, `balance_credits` and `required_credits`; `repeated` is a request for what was charged before.",
-        extra_json_schema={"properties": {"outcome": {"enum": ["charged", "recorded", "refused", "repeated"]}}},
+        extra_json_schema={"properties": {"outcome": {"enum": get_args(OUTCOMES)}}},
     ),
 ]
 

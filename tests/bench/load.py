@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 
+from services.postgres.embedded import BIN_DIR
 from services.postgres.sql import load_queries
 from tests.bench.stand import HERE, ROOT, SCHEMA, Service, Stand, own_children_cpu_seconds
 
@@ -71,7 +72,7 @@ def pgbench(
     """Run a script of pgbench. The median latency needs a log of every transaction. Raises Unsound."""
     stand.checkpoint()
     with tempfile.TemporaryDirectory(prefix="tallystick-pgbench-") as folder:
-        command = [stand.postgres.bin_dir / "pgbench", "-n", "-c", clients, "-j", min(2, clients), "-T", round(seconds)]
+        command = [BIN_DIR / "pgbench", "-n", "-c", clients, "-j", min(2, clients), "-T", round(seconds)]
         command += ["-M", mode, "-D", f"subscriptions={SUBSCRIPTIONS}", "-f", HERE / script]
         command += ["-l"] if with_median else []
         cpu = stand.postgres_cpu_seconds() + own_children_cpu_seconds()

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, BinaryIO, Final, Self
 from urllib.parse import quote
 
@@ -102,11 +102,6 @@ class EmbeddedPostgres:
         self._postmaster: psutil.Process | None = None
 
     @property
-    def bin_dir(self) -> Path:
-        """The directory of the PostgreSQL programs: pg_dump, pgbench, pg_basebackup, psql, ..."""
-        return BIN_DIR
-
-    @property
     def pid(self) -> int:
         """The process id of the postmaster."""
         return self._running().pid
@@ -129,9 +124,7 @@ class EmbeddedPostgres:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.stop()
 
     def start(self) -> str:

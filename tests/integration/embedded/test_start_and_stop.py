@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy
 
 from services.postgres.embedded import (
+    BIN_DIR,
     EmbeddedPostgres,
     EmbeddedPostgresError,
     EmbeddedPostgresInUse,
@@ -64,7 +65,7 @@ def test_a_restart_keeps_the_data(data_dir: Path) -> None:
 
 def test_the_programs_are_at_hand(server: EmbeddedPostgres) -> None:
     write_note(server.url, "dumped")
-    command = [str(server.bin_dir / "pg_dump"), "--data-only", server.url]
+    command = [str(BIN_DIR / "pg_dump"), "--data-only", server.url]
     assert "dumped" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
