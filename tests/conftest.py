@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from services.catalogue import Catalogue, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
+from services.ledger import lane
 from services.ledger.ledger import Ledger
 from services.migrations.migrate import migrate
+from services.postgres import database
 from services.postgres.embedded import EmbeddedPostgres
 from tests.leftovers import children, end_left_children, left_threads
 from tests.scratch import prefer_memory
+from tests.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.acceptance.server import Listener
@@ -31,6 +35,9 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 SCHEMA = "tallystick"
 TEMPLATE = "migrated"
@@ -67,12 +74,21 @@ def _nothing_is_left_behind() -> Iterator[None]:
     assert not left, f"left behind: {left}"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _product_is_patient() -> Iterator[None]:
+    """Let the product wait as long as the tests: a slow machine may take longer than the seconds it waits for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lane, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(database, "CONNECT_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test process's own. Durability is tested where it matters, on servers of those tests."""
     with tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder:
-        settings = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "max_connections": "200"}
-        with EmbeddedPostgres(Path(folder) / "postgres", settings=settings, scratch=True) as server:
+        server_settings = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "max_connections": "200"}
+        with EmbeddedPostgres(Path(folder) / "postgres", settings=server_settings, scratch=True) as server:
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
             migrate(_url_of(server, TEMPLATE), SCHEMA)

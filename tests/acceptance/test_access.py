@@ -8,6 +8,7 @@ import pytest
 from services.http.metrics import CONTENT_TYPE
 from services.keys import SCOPES, KeyRing
 from tests.acceptance.server import Customer, Server
+from tests.waiting import PATIENCE_SECONDS
 
 SUBSCRIPTION = "/v1/subscriptions/0f8fad5b-d9cb-469f-a165-70867728950e"
 
@@ -80,7 +81,7 @@ def test_a_revoked_key_stops_within_five_seconds(server: Server) -> None:
 
     assert before is not None
     assert (ring.known(secret), ring.authenticate(secret)) == (None, None)
-    answer = httpx.get(f"{server.url}/v1/plans", headers={"Authorization": f"Bearer {secret}"})
+    answer = get_plans(server, secret)
     assert answer.status_code == 401
 
 
@@ -110,7 +111,7 @@ def test_the_bootstrap_key_has_every_scope_and_stays_revoked(server: Server) -> 
 def test_events_name_the_key_and_the_request(server: Server) -> None:
     key_id, secret = server.backend.keys.create("backend", ["read", "charge", "manage", "audit"])
     headers = {"Authorization": f"Bearer {secret}", "Request-Id": "trace-1:abc"}
-    with httpx.Client(base_url=server.url, headers=headers) as client:
+    with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE_SECONDS) as client:
         customer = Customer.with_plan(client, "ai-suite-40000-monthly")
         customer.charge("lyria-3")
         events = customer.get("events")["data"]
@@ -154,7 +155,7 @@ def test_metrics_count_requests_by_template_and_status(http: httpx.Client) -> No
 
 
 def test_a_running_service_is_alive_and_ready(server: Server) -> None:
-    answers: list[Any] = [httpx.get(f"{server.url}/{probe}") for probe in ("livez", "readyz")]
+    answers: list[Any] = [httpx.get(f"{server.url}/{probe}", timeout=PATIENCE_SECONDS) for probe in ("livez", "readyz")]
 
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[1].json() == {"status": "ready", "database": True, "migrations": True, "writer_lane": True}
@@ -179,7 +180,7 @@ def test_while_the_database_is_away_every_request_is_unavailable(server: Server)
         customer = Customer.with_plan(client, "ai-starter-16500-monthly")
         server.backend.reads.close()
         known = client.get(f"{customer.path}/balance")
-        unknown = httpx.get(f"{server.url}/v1/plans", headers={"Authorization": f"Bearer {unseen}"})
+        unknown = get_plans(server, unseen)
         readiness = client.get("/readyz")
 
     assert [answer.status_code for answer in (known, unknown, readiness)] == [503, 503, 503]
@@ -201,3 +202,9 @@ def test_the_answer_to_a_defect_shows_nothing_of_it(server: Server, monkeypatch:
         assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
         assert answer.json()["request_id"] == answer.headers["Request-Id"]
         assert "secret" not in answer.text
+
+
+def get_plans(server: Server, secret: str) -> httpx.Response:
+    """Read the plans with a key."""
+    headers = {"Authorization": f"Bearer {secret}"}
+    return httpx.get(f"{server.url}/v1/plans", headers=headers, timeout=PATIENCE_SECONDS)

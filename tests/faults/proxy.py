@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import parse_qs, quote, urlsplit
 
+from tests.waiting import PATIENCE_SECONDS
+
 Anchor = Literal["BEGIN", "COMMIT"]
 Side = Literal["client", "server"]
 Aftermath = Literal["closed", "silent", "late"]
@@ -135,7 +137,7 @@ class CuttingProxy(threading.Thread):
         self._was_cut.clear()
         self._next = cut
         yield
-        assert self._was_cut.wait(20), f"no connection reached {cut}"
+        assert self._was_cut.wait(PATIENCE_SECONDS), f"no connection reached {cut}"
 
     def run(self) -> None:
         while True:

@@ -24,6 +24,7 @@ from services.subscription.commands import ChargeGeneration, StartSubscription
 from services.subscription.events import Event
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import BY, Lives
+from tests.waiting import PATIENCE_SECONDS
 
 EXPECTED_USAGE = """
     SELECT c.originator_id, (c.recorded_at AT TIME ZONE 'UTC')::date, c.data->>'model', c.data->>'asset_type',
@@ -95,7 +96,7 @@ def test_usage_adds_up_to_the_events(
     lives.start(6)
     lives.go_on(250)
 
-    assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
+    assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
 
     stored = connection.execute(STORED_USAGE).fetchall()
     assert stored == connection.execute(EXPECTED_USAGE).fetchall()
@@ -121,7 +122,7 @@ def test_two_projectors_beside_eight_writers_apply_every_event_once_in_order(
 
     with ThreadPoolExecutor(len(ids)) as writers:
         list(writers.map(write, ids))
-    assert engine(database_url, USAGE, counted()).catch_up(connection, timeout_seconds=60)
+    assert engine(database_url, USAGE, counted()).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
     stopping.set()
     for projector in projectors:
         projector.join()
@@ -138,17 +139,19 @@ def test_a_bad_event_stops_its_projection_by_name_and_nothing_else(
     lives.go_on(40)
     last = EventReader(SCHEMA, decode_event).last_position(connection)
 
-    assert not engine(database_url, USAGE, counted(fails_at=17)).catch_up(connection, timeout_seconds=60)
+    assert not engine(database_url, USAGE, counted(fails_at=17)).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
 
     stopped = lag_of(connection, "counted")
     assert (stopped.position, stopped.stopped_at_position) == (16, 17)
     assert stopped.stopped_because == "ValueError: a defect"
     assert counted_positions(connection) == list(range(1, 17)), "everything before it is applied, and nothing of it"
-    assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
+    assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
     assert lag_of(connection, "usage").position == last
     lives.go_on(10)
 
-    assert engine(database_url, counted()).catch_up(connection, timeout_seconds=60), "a corrected program goes on"
+    assert engine(database_url, counted()).catch_up(connection, timeout_seconds=PATIENCE_SECONDS), (
+        "a corrected program goes on"
+    )
     assert counted_positions(connection) == list(range(1, lag_of(connection, "counted").position + 1))
     assert lag_of(connection, "counted").stopped_at_position is None
 
@@ -166,7 +169,7 @@ def test_an_event_that_cannot_be_read_is_named(
     spoil = "UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id IN (1, %s)"
     connection.execute(spoil, [position])
 
-    assert not engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
+    assert not engine(database_url, USAGE).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
 
     stopped = lag_of(connection, "usage")
     assert stopped.stopped_at_position == position, "and not 1, which is no event of usage"
@@ -181,7 +184,7 @@ def test_a_gap_stops_every_projection(
     connection.execute("SET session_replication_role = replica")
     connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id = 2")
 
-    assert not engine(database_url, USAGE).catch_up(connection, timeout_seconds=60)
+    assert not engine(database_url, USAGE).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
 
     assert lag_of(connection, "usage").position == 1
     assert "no event 2" in (lag_of(connection, "usage").stopped_because or "")

@@ -23,6 +23,7 @@ from services.process.progress import ReportProgress, report_nothing
 from services.subscription.commands import ChargeGeneration, StartSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import BY, Lives
+from tests.waiting import PATIENCE_SECONDS
 
 ALL = ("balance", "renewal", "charges", "usage", "disputes")
 
@@ -41,7 +42,7 @@ def lives(ledger: Ledger, clock: SettableClock, database_url: str, connection: C
     lives = Lives(ledger, clock)
     lives.start(8)
     lives.go_on(300)
-    assert projector(database_url).catch_up(connection, timeout_seconds=60)
+    assert projector(database_url).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
     return lives
 
 
@@ -194,7 +195,7 @@ def test_charges_go_on_through_swaps_on_the_same_connections(
 
     assert not failed
     assert all(isinstance(answer, Charged) for done in answers.values() for answer in done)
-    assert running.catch_up(connection, timeout_seconds=60)
+    assert running.catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
     assert rebuild(database_url).differences == ()
     total = connection.execute("SELECT sum(charges) FROM tallystick.usage").fetchone()
     assert total == (sum(len(done) for done in answers.values()),)
@@ -219,7 +220,7 @@ def test_a_projection_that_was_stopped_goes_on_after_its_rebuild(
     lag = next(lag for lag in Positions(SCHEMA).lags(connection) if lag.projection == "usage")
     assert (lag.lag_events, lag.stopped_at_position) == (0, None)
     lives.go_on(20)
-    assert projector(database_url).catch_up(connection, timeout_seconds=60)
+    assert projector(database_url).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
     assert rebuild(database_url, ["usage"]).differences == ()
 
 
@@ -240,7 +241,7 @@ def test_a_long_reader_makes_the_swap_wait_and_no_writer_fail(
         reader.execute("SELECT count(*) FROM tallystick.charges")
         rebuilding = threading.Thread(target=run)
         rebuilding.start()
-        assert waiting.wait(60)
+        assert waiting.wait(PATIENCE_SECONDS)
         lives.go_on(20)
         assert not done.is_set()
     rebuilding.join()

@@ -24,6 +24,7 @@ from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import Lives
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -55,13 +56,15 @@ def test_it_does_all_that_a_service_does(
 ) -> None:
     assert service.execute("SELECT current_user").fetchone() == (SERVICE_ROLE,)
     projector = Engine(lambda: connect(service_url), SCHEMA, decode_event)
-    assert projector.catch_up(service, timeout_seconds=60)
+    assert projector.catch_up(service, timeout_seconds=PATIENCE_SECONDS)
     assert Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), clock).seal(service)
     assert missing_revisions(service_url, SCHEMA) == []
     assert Verification(SCHEMA, Trust()).run(service_url).findings == ()
     assert Rebuild(database_url, SCHEMA, (), decode_event).run().differences == ()
     lives.go_on(30)
-    assert projector.catch_up(service, timeout_seconds=60), "what the owner has rebuilt, the service still writes"
+    assert projector.catch_up(service, timeout_seconds=PATIENCE_SECONDS), (
+        "what the owner has rebuilt, the service still writes"
+    )
 
 
 @pytest.mark.parametrize("table", ["ledger_events", "refusals", "checkpoints"])

@@ -27,6 +27,7 @@ from tests.conftest import SCHEMA, TEMPLATE, SettableClock
 from tests.integration.audit.lives import Lives
 from tests.integration.audit.tampers import Tampers
 from tests.processes import tallystick
+from tests.waiting import PATIENCE_SECONDS
 
 SHORT_CAMPAIGN = 200
 
@@ -84,7 +85,7 @@ def fill(sealed: SealedLedger, catalogue: Catalogue) -> None:
         for steps in (100, 80, 60):
             lives.go_on(steps)
             sealer.seal(connection)
-        assert projector.catch_up(connection, timeout_seconds=60)
+        assert projector.catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
 
 
 def first_of(verified: VerificationResult) -> str:

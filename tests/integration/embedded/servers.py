@@ -39,10 +39,14 @@ def own_place() -> Iterator[Path]:
     try:
         yield path
     finally:
-        for process in processes_below(path):
-            process.kill()
-        wait_until(lambda: not processes_below(path))
+        end_processes_below(path)
         shutil.rmtree(path)
+
+
+def end_processes_below(path: Path) -> None:
+    for process in processes_below(path):
+        process.kill()
+    wait_until(lambda: not processes_below(path))
 
 
 def processes_below(path: Path) -> list[psutil.Process]:

@@ -1,5 +1,6 @@
 """Fixtures of the write path's specifications."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,31 @@ def other(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Iter
     """A second ledger object on the same schema: all that two processes share is the database."""
     with Ledger(database_url, SCHEMA, catalogue, clock=clock) as opened:
         yield opened
+
+
+class SkippedPauses:
+    """The time of a lane whose pauses take no time, but count as so much that it is soon out of patience."""
+
+    def __init__(self) -> None:
+        self._skipped_seconds = 0.0
+
+    def reset(self) -> None:
+        """Go back to the time of the clock, for commands that are submitted from now on."""
+        self._skipped_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._skipped_seconds
+
+    def sleep(self, seconds: float) -> None:
+        self._skipped_seconds += seconds * lane.PATIENCE_SECONDS
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> SkippedPauses:
+    """The time of lanes that give up after some attempts, however long these take."""
+    pauses = SkippedPauses()
+    monkeypatch.setattr(lane, "time", pauses)
+    return pauses
 
 
 @pytest.fixture

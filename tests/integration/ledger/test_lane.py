@@ -1,10 +1,8 @@
 """The lane's queue and thread: every command that is accepted is answered, and nothing grows without bounds."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from threading import Event
-from time import sleep
 from uuid import UUID, uuid4
 
 import psycopg
@@ -21,6 +19,7 @@ from services.subscription.commands import RecordDue, UpgradePlan
 from tests.conftest import SCHEMA
 from tests.integration.ledger.books import Books, session_count, tally
 from tests.integration.ledger.lanes import BY, Deliveries, charge, in_one_batch, start, track
+from tests.waiting import wait_until
 
 
 def test_a_closed_lane_accepts_no_command(ledger: Ledger) -> None:
@@ -65,11 +64,7 @@ def test_stopping_answers_queued_commands_and_closes_the_connection(
 
     assert tally(delivered.answers) == {"Charged": 100}
     assert len(books.charged()) == 100
-    for _ in range(100):  # the server ends a session a moment after it was closed
-        if session_count(database_url) == 0:
-            break
-        time.sleep(0.05)
-    assert session_count(database_url) == 0
+    wait_until(lambda: session_count(database_url) == 0)  # the server ends a session a moment after it was closed
     ledger.lane.stop()  # once more does nothing
 
 
@@ -122,13 +117,13 @@ def test_a_batch_may_be_larger_than_what_sockets_take_at_once(ledger: Ledger, bo
     books.check()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_stream_that_another_session_has_locked_does_not_delay_the_others(
     ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, free = start(ledger), start(ledger)
     queries = ledger.lane._context.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
-    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.5)
     with psycopg.connect(database_url) as another_session:
         another_session.execute("SELECT FROM tallystick.balance WHERE subscription_id = %s FOR UPDATE", [held])
 
@@ -144,6 +139,7 @@ def test_a_stream_that_another_session_has_locked_does_not_delay_the_others(
     assert not charge(ledger, held, "track-0").is_replay
 
 
+@pytest.mark.usefixtures("impatient")
 def test_every_command_is_answered_while_another_session_has_locked_the_head_row(
     ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch, books: Books
 ) -> None:
@@ -151,7 +147,6 @@ def test_every_command_is_answered_while_another_session_has_locked_the_head_row
     ids = [start(ledger) for _ in range(40)]
     queries = ledger.lane._context.queries
     monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'1s'", b"'10ms'"))
-    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.1)
     with psycopg.connect(database_url) as another_session:
         another_session.execute("SELECT FROM tallystick.head FOR UPDATE")
         answers = in_one_batch(ledger, *[(id, track("track-1")) for id in ids])
@@ -167,12 +162,15 @@ def test_a_lane_paused_in_a_transaction_that_the_server_rolled_back_runs_it_agai
 ) -> None:
     id = start(ledger)
     queries = ledger.lane._context.queries
-    monkeypatch.setitem(queries, "begin_batch", queries["begin_batch"].replace(b"'20s'", b"'50ms'"))
+    begin_batch = queries["begin_batch"]
+    monkeypatch.setitem(queries, "begin_batch", begin_batch.replace(b"'20s'", b"'50ms'"))
     context = ledger.lane._context
-    pauses = iter([0.2])
+    rolled_back = "terminating connection due to transaction timeout"
+    before = postgres.log_file.read_text().count(rolled_back)
 
     def pause() -> datetime:
-        sleep(next(pauses, 0.0))
+        wait_until(lambda: postgres.log_file.read_text().count(rolled_back) > before)
+        monkeypatch.setitem(queries, "begin_batch", begin_batch)
         return context.clock()
 
     monkeypatch.setattr(ledger.lane, "_context", replace(context, clock=pause))
@@ -180,7 +178,6 @@ def test_a_lane_paused_in_a_transaction_that_the_server_rolled_back_runs_it_agai
     upgraded = ledger.execute(id, UpgradePlan("max-pro-240000-yearly"), BY)  # not a charge: it is decided under locks
 
     assert tally([upgraded]) == {"Done": 1}
-    assert "terminating connection due to transaction timeout" in postgres.log_file.read_text()
     books.check()
 
 
@@ -196,6 +193,7 @@ def test_a_session_ended_by_the_server_is_replaced(ledger: Ledger, database_url:
     books.check()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_session_that_has_become_read_only_is_replaced(ledger: Ledger, database_url: str) -> None:
     """As after a fail-over, when the old primary still answers. The URL then leads to the new one."""
     id = start(ledger)
@@ -233,10 +231,8 @@ def test_commits_are_durable_whatever_the_database_is_set_to(ledger: Ledger, dat
     assert books.query("SELECT DISTINCT synchronous_commit FROM {}.witness") == [("on",)]
 
 
-def test_a_ledger_may_be_opened_before_its_server_answers(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.05)
+@pytest.mark.usefixtures("impatient")
+def test_a_ledger_may_be_opened_before_its_server_answers(catalogue: Catalogue) -> None:
     with Ledger("postgresql://nobody@127.0.0.1:1/nowhere", SCHEMA, catalogue) as ledger:
         failed = ledger.execute(UUID(int=1), track("track-1"), BY)
 

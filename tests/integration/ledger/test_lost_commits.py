@@ -20,6 +20,7 @@ from services.subscription.commands import RecordDue, ScheduleDowngrade, StartSu
 from tests.conftest import SettableClock
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.breaking import Fate, Fates, break_commits
+from tests.integration.ledger.conftest import SkippedPauses
 from tests.integration.ledger.lanes import BY, STARTER, Request, charge, in_one_batch, start, track
 
 LOSSES: tuple[Fate, Fate] = ("stored", "not stored")
@@ -152,10 +153,9 @@ def test_another_process_may_append_after_the_lost_commit(
 
 
 def test_an_outcome_that_is_not_known_in_time_is_answered_as_unknown(
-    ledger: Ledger, fates: Fates, books: Books, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, fates: Fates, books: Books, impatient: SkippedPauses
 ) -> None:
     id = start(ledger)
-    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.1)
     fates.schedule("stored", *UNREACHABLE)
 
     failed = ledger.execute(id, track("track-1"), BY)
@@ -164,14 +164,13 @@ def test_an_outcome_that_is_not_known_in_time_is_answered_as_unknown(
     assert failed.may_have_happened
 
     fates.clear()
+    impatient.reset()
     assert charge(ledger, id, "track-1").is_replay, "a retry tells"
     books.check()
 
 
-def test_a_command_that_was_never_sent_is_known_not_to_have_happened(
-    ledger: Ledger, fates: Fates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.1)
+@pytest.mark.usefixtures("impatient")
+def test_a_command_that_was_never_sent_is_known_not_to_have_happened(ledger: Ledger, fates: Fates) -> None:
     fates.schedule(*UNREACHABLE)
 
     failed = ledger.execute(UUID(int=1), StartSubscription("account-1", STARTER), BY)
@@ -207,11 +206,11 @@ def test_a_server_that_comes_back_within_two_seconds_is_waited_for(ledger: Ledge
     books.check()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_while_the_server_is_unreachable_overdue_commands_are_answered_at_once(
     ledger: Ledger, fates: Fates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a queue of thousands would wait for one connection time-out a batch."""
-    monkeypatch.setattr(lane, "PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr(lane, "BATCH_LIMIT", 1)
     fates.schedule(*UNREACHABLE)
 

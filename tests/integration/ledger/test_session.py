@@ -1,7 +1,6 @@
 """The lane's session: statements are sent together, results come in order, errors where they belong."""
 
 from collections.abc import Callable, Iterator
-from time import sleep
 
 import psycopg
 import pytest
@@ -11,6 +10,7 @@ from psycopg.waiting import Wait
 from services.postgres.arrays import Bigints, Blobs
 from services.postgres.database import connect
 from services.postgres.session import Session
+from tests.waiting import wait_until
 
 LARGER_THAN_A_SOCKET_TAKES = 32 * 1024 * 1024
 
@@ -134,8 +134,7 @@ def test_flushed_statements_are_run_while_nobody_reads_their_results(session: Se
         commit = session.execute(b"COMMIT")
         session.flush()
         with psycopg.connect(database_url, autocommit=True) as other:
-            while other.execute("SELECT to_regclass('made')").fetchone() == (None,):
-                sleep(0.005)
+            wait_until(lambda: other.execute("SELECT to_regclass('made')").fetchone() != (None,))
 
     assert commit.status() == "COMMIT"
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
-from time import sleep
 
 import psycopg
 import pytest
@@ -19,6 +18,7 @@ from services.postgres.session import Session
 from services.subscription.commands import RecordDue, StartSubscription, UpgradePlan
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.lanes import BY, STARTER, charge, in_one_batch, start, track
+from tests.waiting import wait_until
 
 _PARSE_MESSAGE = re.compile(r'\tParse\t \S+ "(?P<statement>.*?)" \d+ ?[\d ]*$', re.MULTILINE | re.DOTALL)
 
@@ -107,17 +107,15 @@ def test_an_append_locks_rows_and_no_table(ledger: Ledger, database_url: str) ->
 
 def _table_locks_of_waiting_session(database_url: str) -> set[str]:
     """Return the modes of the table locks that the session holds which waits for a row."""
+    query = (
+        "SELECT l.mode FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid)"
+        " JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE a.wait_event_type = 'Lock' AND a.datname = current_database() AND n.nspname = 'tallystick'"
+        " AND c.relkind = 'r' AND l.locktype = 'relation'"
+    )
     with psycopg.connect(database_url, autocommit=True) as connection:
-        while True:
-            rows = connection.execute(
-                "SELECT l.mode FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid)"
-                " JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-                " WHERE a.wait_event_type = 'Lock' AND a.datname = current_database() AND n.nspname = 'tallystick'"
-                " AND c.relkind = 'r' AND l.locktype = 'relation'"
-            ).fetchall()
-            if rows:
-                return {mode for (mode,) in rows}
-            sleep(0.005)
+        rows = wait_until(lambda: connection.execute(query.encode()).fetchall())
+    return {mode for (mode,) in rows}
 
 
 def test_a_locked_head_row_delays_neither_reads_nor_replays_nor_refusals(

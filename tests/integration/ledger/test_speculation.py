@@ -5,7 +5,6 @@
 
 from collections.abc import Callable, Mapping
 from itertools import product
-from time import sleep
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from tests.conftest import SettableClock
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.breaking import Fate, break_commits
 from tests.integration.ledger.lanes import BY, charge, in_one_batch, start, track
+from tests.waiting import wait_until
 
 AFFORDABLE = 110
 LARGEST = "max-pro-240000-yearly"
@@ -296,8 +296,7 @@ def _terminate(database_url: str, pid: int) -> None:
 def _wait_for_commit(database_url: str, pid: int) -> None:
     with psycopg.connect(database_url, autocommit=True) as administrator:
         query = "SELECT state, query FROM pg_stat_activity WHERE pid = %s"
-        while administrator.execute(query, [pid]).fetchone() != ("idle", "COMMIT"):
-            sleep(0.005)
+        wait_until(lambda: administrator.execute(query, [pid]).fetchone() == ("idle", "COMMIT"))
 
 
 def test_a_batch_decided_on_a_misspeculation_is_decided_anew(

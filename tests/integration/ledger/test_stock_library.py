@@ -36,6 +36,7 @@ from tests.conftest import SettableClock
 from tests.integration.audit.lives import Lives
 from tests.integration.ledger.books import Books
 from tests.integration.ledger.lanes import BY, charge, concurrently, start, track
+from tests.waiting import PATIENCE_SECONDS
 
 GUIDE = Path(__file__).parents[3] / "docs/how-to/read-with-eventsourcing.md"
 GRANTS = "".join(re.findall(r"```sql\n(.*?)```", GUIDE.read_text(), re.DOTALL))
@@ -176,13 +177,13 @@ def test_a_stock_projection_follows_it(ledger: Ledger, environment: dict[str, st
         view_class=CreditsByModel,
         env={**environment, "COUNTCREDITS_PERSISTENCE_MODULE": "eventsourcing.popo"},
     ) as runner:
-        runner.wait(len(books.events()), timeout=30)
+        runner.wait(len(books.events()), timeout=PATIENCE_SECONDS)
         assert runner.view.credits == _credits_by_model(books)
 
         position = charge(ledger, id, "while it follows").charge.position
         with runner.app.recorder.datastore.transaction(commit=True) as cursor:
             cursor.execute("NOTIFY ledger_events")
-        runner.wait(position, timeout=30)
+        runner.wait(position, timeout=PATIENCE_SECONDS)
         assert runner.view.credits == _credits_by_model(books)
 
 

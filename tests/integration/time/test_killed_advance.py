@@ -11,6 +11,7 @@ import pytest
 
 from services.clocks import Clocks, Reading
 from services.ledger.ledger import Ledger
+from services.postgres.database import connect
 from services.renewals.worker import RenewalWorker
 from tests.integration.time.fleet import BY, YEARLY, Recorded, start
 from tests.processes import running
@@ -34,12 +35,14 @@ def test_the_rest_is_recorded(
 ) -> None:
     clock_id = clocks.create(STARTED).test_clock_id
     start(ledger, SUBSCRIPTIONS, YEARLY, test_clock_id=clock_id)
+    stop_after_the_first_batch(database_url)
     service = running("api", folder=tmp_path, database_url=database_url, test_clocks="true", bootstrap_key=KEY)
     with service as api, ThreadPoolExecutor(1) as client:
         api.page("/readyz")
         client.submit(_advance, api.url, clock_id)
         done = wait_until(lambda: recorded.counts("CycleReset")[12])
         api.kill()
+        let_go_on(database_url)
     assert done < SUBSCRIPTIONS, "it was killed in the middle"
     assert clocks.read(clock_id) == Reading(clock_id, A_YEAR_LATER)
 
@@ -50,6 +53,27 @@ def test_the_rest_is_recorded(
 
     assert recorded.counts("CycleReset") == Counter({12: SUBSCRIPTIONS})
     assert recorded.counts("TermRenewed") == Counter({1: SUBSCRIPTIONS})
+
+
+def stop_after_the_first_batch(database_url: str) -> None:
+    """Let no batch append its events once resets are recorded."""
+    with connect(database_url) as connection:
+        connection.execute("""
+            CREATE FUNCTION tallystick.stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF EXISTS (SELECT FROM tallystick.ledger_events WHERE topic = 'CycleReset') THEN
+                    PERFORM pg_sleep(60);
+                END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER stop BEFORE INSERT ON tallystick.ledger_events EXECUTE FUNCTION tallystick.stop();
+        """)
+
+
+def let_go_on(database_url: str) -> None:
+    """End what has been stopped, and let others append."""
+    with connect(database_url) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        connection.execute("DROP TRIGGER stop ON tallystick.ledger_events")
 
 
 def _advance(url: str, clock_id: str) -> None:

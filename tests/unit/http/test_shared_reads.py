@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from projections.balance.view import Balance
 from services.http.documentation.examples import BALANCE
 from services.http.server.shared_reads import SharedBalanceReads
+from tests.waiting import PATIENCE_SECONDS
 
 SEEN, OTHER, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -30,7 +31,7 @@ class Table:
         self.queries.append(list(ids))
         balances = {id: None if id == UNKNOWN else self._balance(id) for id in ids}
         self.has_read.set()
-        assert self.may_answer.wait(10)
+        assert self.may_answer.wait(PATIENCE_SECONDS)
         if self.error:
             raise self.error
         return balances
