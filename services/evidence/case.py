@@ -124,6 +124,11 @@ def facts_of(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEven
     )
 
 
+def proven_events(facts: Facts, dispute: Sequence[ChainedEvent]) -> dict[ProofSubject, ChainedEvent]:
+    """Return the event that each proof of a case is about, in the order of the proofs."""
+    return {"charge": facts.charge_record.stored, "subscription": facts.history[-1].stored, "dispute": dispute[-1]}
+
+
 def _around_charge(
     history: Sequence[Recorded], charge_version: int, cycle_number: int
 ) -> tuple[Subscription, Subscription, list[BalancePoint]]:

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from services.dispute.events import DisputeOpened
 from services.evidence.builder import build
-from services.evidence.case import Case, Inconsistent, Proof, ProofSubject, facts_of
+from services.evidence.case import Case, Inconsistent, Proof, ProofSubject, facts_of, proven_events
 from services.evidence.verify import NotGenuine, verify
 from services.integrity.checkpoints import Checkpoint, Checkpoints
 from services.integrity.merkle import inclusion_proof
@@ -76,17 +76,12 @@ class Evidence:
         self, connection: Connection[Any], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]
     ) -> Case:
         """Add the proofs to the streams. Raises Inconsistent, LookupError."""
-        about: dict[ProofSubject, ChainedEvent] = {
-            "charge": facts_of(subscription, dispute).charge_record.stored,
-            "subscription": subscription[-1],
-            "dispute": dispute[-1],
-        }
         newest = self._checkpoints.latest(connection)
         assert newest is not None, "the events were sealed"
         leaves: dict[int, list[bytes]] = {}
         checkpoints = {newest.number: newest}
         proofs = []
-        for what, event in about.items():
+        for what, event in proven_events(facts_of(subscription, dispute), dispute).items():
             checkpoint = self._checkpoints.covering(connection, _position(event))
             if checkpoint is None:
                 raise LookupError(f"no checkpoint covers position {event.position}")

@@ -35,7 +35,7 @@ def report_page(case: Case, facts: Facts, *, key_id: str, made_at: datetime) -> 
     return PAGE.substitute(
         title=escape(f"Dispute of {_counted(charge.credits, 'credit')} for {charge.model}"),
         headline=f"A charge of {_counted(charge.credits, 'credit')}, disputed",
-        status=_status(facts),
+        status=facts.dispute.state.status,
         verdict=escape(_verdict(facts)),
         charge=_rows(_charge(facts)),
         arithmetic=escape(arithmetic(charge.price, charge.credits)),
@@ -65,10 +65,6 @@ def arithmetic(price: Price, charged_credits: int) -> str:
 def instant_in_words(at: datetime) -> str:
     """Write an instant to the microsecond, in UTC."""
     return f"{at:%-d %B %Y, %H:%M:%S}" + (f".{at:%f}" if at.microsecond else "") + " UTC"
-
-
-def _status(facts: Facts) -> str:
-    return facts.dispute.state.status
 
 
 def _verdict(facts: Facts) -> str:

@@ -11,7 +11,7 @@ import rfc8785
 from msgspec import Struct
 
 from services.evidence.archive import NotAnArchive, unpack
-from services.evidence.case import Facts, Inconsistent, Proof, ProofSubject, check_chain, facts_of
+from services.evidence.case import Facts, Inconsistent, Proof, check_chain, facts_of, proven_events
 from services.evidence.documents import (
     NotCanonical,
     charge_document,
@@ -90,7 +90,7 @@ def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> VerifiedEvi
     subscription = _stream(members, "subscription-events.ndjson", manifest.subscription_id)
     dispute = _stream(members, "dispute-events.ndjson", manifest.dispute_id)
     facts = _facts(members, subscription, dispute, manifest)
-    charge_checkpoint = _proofs(members["proofs.json"], subscription, dispute, facts, checkpoints)
+    charge_checkpoint = _proofs(members["proofs.json"], dispute, facts, checkpoints)
     verified = VerifiedEvidence(
         manifest=manifest,
         facts=facts,
@@ -177,7 +177,6 @@ def _facts(
 
 def _proofs(
     content: bytes,
-    subscription: Sequence[ChainedEvent],
     dispute: Sequence[ChainedEvent],
     facts: Facts,
     checkpoints: Mapping[int, CheckpointBody],
@@ -185,11 +184,7 @@ def _proofs(
     """Check every proof, and return the checkpoint that covers the charge. Raises NotGenuine."""
     name = "proofs.json"
     lines: list[Proof] = _read(name, content, list[Proof])
-    proven: dict[ProofSubject, ChainedEvent] = {
-        "charge": facts.charge_record.stored,
-        "subscription": subscription[-1],
-        "dispute": dispute[-1],
-    }
+    proven = proven_events(facts, dispute)
     if [line.what for line in lines] != list(proven):
         raise NotGenuine(name, "it does not prove what is to be proven")
     if {line.checkpoint for line in lines} | {max(checkpoints)} != set(checkpoints):
