@@ -296,6 +296,15 @@ def _map_entries(package: Module) -> list[str]:
     return [match[1] for line in lines if (match := MAP_ENTRY.match(line.strip()))]
 
 
+def columns_without_default(path: str, text: str) -> list[str]:
+    """Columns that a migration adds not null and without a default: PostgreSQL refuses that on a table with rows."""
+    return [
+        f"{path} adds {added[1]} without a default"
+        for added in re.finditer(r"ADD COLUMN (\w+)[^;,]*", text)
+        if "NOT NULL" in added[0] and "DEFAULT" not in added[0]
+    ]
+
+
 def vague_names(paths: Iterable[str]) -> list[str]:
     """Find files and folders whose names do not say what is in them."""
     return [path for path in paths if any(part.partition(".")[0] in VAGUE_NAMES for part in PurePosixPath(path).parts)]

@@ -23,7 +23,7 @@ def modules() -> list[Module]:
 @pytest.fixture(scope="module")
 def tracked() -> list[str]:
     """The paths of all files in git, from the top of the checkout."""
-    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     if listing.returncode != 0:
         pytest.skip("not a git checkout")
@@ -64,6 +64,18 @@ def test_every_query_is_named_and_commented() -> None:
         for query in parse_queries(text, path)
         if not query.documentation
     )
+
+
+def test_a_column_that_is_added_has_a_value_in_the_rows_that_exist() -> None:
+    _assert_none(line for path, text in _migrations().items() for line in layout.columns_without_default(path, text))
+
+
+def test_every_migration_says_what_it_is_for() -> None:
+    _assert_none(f"{path} begins without a comment" for path, text in _migrations().items() if text[:3] != "-- ")
+
+
+def _migrations() -> Mapping[str, str]:
+    return {path: text for path, text in _texts("**/*.sql").items() if "/migrations/versions/" in path}
 
 
 def test_no_sql_file_is_too_long() -> None:
@@ -277,6 +289,14 @@ def test_a_map_that_is_true_is_not(indent: str) -> None:
     room = Module("services/__init__.py", '"""Rooms.\n\nledger/  the write path"""')
 
     assert layout.untrue_maps([*LEDGER, package, room], ["services/ledger/lane.sql"]) == []
+
+
+def test_a_column_without_a_default_is_found() -> None:
+    column = "ALTER TABLE {schema}.balance ADD COLUMN term_number bigint NOT NULL"
+
+    assert layout.columns_without_default("a.sql", f"{column};") == ["a.sql adds term_number without a default"]
+    assert layout.columns_without_default("a.sql", f"{column} DEFAULT 0;") == []
+    assert layout.columns_without_default("a.sql", "ALTER TABLE {schema}.balance ADD COLUMN note text;") == []
 
 
 def test_a_vague_name_is_found_at_any_depth() -> None:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import Connection, sql
 
+from projections.registry import PROJECTIONS
+
 
 class Column(NamedTuple):
     """A column that can be changed, and the kind of its values."""
@@ -38,43 +40,18 @@ CHECKPOINTS = columns(
     instant="made_at",
     bytes="ledger root previous_hash public_key signature leaf_tags",
 )
+_KINDS = {"uuid": "id", "int8": "number", "text": "text", "timestamptz": "instant", "date": "day", "bytea": "bytes"}
 READ_MODELS = [
-    *columns(
-        "balance",
-        id="subscription_id",
-        number="version position used_credits reversed_credits granted_credits carried_credits cycle_number",
-        instant="cycle_starts_at cycle_ends_at credits_renew_at",
-        text="status plan_id",
-    ),
-    *columns("renewal", id="subscription_id", instant="next_due_at", text="account_id status", bytes="state"),
-    *columns("charges", id="subscription_id", number="version reversed_in_version", text="generation_id"),
-    *columns(
-        "usage",
-        id="subscription_id",
-        day="day",
-        text="model asset_type",
-        number="charges credits reversed_credits",
-    ),
-    *columns(
-        "disputes",
-        id="dispute_id subscription_id",
-        instant="opened_at",
-        number="position version",
-        text="generation_id reason status",
-    ),
+    *(Column(each.table, column.name, _KINDS[column.type]) for each in PROJECTIONS for column in each.all_columns),
     *columns("ledger_snapshots", id="originator_id", number="originator_version", bytes="state"),
     *columns("head", number="last_id"),
 ]
 # A snapshot only saves time: one that is missing is no loss.
-DELETED_FROM = "ledger_events checkpoints balance renewal charges usage disputes head".split()
+DELETED_FROM = ["ledger_events", "checkpoints", "head", *(each.table for each in PROJECTIONS)]
 KEYS = {
     "ledger_events": ("notification_id", "originator_version"),
-    "balance": ("subscription_id",),
-    "renewal": ("subscription_id",),
-    "charges": ("generation_id",),
-    "usage": ("model",),
-    "disputes": ("dispute_id", "position"),
     "ledger_snapshots": ("originator_version",),
+    **{each.table: each.key or (each.stream,) for each in PROJECTIONS},
 }
 
 _APPEND_COPY = """

@@ -22,6 +22,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from projections.registry import PROJECTIONS
 from services.migrations.migrate import migrate
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
@@ -35,7 +36,7 @@ EVENTS_A_SUBSCRIPTION = 50
 CHARGING, READING = 4, 3
 KEY = "a-key-with-every-scope-for-the-test-of-large-ledgers"
 COPIED = ("ledger_events", "checkpoints", "refusals", "balance", "renewal", "charges", "head")
-REBUILT = ("balance", "renewal", "charges", "usage", "disputes")
+REBUILT = tuple(each.table for each in PROJECTIONS)
 MEGABYTE = 2**20
 SHORT, LONG = 5_000, pytest.param(int(os.environ.get("TALLYSTICK_EVENTS", "1000000")), marks=pytest.mark.long)
 

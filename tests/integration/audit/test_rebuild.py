@@ -15,6 +15,7 @@ from projections.ledger_events import BadEvent
 from projections.positions import Positions
 from projections.rebuilding.compare import RowDifference
 from projections.rebuilding.rebuild import Rebuild, RebuildInProgress, RebuildResult, UnknownProjection
+from projections.registry import PROJECTIONS
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
 from services.ledger.submission import Charged
@@ -25,7 +26,7 @@ from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import BY, Lives
 from tests.waiting import PATIENCE_SECONDS
 
-ALL = ("balance", "renewal", "charges", "usage", "disputes")
+ALL = tuple(each.table for each in PROJECTIONS)
 
 Tables = Mapping[str, Sequence[Any]]
 
