@@ -3,7 +3,7 @@
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,11 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 _generations = count(1)
 
 
+def plain_client(url: str, headers: Mapping[str, str]) -> httpx.Client:
+    """A client without TLS: loading the certificates takes longer than most tests."""
+    return httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS, verify=False)
+
+
 @dataclass(frozen=True)
 class Server:
     """A running service: where it is, its keys, and the backend behind it."""
@@ -45,7 +50,7 @@ class Server:
         """A client whose key has these scopes; every scope where none is named."""
         secret = self.backend.keys.create("a test", scopes)[1] if scopes else self.secret
         headers = {"Authorization": f"Bearer {secret}"}
-        with httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS) as client:
+        with plain_client(self.url, headers) as client:
             yield client
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from services.http.metrics import CONTENT_TYPE
 from services.keys import SCOPES, KeyRing
-from tests.acceptance.server import Customer, Server
+from tests.acceptance.server import Customer, Server, plain_client
 from tests.waiting import PATIENCE_SECONDS
 
 SUBSCRIPTION = "/v1/subscriptions/0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -111,7 +111,7 @@ def test_the_bootstrap_key_has_every_scope_and_stays_revoked(server: Server) -> 
 def test_events_name_the_key_and_the_request(server: Server) -> None:
     key_id, secret = server.backend.keys.create("backend", ["read", "charge", "manage", "audit"])
     headers = {"Authorization": f"Bearer {secret}", "Request-Id": "trace-1:abc"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE_SECONDS) as client:
+    with plain_client(server.url, headers) as client:
         customer = Customer.with_plan(client, "ai-suite-40000-monthly")
         customer.charge("lyria-3")
         events = customer.get("events")["data"]

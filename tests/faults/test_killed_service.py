@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from services.postgres.embedded import running_url
+from tests.acceptance.server import plain_client
 from tests.faults.seeds import seeded
 from tests.faults.service import KEY, Service
 from tests.integration.ledger.books import Books
@@ -34,6 +35,7 @@ class HttpCustomers:
         self._lock = Lock()
         self._is_stopping = Event()
         self._defects: list[BaseException] = []
+        self._http = plain_client("", {"Authorization": f"Bearer {KEY}"})
         self._threads = [Thread(target=self._live, args=(f"c{number}",)) for number in range(CLIENTS)]
         self.acknowledged: dict[str, Charge] = {}
         self.replays = 0
@@ -47,6 +49,7 @@ class HttpCustomers:
         self._is_stopping.set()
         for thread in self._threads:
             thread.join()
+        self._http.close()
         for defect in self._defects:
             raise defect
 
@@ -72,12 +75,12 @@ class HttpCustomers:
             self._defects.append(defect)
 
     def _retry_until_answered(self, path: str, key: str | None, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {KEY}"} | ({"Idempotency-Key": key} if key else {})
+        headers = {"Idempotency-Key": key} if key else {}
         while True:
             try:
-                answer = httpx.post(f"{self._service.url}{path}", json=body, headers=headers, timeout=10)
+                answer = self._http.post(f"{self._service.url}{path}", json=body, headers=headers)
             except httpx.HTTPError:
-                sleep(0.02)
+                sleep(0.1)
                 continue
             if answer.status_code in (200, 201):
                 self.replays += answer.status_code == 200

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import psycopg
 import pytest
 from psycopg import sql
@@ -26,11 +25,12 @@ from projections.registry import PROJECTIONS
 from services.migrations.migrate import migrate
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
+from tests.acceptance.server import plain_client
 from tests.conftest import SCHEMA
 from tests.faults.seeds import seeded
 from tests.integration.audit.http_load import Charging, Reading
 from tests.processes import Tallystick, environment, running
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.waiting import wait_until
 
 EVENTS_A_SUBSCRIPTION = 50
 CHARGING, READING = 4, 3
@@ -115,7 +115,7 @@ def test_a_rebuild_under_load_loses_nothing_and_nobody_sees_the_swap(large: Larg
     with (
         large.running("api", bootstrap_key=KEY) as api,
         large.running("projector", "--no-http"),
-        httpx.Client(base_url=api.url, headers=headers, timeout=PATIENCE_SECONDS) as http,
+        plain_client(api.url, headers) as http,
     ):
         assert api.page("/livez")
         charging, reading = Charging(http, CHARGING), Reading(http, some_subscriptions(large.server.url), READING)

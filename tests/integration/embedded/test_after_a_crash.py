@@ -29,6 +29,12 @@ from tests.integration.embedded.servers import (
 from tests.waiting import wait_until
 
 
+@pytest.fixture
+def reports_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls `on_wait` as soon as anything is waited for, and not after a second."""
+    monkeypatch.setattr("services.postgres.embedded.server._REPORT_SECONDS", 0.0)
+
+
 def test_the_server_of_a_killed_owner_is_adopted(data_dir: Path) -> None:
     left = abandoned_by_killed_owner(data_dir)
     with EmbeddedPostgres(data_dir) as server:
@@ -45,6 +51,7 @@ def test_an_adopted_server_gets_our_settings(data_dir: Path) -> None:
         assert notes(server.url) == "kept"
 
 
+@pytest.mark.usefixtures("reports_at_once")
 def test_a_server_that_does_not_answer_yet_is_waited_for(data_dir: Path) -> None:
     left = abandoned_by_killed_owner(data_dir)
     left.suspend()
@@ -59,6 +66,7 @@ def test_a_server_that_does_not_answer_yet_is_waited_for(data_dir: Path) -> None
     assert "to start" in told[0]
 
 
+@pytest.mark.usefixtures("reports_at_once")
 def test_a_server_that_is_shutting_down_is_waited_for(data_dir: Path) -> None:
     left = abandoned_by_killed_owner(data_dir)
     left.suspend()
@@ -92,6 +100,7 @@ def test_a_dead_server_that_nobody_reaps_is_dead(data_dir: Path) -> None:
         assert left.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.usefixtures("reports_at_once")
 def test_what_a_killed_server_left_at_work_is_waited_for(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     write_note(server.start(), "kept")
