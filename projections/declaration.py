@@ -19,8 +19,6 @@ from services.subscription.events import ChargeReversed, Event, GenerationCharge
 from services.subscription.state import Subscription
 
 SUBSCRIPTION_EVENTS = frozenset(get_args(Event))
-COUNTER_EVENTS = frozenset((GenerationCharged, ChargeReversed))
-"""Events that move the counters of a subscription (version, used and reversed credits), and nothing else of it."""
 
 _TYPES = {
     inspect.UUIDType: "uuid",
@@ -67,6 +65,13 @@ class LedgerEvent(Struct, frozen=True, gc=False):
         return UUID(bytes=self.stream)
 
 
+def changes_state(event: Event) -> bool:
+    """Whether an event changes more of a subscription than its counters: version, used and reversed credits."""
+    if isinstance(event, GenerationCharged):
+        return False
+    return not isinstance(event, ChargeReversed) or event.deducted_credits != 0
+
+
 class Column(Struct, frozen=True):
     """A column of a table, with PostgreSQL's name of its type."""
 
@@ -105,8 +110,8 @@ class Projection:
 class StateRows(Projection):
     """One row per subscription, made from its folded state. Inline.
 
-    Every event that is not one of `COUNTER_EVENTS` replaces the row. After a counter event, which nearly all are, the
-    row stays as it is; but where `has_counters`, `move_balances` updates its counters and its position.
+    Every event that `changes_state` replaces the row. After another one, which nearly all are, the row stays as it is;
+    but where `has_counters`, `move_balances` updates its counters and its position.
     """
 
     events: frozenset[type] = SUBSCRIPTION_EVENTS

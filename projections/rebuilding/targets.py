@@ -12,13 +12,13 @@ from psycopg import Connection
 
 from projections import statements
 from projections.declaration import (
-    COUNTER_EVENTS,
     SUBSCRIPTION_EVENTS,
     AnyProjection,
     EventRows,
     LedgerEvent,
     StateRows,
     Sums,
+    changes_state,
 )
 from projections.ledger_events import BadEvent
 from projections.rebuilding.staging import PARTS
@@ -101,7 +101,7 @@ class Heads(dict[bytes, Head]):
             self[each.stream] = Head(state, each.position, state)
         else:
             head.state, head.position = state, each.position
-            if type(each.event) not in COUNTER_EVENTS:
+            if changes_state(each.event):
                 head.changed = state
 
 

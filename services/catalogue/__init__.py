@@ -4,7 +4,7 @@ model.py       plans, settings, prices, quotes
 rate_card.py   rate cards, and the rules that price a model
 policies.py    what an upgrade leaves, by the policy that the catalogue names
 pricing.py     settings -> quote, by the rule of the model
-catalogue.py   plans and cards together: look up, quote, upgrade options
+catalogue.py   plans and cards together: look up, quote, higher plans
 form.py        the public form of the TOML: a struct for each table, with bounds and words for each key
 document.py    TOML text -> the tables of the form, or the line and the reason why not
 load.py        tables -> catalogue, where they fit together

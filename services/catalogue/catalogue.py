@@ -1,4 +1,4 @@
-"""Holds plans and rate cards: looks up plans, prices generations, lists upgrade options."""
+"""Holds plans and rate cards: looks up plans, prices generations, lists higher plans."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -59,13 +59,14 @@ class Catalogue:
         """Return the policy of upgrades to this plan: its own, or else the catalogue's."""
         return plan.upgrade_policy or self.upgrade_policy
 
-    def upgrade_options(self, *, above_tier: int, asset_type: AssetType | None = None) -> tuple[str, ...]:
-        """List the ids of plans of a higher tier, lowest first; with an asset type, of those that include it."""
-        return tuple(
-            plan.plan_id
-            for plan in self._by_tier
-            if plan.tier > above_tier and (asset_type is None or asset_type in plan.asset_types)
-        )
+    def tier_of(self, plan_id: str, recorded_tier: int) -> int:
+        """Return the tier of that plan; the recorded one where the catalogue no longer has the plan."""
+        plan = self._plans_by_id.get(plan_id)
+        return recorded_tier if plan is None else plan.tier
+
+    def plans_above(self, tier: int, asset_type: AssetType) -> list[Plan]:
+        """List the plans of a higher tier that include an asset type, lowest first."""
+        return [plan for plan in self._by_tier if plan.tier > tier and asset_type in plan.asset_types]
 
     def card_at(self, instant: datetime) -> RateCard | None:
         """Return the rate card in force at an instant; None before the first one's `effective_from`."""

@@ -28,6 +28,10 @@ class CreditsBefore(Protocol):
     def reversed_since_reset(self) -> int:
         """The credits reversed since the last reset, across all upgrades since."""
 
+    @property
+    def undeducted_credits(self) -> int:
+        """The used credits that an earlier upgrade could not deduct."""
+
 
 class CreditsAfter(Struct, frozen=True):
     """The counters of the first cycle after an upgrade, and the part of the balance before it that lapses."""
@@ -38,6 +42,9 @@ class CreditsAfter(Struct, frozen=True):
     carried_credits: int = 0
     """The part of `granted_credits` that came from the plan before."""
     lapsed_credits: int = 0
+    undeducted_credits: int = 0
+    """The used credits that the allowance is too small to deduct. Later reversals of charges made before are set off
+    against them; `fresh` forgets them."""
 
     @property
     def balance_credits(self) -> int:
@@ -52,7 +59,8 @@ def credits_after_upgrade(policy: UpgradePolicy, before: CreditsBefore, monthly_
             return _deduct_used(before, monthly_credits)
         case "add_leftover":
             leftover = before.balance_credits
-            return CreditsAfter(monthly_credits + leftover, carried_credits=leftover)
+            undeducted = before.undeducted_credits
+            return CreditsAfter(monthly_credits + leftover, carried_credits=leftover, undeducted_credits=undeducted)
         case "fresh":
             return CreditsAfter(monthly_credits, lapsed_credits=before.balance_credits)
         case _:
@@ -69,4 +77,5 @@ def _deduct_used(before: CreditsBefore, monthly_credits: int) -> CreditsAfter:
         used_credits,
         reversed_credits,
         lapsed_credits=max(0, before.balance_credits - balance_credits),
+        undeducted_credits=before.used_since_reset - used_credits,
     )

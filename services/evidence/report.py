@@ -13,6 +13,7 @@ from services.dispute.events import Reason
 from services.evidence.case import Case, Facts
 from services.evidence.chart import balance_chart
 from services.evidence.page import PAGE
+from services.subscription.events import ChargeReversed
 from services.subscription.wording import wording_of
 
 EVENTS_AROUND = 6
@@ -105,7 +106,10 @@ def _dispute(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Because", resolution.note
     if (reversal := facts.reversal) is not None:
         returned = f"{_counted(facts.charge.credits, 'credit')}, to be used before the next reset"
-        yield "Given back", f"{returned} (version {reversal.originator_version})"
+        assert isinstance(reversal.event, ChargeReversed)
+        deducted = reversal.event.deducted_credits
+        less = f", less {deducted:,} that the upgrade before had still to deduct" if deducted else ""
+        yield "Given back", f"{returned}{less} (version {reversal.originator_version})"
     yield "Dispute", str(head.originator_id)
 
 

@@ -29,8 +29,8 @@ def broken_rules(before: Subscription | None, event: Event, after: Subscription)
         return
     if isinstance(event, GenerationCharged):
         yield from _wrong_price(event)
-    if isinstance(event, ChargeReversed) and event.credits <= 0:
-        yield f"gives {event.credits} credits back"
+    if isinstance(event, ChargeReversed):
+        yield from _wrong_reversal(event, before)
     for name in event.__struct_fields__:
         if (expected := _EXPECTED.get(name)) is not None:
             yield from _differs(name, getattr(event, name), expected(before, after))
@@ -47,6 +47,13 @@ def _wrong_price(event: GenerationCharged) -> Iterator[str]:
         yield "has a price that no catalogue can have given"
         return
     yield from _differs("credits", event.credits, price_credits)
+
+
+def _wrong_reversal(event: ChargeReversed, before: Subscription) -> Iterator[str]:
+    if event.credits <= 0:
+        yield f"gives {event.credits} credits back"
+    if not 0 <= event.deducted_credits <= min(event.credits, before.undeducted_credits):
+        yield f"deducts {event.deducted_credits} credits, and {before.undeducted_credits} were still to be deducted"
 
 
 def _differs(name: str, stated: object, computed: object) -> Iterator[str]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from projections.declaration import COUNTER_EVENTS
+from projections.declaration import changes_state
 from projections.registry import INLINE_ROWS, STATES
 from projections.writers import EventRowsWriter, StateRowsWriter
 from services.idempotency import IdempotencyRecord, insert_arguments, record_statements
@@ -67,7 +67,7 @@ class Writes:
 
     def _send_states(self, session: Session, recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]) -> None:
         """Send whole rows, only of subscriptions to which more happened than a movement of counters."""
-        if changed := {each.originator_id for each in recorded if type(each.event) not in COUNTER_EVENTS}:
+        if changed := {each.originator_id for each in recorded if changes_state(each.event)}:
             for writer in self._states:
                 project = writer.projection.project
                 writer.write(session, {id: project(heads[id].state, 0) for id in changed})

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from msgspec import convert
 
-from services.catalogue import AssetType, InvalidSettings, Plan, UnknownModel
+from services.catalogue import InvalidSettings, Plan, Quote, UnknownModel
 from services.catalogue.policies import credits_after_upgrade
 from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
 from services.subscription.commands import (
@@ -125,14 +125,14 @@ def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catal
     if isinstance(quote, InvalidSettings):
         return InvalidSettingsRefused(quote.key, quote.reason)
     if quote.asset_type not in state.plan.asset_types:
-        return NotInPlan(quote.asset_type, state.plan.plan_id, _options(state, catalogue, quote.asset_type))
+        return NotInPlan(quote.asset_type, state.plan.plan_id, _options(state, catalogue, quote))
     balance = state.balance_credits
     if quote.credits > balance:
         return InsufficientCredits(
             required_credits=quote.credits,
             balance_credits=balance,
             credits_renew_at=state.credits_renew_at,
-            upgrade_options=_options(state, catalogue, quote.asset_type),
+            upgrade_options=_options(state, catalogue, quote),
         )
     return [
         GenerationCharged(
@@ -152,7 +152,7 @@ def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue
     plan = catalogue.plan(command.plan_id)
     if plan is None:
         return UnknownPlan(command.plan_id)
-    if plan.tier <= state.plan.tier:
+    if plan.tier <= _tier(state, catalogue):
         return NotAnUpgrade(command.plan_id)
     policy = catalogue.policy_for(plan)
     after = credits_after_upgrade(policy, state, plan.monthly_credits)
@@ -167,6 +167,7 @@ def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue
             used_credits=after.used_credits,
             reversed_credits=after.reversed_credits,
             carried_credits=after.carried_credits,
+            undeducted_credits=after.undeducted_credits,
             cycle=cycle,
             term=term,
             billing_reference=command.billing_reference,
@@ -178,7 +179,7 @@ def _downgrade(state: Subscription, command: ScheduleDowngrade, catalogue: Terms
     plan = catalogue.plan(command.plan_id)
     if plan is None:
         return UnknownPlan(command.plan_id)
-    if plan.tier > state.plan.tier or plan.plan_id == state.plan.plan_id:
+    if plan.tier > _tier(state, catalogue) or plan.plan_id == state.plan.plan_id:
         return NotADowngrade(command.plan_id)
     change = ScheduledChange("downgrade", state.term.ends_at, terms_of(plan))
     if change == state.scheduled_change:
@@ -197,6 +198,8 @@ def _cancel(state: Subscription, command: CancelSubscription, now: datetime) -> 
 def _reverse(state: Subscription, command: ReverseCharge) -> Decision:
     if command.credit_to == "original_cycle" and command.charged_in_cycle != state.cycle.number:
         return CycleClosed()
+    is_deducted = command.charged_in_cycle < state.undeducted_before_cycle
+    deducted_credits = min(command.credits, state.undeducted_credits) if is_deducted else 0
     return [
         ChargeReversed(
             generation_id=command.generation_id,
@@ -204,7 +207,8 @@ def _reverse(state: Subscription, command: ReverseCharge) -> Decision:
             credits=command.credits,
             credit_to=command.credit_to,
             cycle_number=state.cycle.number,
-            balance_after=state.balance_credits + command.credits,
+            balance_after=state.balance_credits + command.credits - deducted_credits,
+            deducted_credits=deducted_credits,
         )
     ]
 
@@ -216,5 +220,19 @@ def _periods_from(anchor_at: datetime, plan: Plan, *, cycle_number: int, term_nu
     return cycle, term
 
 
-def _options(state: Subscription, catalogue: Terms, asset_type: AssetType) -> tuple[str, ...]:
-    return catalogue.upgrade_options(above_tier=state.plan.tier, asset_type=asset_type)
+def _tier(state: Subscription, catalogue: Terms) -> int:
+    """Return the tier of the subscription's plan: tiers may be renumbered after a plan was agreed."""
+    return catalogue.tier_of(state.plan.plan_id, state.plan.tier)
+
+
+def _options(state: Subscription, catalogue: Terms, quote: Quote) -> tuple[str, ...]:
+    """List the plans after whose upgrade the generation could be paid."""
+    return tuple(
+        plan.plan_id
+        for plan in catalogue.plans_above(_tier(state, catalogue), quote.asset_type)
+        if _balance_after_upgrade(state, plan, catalogue) >= quote.credits
+    )
+
+
+def _balance_after_upgrade(state: Subscription, plan: Plan, catalogue: Terms) -> int:
+    return credits_after_upgrade(catalogue.policy_for(plan), state, plan.monthly_credits).balance_credits

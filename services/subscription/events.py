@@ -79,6 +79,8 @@ class PlanUpgraded(Struct, frozen=True, omit_defaults=True):
     cycle: Period
     term: Period
     billing_reference: str | None = None
+    undeducted_credits: int = 0
+    """Used credits that could not be deducted, since the new allowance is smaller."""
 
 
 class CycleReset(Struct, frozen=True):
@@ -123,7 +125,7 @@ class SubscriptionEnded(Struct, frozen=True):
     lapsed_credits: int
 
 
-class ChargeReversed(Struct, frozen=True):
+class ChargeReversed(Struct, frozen=True, omit_defaults=True):
     """A dispute was upheld, and the credits of its charge were returned."""
 
     generation_id: str
@@ -132,6 +134,8 @@ class ChargeReversed(Struct, frozen=True):
     credit_to: CreditTo
     cycle_number: int
     balance_after: int
+    deducted_credits: int = 0
+    """The part that an upgrade after the charge could not deduct, and that is deducted now."""
 
 
 Event = (

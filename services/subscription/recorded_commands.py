@@ -60,10 +60,13 @@ class RecordedRefusal(Struct, frozen=True):
 
 
 class PastTerms(Struct, frozen=True):
-    """The terms of one step: today's catalogue, with the plan and the price of the step's time."""
+    """The terms of one step: today's catalogue, with the plan, the tiers and the price of the step's time."""
 
     today: Terms
     past_plan: Plan | None = None
+    past_tier: int | None = None
+    """The tier of the plan that the subscription had, as far as the step tells: below that of the plan of an upgrade,
+    and no lower than that of a scheduled one."""
     past_quote: ChargeQuote | None = None
 
     def plan(self, plan_id: str) -> Plan | None:
@@ -74,9 +77,13 @@ class PastTerms(Struct, frozen=True):
         """Return the policy of the step's plan."""
         return self.today.policy_for(plan)
 
-    def upgrade_options(self, *, above_tier: int, asset_type: AssetType | None = None) -> tuple[str, ...]:
-        """Return today's options: they are shown with a refusal, and decide nothing."""
-        return self.today.upgrade_options(above_tier=above_tier, asset_type=asset_type)
+    def tier_of(self, plan_id: str, recorded_tier: int) -> int:
+        """Return the tier of the step, or else today's."""
+        return self.today.tier_of(plan_id, recorded_tier) if self.past_tier is None else self.past_tier
+
+    def plans_above(self, tier: int, asset_type: AssetType) -> list[Plan]:
+        """Return today's plans: they are options that a refusal shows, and decide nothing."""
+        return self.today.plans_above(tier, asset_type)
 
     def quote(self, model: str, settings: Settings, at: datetime) -> ChargeQuote:
         """Return the price of the step, or else today's."""
@@ -132,9 +139,9 @@ def _executed(events: tuple[RecordedEvent, ...], today: Terms, policy: UpgradePo
 def _past_terms(event: Event, today: Terms, policy: UpgradePolicy | None) -> PastTerms:
     """Return the terms on which an event was decided: the plan, or the price, that it records."""
     if isinstance(event, PlanUpgraded):
-        return PastTerms(today, _plan(event.plan, policy or event.policy))
+        return PastTerms(today, _plan(event.plan, policy or event.policy), past_tier=event.plan.tier - 1)
     if hasattr(event, "plan"):
-        return PastTerms(today, _plan(event.plan))
+        return PastTerms(today, _plan(event.plan), past_tier=event.plan.tier)
     if hasattr(event, "price"):
         return PastTerms(today, past_quote=convert(event, Quote, from_attributes=True))
     return PastTerms(today)

@@ -62,6 +62,11 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     reversed_credits: int = 0
     used_since_reset: int = 0
     reversed_since_reset: int = 0
+    undeducted_credits: int = 0
+    """Used credits that an upgrade could not deduct, since its allowance was smaller. Reversals of charges made before
+    it are set off against them, so that it makes no difference which of the two comes first."""
+    undeducted_before_cycle: int = 0
+    """The number of the cycle that this upgrade began."""
     scheduled_change: ScheduledChange | None = None
     test_clock_id: str | None = None
 
@@ -109,6 +114,8 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
                 cycle_month=state.cycle_month + 1,
                 used_since_reset=0,
                 reversed_since_reset=0,
+                undeducted_credits=0,
+                undeducted_before_cycle=0,
             )
         case TermRenewed():
             return replace(
@@ -127,8 +134,10 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
             return replace(
                 state,
                 version=version,
+                used_credits=state.used_credits + event.deducted_credits,
                 reversed_credits=state.reversed_credits + event.credits,
                 reversed_since_reset=state.reversed_since_reset + event.credits,
+                undeducted_credits=state.undeducted_credits - event.deducted_credits,
             )
         case PlanChangeScheduled():
             change = ScheduledChange("downgrade", event.effective_at, event.plan)
@@ -169,6 +178,12 @@ def _started(event: SubscriptionStarted) -> Subscription:
 
 
 def _upgraded(state: Subscription, event: PlanUpgraded) -> Subscription:
+    if not event.undeducted_credits:
+        undeducted_before_cycle = 0
+    elif event.policy == "add_leftover":
+        undeducted_before_cycle = state.undeducted_before_cycle
+    else:
+        undeducted_before_cycle = event.cycle.number
     return replace(
         state,
         version=state.version + 1,
@@ -183,6 +198,8 @@ def _upgraded(state: Subscription, event: PlanUpgraded) -> Subscription:
         carried_credits=event.carried_credits,
         used_credits=event.used_credits,
         reversed_credits=event.reversed_credits,
+        undeducted_credits=event.undeducted_credits,
+        undeducted_before_cycle=undeducted_before_cycle,
         scheduled_change=None,
     )
 

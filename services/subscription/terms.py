@@ -23,8 +23,11 @@ class Terms(Protocol):
     def policy_for(self, plan: Plan) -> UpgradePolicy:
         """Return the policy of upgrades to this plan."""
 
-    def upgrade_options(self, *, above_tier: int, asset_type: AssetType | None = None) -> tuple[str, ...]:
-        """List the ids of plans of a higher tier, lowest first; with an asset type, of those that include it."""
+    def tier_of(self, plan_id: str, recorded_tier: int) -> int:
+        """Return the tier of that plan; the recorded one where the catalogue no longer has the plan."""
+
+    def plans_above(self, tier: int, asset_type: AssetType) -> list[Plan]:
+        """List the plans of a higher tier that include an asset type, lowest first."""
 
     def quote(self, model: str, settings: Settings, at: datetime) -> Quote | UnknownModel | InvalidSettings:
         """Price a generation with these settings at that instant."""

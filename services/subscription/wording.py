@@ -72,9 +72,10 @@ def wording_of(event: Event) -> Wording:
             return Wording(f"{lapsed} lapsed", f"The subscription ended; {lapsed} credits lapsed.")
         case ChargeReversed():
             amount, id = f"{event.credits:,}", event.generation_id
+            deducted = f", less {event.deducted_credits:,} still to be deducted" if event.deducted_credits else ""
             return Wording(
-                f"+{amount} for {id}, by dispute {event.dispute_id}",
-                f"{amount} credits were given back for {id}; {event.balance_after:,} left.",
+                f"+{amount} for {id}{deducted}, by dispute {event.dispute_id}",
+                f"{amount} credits were given back for {id}{deducted}; {event.balance_after:,} left.",
             )
         case _:
             assert_never(event)

@@ -37,6 +37,7 @@ AT = datetime(2024, 1, 31, 10, 0, 0, 123456, tzinfo=UTC)
 # The hash of each as the first event of STREAM at AT: what chains and checkpoints rest on.
 HASHES = {
     "ChargeReversed.v1.json": "d751843f191e21ecd5fd15c794b8c418db49542bc926926f63c6bdc52c8f5458",
+    "ChargeReversed.v1.deducted.json": "6a6256d65e7f443801220e7b192373c46f472a83e71fa0475e119f3381834b0a",
     "CreditsGranted.v1.json": "d54feccee5ac6dd73e81b8d60435494374c97e3d47c3751c7f3483c1bec23a22",
     "CycleReset.v1.json": "0d0971120a20dd92b554fdda0efc808dbda001657f85185d3119d5561972ee55",
     "DisputeOpened.v1.json": "8f81c599cc90948cfe38988db32f6fbc86e8fa3af00df6dcd8366305f92a9e71",
@@ -48,6 +49,7 @@ HASHES = {
     "PlanChangeUnscheduled.v1.json": "1e9a7ee2e1adf79e1b2da6496d026c904a6211acd63bc8397e5ec55048079c68",
     "PlanUpgraded.v1.json": "fdc37c89dc0ff55327dc5a04cc4e2db2ead1fa516a6a69af4317603790e4fde7",
     "PlanUpgraded.v1.least.json": "c7ede10423ae3bdec208df8c5a15517a02678ad5dfd4652e2b35bc5284f30843",
+    "PlanUpgraded.v1.undeducted.json": "e6a189d826a576f212c975663d68159a1a790d9c82de846c5d03d96ed7deeb24",
     "SubscriptionCancelled.v1.json": "e954e3aaf4a13ba1a85748fd27a0c039483cae7e9e62efe0796a0f6a07845b55",
     "SubscriptionEnded.v1.json": "051eb168d920a6d3f9b6967a7874c0ab3ed4dc98e272c02d4bce0c901c22afce",
     "SubscriptionStarted.v1.json": "27e1d54d201021b5bdd573aa02ce01a15d7397cec6ae012afdc12fc8a3b71167",

@@ -53,7 +53,11 @@ def _changes(before: Fields, topic: str, data: Fields) -> Fields:
         case "GenerationCharged":
             return {"used_credits": before["used_credits"] + data["credits"]}
         case "ChargeReversed":
-            return {"reversed_credits": before["reversed_credits"] + data["credits"]}
+            deducted = data.get("deducted_credits", 0)
+            return {
+                "used_credits": before["used_credits"] + deducted,
+                "reversed_credits": before["reversed_credits"] + data["credits"],
+            }
         case "CycleReset":
             return {**NOTHING, "granted_credits": data["granted_credits"]}
         case "TermRenewed":

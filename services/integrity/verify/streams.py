@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from projections.charges.project import CHARGES
-from projections.declaration import COUNTER_EVENTS, SUBSCRIPTION_EVENTS, LedgerEvent, Projection
+from projections.declaration import SUBSCRIPTION_EVENTS, LedgerEvent, Projection, changes_state
 from projections.registry import CATCH_UP, INLINE_ROWS, STATES
 from projections.renewal.project import RENEWAL
 from services.dispute import state as dispute
@@ -173,7 +173,7 @@ class StreamsCheck:
             return f"makes version {stream.state.version} of its stream"
         if not is_subscription:
             return None
-        if kind not in COUNTER_EVENTS:
+        if changes_state(event):
             stream.changed_version = stream.version
         return next(broken_rules(before, event, stream.state), None)
 

@@ -4,10 +4,18 @@ from functools import partial
 from random import Random
 from uuid import UUID
 
+from msgspec.structs import replace
+
+from projections.rebuilding.rebuild import Rebuild
+from services.catalogue import Settings
+from services.integrity.verify.order import Trust
+from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
+from services.ledger.mapper import decode_event
 from services.ledger.submission import Charged
 from services.subscription.commands import (
     CancelSubscription,
+    ChargeGeneration,
     Command,
     RecordDue,
     ResumeSubscription,
@@ -15,9 +23,10 @@ from services.subscription.commands import (
     ScheduleDowngrade,
     UpgradePlan,
 )
-from tests.conftest import SettableClock
+from tests.conftest import SCHEMA, SettableClock
 from tests.integration.ledger.books import Books, tally
 from tests.integration.ledger.lanes import BY, charge, concurrently, start, track
+from tests.unit.subscription.catalogues import odd_catalogue
 
 PLANS = ("ai-starter-7500-monthly", "ai-starter-16500-monthly", "ai-suite-40000-yearly", "max-pro-240000-monthly")
 
@@ -71,6 +80,28 @@ def test_a_reversed_charge_is_marked_with_the_version_of_its_reversal(ledger: Le
     assert (charged.status, replayed.status) == ("charged", "reversed")
     assert charge(ledger, id, "track-3").charge.balance_before == 16_500 - 150
     books.check()
+
+
+def test_what_a_reversal_deducts_for_an_earlier_upgrade_is_in_every_read_model(
+    database_url: str, books: Books, clock: SettableClock
+) -> None:
+    """The upgrade to fewer credits cannot deduct 22,000 of what was used; 8,000 of the film's 30,000 come back."""
+    with Ledger(database_url, SCHEMA, odd_catalogue(), clock=clock) as ledger:
+        id = start(ledger, "max-pro-240000-monthly")
+        film = ChargeGeneration("film", "music", Settings(characters=30_000))
+        charged = ledger.execute(id, film, BY)
+        assert isinstance(charged, Charged)
+        ledger.execute(id, replace(film, generation_id="song", settings=Settings(characters=2_000)), BY)
+        ledger.execute(id, UpgradePlan("odd-smaller-monthly"), BY)
+
+        ledger.execute(id, _reversal(charged), BY)
+        books.check()
+        assert books.query("SELECT used_credits, reversed_credits FROM {}.balance") == [(32_000, 30_000)]
+        charge(ledger, id, "track")
+        books.check()
+
+    assert Rebuild(database_url, SCHEMA, [], decode_event).run().differences == ()
+    assert Verification(SCHEMA, Trust()).run(database_url, processes=1).findings == ()
 
 
 def _reversal(charged: Charged) -> ReverseCharge:

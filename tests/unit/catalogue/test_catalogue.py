@@ -79,22 +79,25 @@ def test_the_policy_is_deduct_used_where_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("above_tier", "asset_type", "options"),
+    ("tier", "asset_type", "plan_ids"),
     [
-        (0, None, ("voice-only", "medium-yearly", "medium-monthly", "large")),
-        (1, None, ("medium-yearly", "medium-monthly", "large")),
-        (2, None, ("large",)),
-        (3, None, ()),
-        (0, "voiceover", ("voice-only", "medium-yearly", "medium-monthly", "large")),
-        (0, "music", ("medium-yearly", "medium-monthly", "large")),
-        (0, "video", ("medium-yearly", "large")),
-        (2, "video", ("large",)),
+        (0, "voiceover", ["voice-only", "medium-yearly", "medium-monthly", "large"]),
+        (1, "voiceover", ["medium-yearly", "medium-monthly", "large"]),
+        (3, "voiceover", []),
+        (0, "music", ["medium-yearly", "medium-monthly", "large"]),
+        (0, "video", ["medium-yearly", "large"]),
+        (2, "video", ["large"]),
     ],
 )
-def test_upgrade_options_are_higher_plans_that_include_the_asset_type(
-    above_tier: int, asset_type: AssetType | None, options: tuple[str, ...]
+def test_higher_plans_that_include_an_asset_type_come_lowest_first(
+    tier: int, asset_type: AssetType, plan_ids: list[str]
 ) -> None:
-    assert CATALOGUE.upgrade_options(above_tier=above_tier, asset_type=asset_type) == options
+    assert [plan.plan_id for plan in CATALOGUE.plans_above(tier, asset_type)] == plan_ids
+
+
+def test_the_tier_of_a_plan_is_the_catalogues_or_else_the_recorded_one() -> None:
+    assert CATALOGUE.tier_of("large", 1) == 3
+    assert CATALOGUE.tier_of("withdrawn", 7) == 7
 
 
 def test_rate_cards_are_in_order_of_time() -> None:

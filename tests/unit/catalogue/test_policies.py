@@ -14,11 +14,13 @@ class Before(Struct, frozen=True):
     balance_credits: int
     used_since_reset: int
     reversed_since_reset: int = 0
+    undeducted_credits: int = 0
 
 
 R6 = Before(balance_credits=39_000, used_since_reset=1_000)
 REVERSED = Before(balance_credits=39_500, used_since_reset=1_000, reversed_since_reset=500)
 OVERDRAWN_BY_A_SMALLER_PLAN = Before(balance_credits=60_000, used_since_reset=200_000)
+STILL_TO_DEDUCT = Before(balance_credits=0, used_since_reset=200_000, undeducted_credits=160_000)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,19 @@ OVERDRAWN_BY_A_SMALLER_PLAN = Before(balance_credits=60_000, used_since_reset=20
             "deduct_used",
             OVERDRAWN_BY_A_SMALLER_PLAN,
             40_000,
-            CreditsAfter(40_000, used_credits=40_000, lapsed_credits=60_000),
+            CreditsAfter(40_000, used_credits=40_000, lapsed_credits=60_000, undeducted_credits=160_000),
             0,
         ),
+        (
+            "deduct_used",
+            STILL_TO_DEDUCT,
+            100_000,
+            CreditsAfter(100_000, used_credits=100_000, undeducted_credits=100_000),
+            0,
+        ),
+        ("deduct_used", STILL_TO_DEDUCT, 240_000, CreditsAfter(240_000, used_credits=200_000), 40_000),
+        ("add_leftover", STILL_TO_DEDUCT, 40_000, CreditsAfter(40_000, undeducted_credits=160_000), 40_000),
+        ("fresh", STILL_TO_DEDUCT, 40_000, CreditsAfter(40_000), 40_000),
         ("add_leftover", R6, 240_000, CreditsAfter(279_000, carried_credits=39_000), 279_000),
         ("fresh", R6, 240_000, CreditsAfter(240_000, lapsed_credits=39_000), 240_000),
     ],

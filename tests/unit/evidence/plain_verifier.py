@@ -181,7 +181,7 @@ def moved(topic: str, data: Any, balance: int, cycle: Any, plan: Any) -> tuple[i
     if topic in {"SubscriptionStarted", "SubscriptionEnded"}:
         balance = 0
     elif topic in {"CreditsGranted", "ChargeReversed"}:
-        balance += data["credits"]
+        balance += data["credits"] - data.get("deducted_credits", 0)
     elif topic == "GenerationCharged":
         balance -= data["credits"]
     elif topic == "CycleReset":

@@ -1,6 +1,9 @@
 """Builds the catalogue of these tests: the packaged plans and odd ones, and models of any number of credits."""
 
+from collections.abc import Callable, Mapping
 from functools import cache
+
+from msgspec.structs import replace
 
 from services.catalogue import Catalogue, UpgradePolicy, load_catalogue
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
@@ -93,6 +96,15 @@ models = [
 """
 
 
+EDITIONS: Mapping[str, Callable[[int], int]] = {
+    "first": lambda tier: tier,
+    "inserted": lambda tier: tier if tier < 3 else tier + 1,
+    "reversed": lambda tier: 10 - tier,
+    "fewer": lambda tier: 2 * tier,
+}
+"""The tier that each edition gives a plan which the first one has in that tier."""
+
+
 @cache
 def packaged_catalogue() -> Catalogue:
     """Load the catalogue that comes with Tallystick."""
@@ -100,7 +112,15 @@ def packaged_catalogue() -> Catalogue:
 
 
 @cache
-def odd_catalogue(upgrade_policy: UpgradePolicy = "deduct_used") -> Catalogue:
-    """Load the packaged and the odd plans under the odd rate cards; `upgrade_policy` is the default policy."""
+def odd_catalogue(upgrade_policy: UpgradePolicy = "deduct_used", edition: str = "first") -> Catalogue:
+    """Load the packaged and the odd plans under the odd rate cards; `upgrade_policy` is the default policy.
+
+    Later editions number the tiers otherwise, and the last has fewer plans: see `EDITIONS`.
+    """
     odd = load_catalogue(ODD, "odd")
-    return Catalogue(packaged_catalogue().plans + odd.plans, odd.rate_cards, upgrade_policy)
+    plans = [
+        replace(plan, tier=EDITIONS[edition](plan.tier))
+        for plan in packaged_catalogue().plans + odd.plans
+        if edition != "fewer" or plan.tier % 3
+    ]
+    return Catalogue(plans, odd.rate_cards, upgrade_policy)

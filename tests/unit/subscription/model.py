@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping
 from datetime import datetime
 from typing import NamedTuple, assert_never
 
-from services.catalogue import AssetType, Catalogue, InvalidSettings, Plan, UnknownModel
+from services.catalogue import Catalogue, InvalidSettings, Plan, Quote, UnknownModel
 from services.subscription.commands import (
     CancelSubscription,
     ChargeGeneration,
@@ -28,7 +28,6 @@ from services.subscription.commands import (
 )
 from tests.unit.subscription.model_life import (
     Balance,
-    Change,
     Charge,
     EndedAtOnce,
     Era,
@@ -63,7 +62,8 @@ class ModelSubscription:
     """One subscription, from before its start. Commands come in the order of their instants."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+        self.catalogue = catalogue
+        """Today's: another one may take its place between two commands."""
         self._life = Life()
         self._started: StartSubscription | None = None
         self.charges: dict[str, Charge] = {}
@@ -146,7 +146,7 @@ class ModelSubscription:
         return Outcome("done")
 
     def _start(self, command: StartSubscription, at: datetime) -> Outcome:
-        plan = self._catalogue.plan(command.plan_id)
+        plan = self.catalogue.plan(command.plan_id)
         if plan is None:
             return Outcome("unknown_plan", {"plan_id": command.plan_id})
         self._started = command
@@ -154,13 +154,13 @@ class ModelSubscription:
         return Outcome("done")
 
     def _charge(self, command: ChargeGeneration, at: datetime, now: Balance) -> Outcome:
-        quote = self._catalogue.quote(command.model, command.settings, at)
+        quote = self.catalogue.quote(command.model, command.settings, at)
         if isinstance(quote, UnknownModel):
             return Outcome("unknown_model", {"model": command.model})
         if isinstance(quote, InvalidSettings):
             return Outcome("invalid_settings", {"key": quote.key, "reason": quote.reason})
         plan = self._life.plan(at)
-        options = {"upgrade_options": self._options(plan, quote.asset_type)}
+        options = {"upgrade_options": self._options(plan, quote, at)}
         if quote.asset_type not in plan.asset_types:
             return Outcome("not_in_plan", {"asset_type": quote.asset_type, "plan_id": plan.plan_id, **options})
         left = now.balance_credits - quote.credits
@@ -172,21 +172,21 @@ class ModelSubscription:
         return self._add(self.charges[id])
 
     def _upgrade(self, command: UpgradePlan, at: datetime) -> Outcome:
-        plan = self._catalogue.plan(command.plan_id)
+        plan = self.catalogue.plan(command.plan_id)
         if plan is None:
             return Outcome("unknown_plan", {"plan_id": command.plan_id})
-        if plan.tier <= self._life.plan(at).tier:
+        if plan.tier <= self._tier(self._life.plan(at)):
             return Outcome("not_an_upgrade", {"plan_id": command.plan_id})
-        self._life.begin(Era(at, plan, plan.upgrade_policy or self._catalogue.upgrade_policy))
+        self._life.begin(self._era(at, plan))
         return Outcome("done")
 
     def _downgrade(self, command: ScheduleDowngrade, at: datetime, now: Balance) -> Outcome:
-        plan = self._catalogue.plan(command.plan_id)
+        plan = self.catalogue.plan(command.plan_id)
         if plan is None:
             return Outcome("unknown_plan", {"plan_id": command.plan_id})
-        if plan.tier > self._life.plan(at).tier or plan.plan_id == now.plan_id:
+        if plan.tier > self._tier(self._life.plan(at)) or plan.plan_id == now.plan_id:
             return Outcome("not_a_downgrade", {"plan_id": command.plan_id})
-        if now.scheduled_change == Change("downgrade", plan.plan_id, now.term.ends_at):
+        if self._life.scheduled_plan(at) == plan:
             return Outcome("unchanged")
         return self._add(Scheduled(at, "downgrade", plan))
 
@@ -195,10 +195,24 @@ class ModelSubscription:
         if command.credit_to == "original_cycle" and charge.cycle_number != now.cycle.number:
             return Outcome("cycle_closed")
         self.reversed.add(charge.generation_id)
-        return self._add(Reversal(at, charge.credits))
+        return self._add(Reversal(at, charge.credits, self._life.era_of(charge)))
 
-    def _options(self, plan: Plan, asset_type: AssetType) -> tuple[str, ...]:
-        higher = [each for each in self._catalogue.plans if each.tier > plan.tier and asset_type in each.asset_types]
+    def _tier(self, plan: Plan) -> int:
+        """Return the tier that today's catalogue gives a plan; its own where the catalogue no longer has it."""
+        return (self.catalogue.plan(plan.plan_id) or plan).tier
+
+    def _era(self, at: datetime, plan: Plan) -> Era:
+        return Era(at, plan, plan.upgrade_policy or self.catalogue.upgrade_policy)
+
+    def _options(self, plan: Plan, quote: Quote, at: datetime) -> tuple[str, ...]:
+        """Name the plans of higher tiers that include the asset type, and on which the charge could then be paid."""
+        higher = [
+            each
+            for each in self.catalogue.plans
+            if each.tier > self._tier(plan)
+            and quote.asset_type in each.asset_types
+            and self._life.balance_with(self._era(at, each)) >= quote.credits
+        ]
         return tuple(each.plan_id for each in sorted(higher, key=lambda each: each.tier))
 
 

@@ -62,10 +62,11 @@ class Charge:
 
 @dataclass(frozen=True)
 class Reversal:
-    """A charge was reversed."""
+    """A charge was reversed, which was made in the era of that number."""
 
     at: datetime
     credits: int
+    era: int
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,13 @@ class Term(NamedTuple):
         return Change(self.scheduled.kind, plan_id, self.ends_at)
 
 
+class Moment(NamedTuple):
+    """An instant of an era. At the instant of an upgrade, the earlier era comes first."""
+
+    era: int
+    at: datetime
+
+
 class Movements(NamedTuple):
     """Credits used, and credits reversed."""
 
@@ -155,9 +163,24 @@ class Life:
             self._balances[at] = self._balance_in(number, at)
         return self._balances[at]
 
+    def balance_with(self, upgrade: Era) -> int:
+        """Return the credits that there would be just after an upgrade."""
+        life = Life()
+        life.eras = [*self.eras, upgrade]
+        return life.balance_at(upgrade.anchor_at).balance_credits
+
+    def era_of(self, charge: Charge) -> int:
+        """Return the number of the era in which a charge was made."""
+        return next(number for number, era in enumerate(self.eras) if charge in era.facts)
+
     def plan(self, at: datetime) -> Plan:
         """Return the plan at an instant of the present era."""
         return _terms(self.eras[-1], at)[-1].plan
+
+    def scheduled_plan(self, at: datetime) -> Plan | None:
+        """Return the plan, as it was agreed, to which a change is scheduled at an instant of the present era."""
+        scheduled = _terms(self.eras[-1], at)[-1].scheduled
+        return scheduled.plan if scheduled else None
 
     def _balance_in(self, number: int, at: datetime) -> Balance:
         """Compute the balance at an instant, in an era that began by then."""
@@ -172,7 +195,7 @@ class Life:
         month = term.end_month - 1 if has_run_out else months_passed(era.anchor_at, until)
         starts_at, ends_at = (months_later(era.anchor_at, each) for each in (month, month + 1))
         is_last = is_ended or ends_at == NEVER or (is_cancelling and ends_at == term.ends_at)
-        counters = Counters(0, 0, 0, 0) if is_ended else self._counters(number, month, term.plan, at)
+        counters = Counters(0, 0, 0, 0) if is_ended else self._counters(number, at, Moment(number, at))
         cycles, earlier_terms, events = self._counts_before(number)
         facts = sum(2 if isinstance(fact, EndedAtOnce) else 1 for fact in era.facts if fact.at <= at)
         return Balance(
@@ -198,31 +221,72 @@ class Life:
         before = self._balance_in(number - 1, self.eras[number].anchor_at)
         return before.cycle.number, before.term.number, before.version + 1
 
-    def _counters(self, number: int, month: int, plan: Plan, at: datetime) -> Counters:
-        """Compute the counters at an instant of a cycle; an era's first cycle opens as its upgrade's policy has it."""
-        era = self.eras[number]
-        now = _movements(era, months_later(era.anchor_at, month), at)
-        allowance = plan.monthly_credits
+    def _counters(self, number: int, at: datetime, known: Moment) -> Counters:
+        """Compute the counters at an instant of an era from the facts that are known at a moment.
+
+        An era's first cycle opens as its upgrade's policy has it. Under `add_leftover`, what the upgrade granted stays
+        as it was, and `used` is what the balance leaves of that.
+        """
+        era, month = self.eras[number], self._month(number, at)
+        now = self._movements(number, at, known)
+        allowance = _terms(era, at)[-1].plan.monthly_credits
         match era.policy if month == 0 else None:
             case "add_leftover":
-                leftover = self._balance_in(number - 1, era.anchor_at).balance_credits
-                return Counters(allowance + leftover, now.used, now.reversed, leftover)
+                balance = allowance + self._left(number - 1, known) - now.used + now.reversed
+                leftover = self._left(number - 1, Moment(number - 1, era.anchor_at))
+                granted = allowance + leftover
+                reversed_here = sum(fact.credits for fact in era.facts if isinstance(fact, Reversal) and fact.at <= at)
+                return Counters(granted, granted + reversed_here - balance, reversed_here, leftover)
             case "deduct_used":
-                before = self._movements_since_reset(number - 1, era.anchor_at)
+                before = self._movements_since_reset(number - 1, era.anchor_at, known)
                 deducted = min(before.used, allowance + before.reversed)
                 return Counters(allowance, deducted + now.used, before.reversed + now.reversed, 0)
             case "fresh" | None:
                 return Counters(allowance, now.used, now.reversed, 0)
 
-    def _movements_since_reset(self, number: int, at: datetime) -> Movements:
+    def _left(self, number: int, known: Moment) -> int:
+        """Compute what is left at the end of an era."""
+        counters = self._counters(number, self.eras[number + 1].anchor_at, known)
+        return counters.granted - counters.used + counters.reversed
+
+    def _movements_since_reset(self, number: int, at: datetime, known: Moment) -> Movements:
         """Sum what was used and reversed since the last reset, across the upgrades since."""
-        era = self.eras[number]
-        month = months_passed(era.anchor_at, at)
-        now = _movements(era, months_later(era.anchor_at, month), at)
-        if month > 0 or number == 0:
+        now = self._movements(number, at, known)
+        if self._month(number, at) > 0 or number == 0:
             return now
-        before = self._movements_since_reset(number - 1, era.anchor_at)
+        before = self._movements_since_reset(number - 1, self.eras[number].anchor_at, known)
         return Movements(before.used + now.used, before.reversed + now.reversed)
+
+    def _movements(self, number: int, at: datetime, known: Moment) -> Movements:
+        """Sum the credits used and reversed in the cycle of an era that has an instant, up to and at that instant.
+
+        A reversal counts where `_era_of_reversal` has it, and there at the end.
+        """
+        era = self.eras[number]
+        since = months_later(era.anchor_at, self._month(number, at))
+        used = sum(fact.credits for fact in era.facts if isinstance(fact, Charge) and since <= fact.at <= at)
+        reversed_credits = 0
+        for place, each in enumerate(self.eras):
+            for fact in each.facts:
+                if isinstance(fact, Reversal) and Moment(place, fact.at) <= known:
+                    counts_in = self._era_of_reversal(place, fact)
+                    is_in_time = place > number or since <= fact.at <= at
+                    reversed_credits += fact.credits if counts_in == number and is_in_time else 0
+        return Movements(used, reversed_credits)
+
+    def _era_of_reversal(self, number: int, reversal: Reversal) -> int:
+        """Return the era in which a reversal counts that was made in the era of that number.
+
+        Its order makes no difference with an upgrade after the charge, but under `fresh`. So it counts before the
+        upgrade that began its era, and before those that come before that one, back to the last reset.
+        """
+        at = reversal.at
+        while number > reversal.era and self._month(number, at) == 0 and self.eras[number].policy != "fresh":
+            number, at = number - 1, self.eras[number].anchor_at
+        return number
+
+    def _month(self, number: int, at: datetime) -> int:
+        return months_passed(self.eras[number].anchor_at, at)
 
 
 def _terms(era: Era, at: datetime) -> list[Term]:
@@ -238,12 +302,3 @@ def _terms(era: Era, at: datetime) -> list[Term]:
         if ends_at > at or ends_at == NEVER or (scheduled and scheduled.kind == "cancel"):
             return terms
         plan, month = (scheduled and scheduled.plan) or plan, end_month
-
-
-def _movements(era: Era, since: datetime, at: datetime) -> Movements:
-    """Sum the credits used and reversed in an era, from one instant up to and at another."""
-    between = [fact for fact in era.facts if since <= fact.at <= at]
-    return Movements(
-        used=sum(fact.credits for fact in between if isinstance(fact, Charge)),
-        reversed=sum(fact.credits for fact in between if isinstance(fact, Reversal)),
-    )

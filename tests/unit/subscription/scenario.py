@@ -13,6 +13,7 @@ events, in order. Unless it has `refused` or `answered`, the command must be car
     generate MODEL [SETTING=VALUE ...] [as ID]
     start, upgrade, downgrade PLAN           cancel [now]       resume       record
     reverse ID [original_cycle]              reverses a charge, by default to the current cycle
+    catalogue EDITION                        from here on, that edition of the catalogue holds
 """
 
 import shlex
@@ -126,6 +127,9 @@ def _command(history: History, text: str) -> Command:
             return CancelSubscription("now")
         case "resume", []:
             return ResumeSubscription()
+        case "catalogue", [edition]:
+            history.catalogue = odd_catalogue(history.catalogue.upgrade_policy, edition)
+            return RecordDue()
         case "record", []:
             return RecordDue()
         case "reverse", [generation_id]:

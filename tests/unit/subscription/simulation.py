@@ -37,7 +37,7 @@ from services.subscription.events import (
     TermRenewed,
 )
 from services.subscription.state import Subscription, evolve, fold
-from tests.unit.subscription.catalogues import odd_catalogue
+from tests.unit.subscription.catalogues import EDITIONS, odd_catalogue
 from tests.unit.subscription.history import History
 from tests.unit.subscription.model import UPCOMING, ModelSubscription, Outcome
 from tests.unit.subscription.model_life import Balance, Change, Span
@@ -97,6 +97,15 @@ REQUESTS: tuple[Request, ...] = (
     *[("record",)] * 5,
     *[("start", which) for which in ("same", "other")],
 )
+REQUESTS_AND_EDITIONS: tuple[Request, ...] = (*REQUESTS, *[("catalogue", edition) for edition in EDITIONS] * 3)
+"""The same, and changes to another edition of the catalogue, which a ledger cannot make while it is open."""
+UPGRADES_AND_REVERSALS: tuple[Request, ...] = (
+    *[("charge", amount, "music") for amount in ("half", "all", "5000")] * 4,
+    *[("reverse", which, "current_cycle") for which in ("0", "1", "5")] * 4,
+    *[("upgrade", plan_id) for plan_id in PLAN_IDS],
+    *[("catalogue", edition) for edition in EDITIONS] * 2,
+)
+"""Requests of which each moves what the next one counts with."""
 
 
 class Step(NamedTuple):
@@ -129,6 +138,7 @@ class Simulation:
         self.instants = [beginning.at]
         self.commands: list[tuple[datetime, Command]] = []
         """Every command, the start included, with its instant."""
+        self._policy = beginning.policy
         self._start = StartSubscription("account", beginning.plan_id)
         self._charged: list[ChargeGeneration] = []
         self._refused: ChargeGeneration | None = None
@@ -256,6 +266,9 @@ class Simulation:
                 return CancelSubscription("now" if when == "now" else "term_end")
             case ("resume",):
                 return ResumeSubscription()
+            case "catalogue", edition:
+                self.history.catalogue = self.model.catalogue = odd_catalogue(self._policy, edition)
+                return RecordDue()
             case "start", which:
                 return self._start if which == "same" else replace(self._start, account_id="another")
             case _:  # `record`, and what there is nothing for
@@ -283,7 +296,7 @@ def play(beginning: Beginning, steps: Sequence[Step]) -> None:
     simulation.check_future()
 
 
-def random_history(random: Random) -> tuple[Beginning, list[Step]]:
+def random_history(random: Random, requests: Sequence[Request] = REQUESTS) -> tuple[Beginning, list[Step]]:
     """Draw a history; the same for the same state of the generator."""
     started_at = STARTS_FROM + timedelta(microseconds=random.randrange(STARTS_WITHIN // MICROSECOND))
     if random.random() < 0.2:  # at the end of a month, where clipping shows
@@ -291,7 +304,7 @@ def random_history(random: Random) -> tuple[Beginning, list[Step]]:
     if random.random() < 0.01:  # where the calendar ends
         started_at = started_at.replace(year=random.randint(9996, 9999), day=random.randint(1, 28))
     beginning = Beginning(started_at, random.choice(PLAN_IDS), random.choice(POLICIES))
-    steps = [Step(random.choice(WAITS), random.choice(REQUESTS)) for _ in range(random.randint(1, STEPS_MAX))]
+    steps = [Step(random.choice(WAITS), random.choice(requests)) for _ in range(random.randint(1, STEPS_MAX))]
     return beginning, steps
 
 

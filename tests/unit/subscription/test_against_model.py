@@ -5,6 +5,7 @@ seed in `TALLYSTICK_SEED` plays the same histories again.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -20,10 +21,12 @@ from services.subscription.events import Event
 from tests.unit.subscription.simulation import (
     PLAN_IDS,
     POLICIES,
-    REQUESTS,
+    REQUESTS_AND_EDITIONS,
     STEPS_MAX,
+    UPGRADES_AND_REVERSALS,
     WAITS,
     Beginning,
+    Request,
     Simulation,
     Step,
     play,
@@ -39,7 +42,7 @@ beginnings = st.builds(
     st.sampled_from(PLAN_IDS),
     st.sampled_from(POLICIES),
 )
-steps = st.lists(st.builds(Step, st.sampled_from(WAITS), st.sampled_from(REQUESTS)), max_size=STEPS_MAX)
+steps = st.lists(st.builds(Step, st.sampled_from(WAITS), st.sampled_from(REQUESTS_AND_EDITIONS)), max_size=STEPS_MAX)
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,11 +57,17 @@ def test_a_thousand_histories_at_random() -> None:
     assert failure is None, failure
 
 
+def test_a_thousand_histories_of_upgrades_and_reversals() -> None:
+    seed = _seed()
+    failure = play_histories(seed, first=0, count=1_000, requests=UPGRADES_AND_REVERSALS)
+    assert failure is None, failure
+
+
 def test_histories_have_every_command_and_every_event() -> None:
     """Compare what is added to the core with the model, and replay it by what-if, from its first day on."""
     commands, events = set[type](), set[type]()
     for number in range(200):
-        beginning, steps = random_history(Random(number))
+        beginning, steps = random_history(Random(number), REQUESTS_AND_EDITIONS)
         simulation = Simulation(beginning)
         for step in steps:
             simulation.play(step)
@@ -83,10 +92,12 @@ def test_a_campaign_of_histories() -> None:
                 print(f"{min(number * HISTORIES_A_TASK, count):,} hold", flush=True)
 
 
-def play_histories(seed: int, first: int, count: int) -> str | None:
+def play_histories(
+    seed: int, first: int, count: int, requests: Sequence[Request] = REQUESTS_AND_EDITIONS
+) -> str | None:
     """Play histories `first` to `first + count` of a seed; return the first that fails, shortened, as text."""
     for number in range(first, first + count):
-        beginning, steps = random_history(Random(f"{seed}:{number}"))
+        beginning, steps = random_history(Random(f"{seed}:{number}"), requests)
         try:
             play(beginning, steps)
         except Exception as failure:  # noqa: BLE001 # a crash of the core is as much a failure as a divergence

@@ -5,12 +5,14 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from services.catalogue import Price, Settings
+from services.catalogue import Price, Settings, UpgradePolicy
 from services.subscription.commands import ChargeGeneration
+from services.subscription.decide import decide
 from services.subscription.events import GenerationCharged
 from services.subscription.refusals import InsufficientCredits, InvalidSettingsRefused, NotInPlan
-from tests.unit.subscription.catalogues import packaged_catalogue
+from tests.unit.subscription.catalogues import odd_catalogue, packaged_catalogue
 from tests.unit.subscription.scenario import instant, play
 
 
@@ -126,13 +128,55 @@ def test_r11_the_refusal_names_what_would_help() -> None:
         upgrade_options=(
             "max-pro-240000-monthly",
             "max-pro-240000-yearly",
-            "odd-smaller-monthly",
-            "odd-smaller-yearly",
             "odd-leftover-monthly",
             "odd-fresh-yearly",
             "odd-top-monthly",
         ),
     )
+
+
+SMALLER = ("odd-smaller-monthly", "odd-smaller-yearly")
+LARGER = ("odd-leftover-monthly", "odd-top-monthly")
+
+
+@pytest.mark.parametrize(
+    ("policy", "spent", "cost", "options"),
+    [
+        ("deduct_used", 39_999, 10_000, (*LARGER,)),
+        ("deduct_used", 1, 9_999, (*SMALLER, *LARGER)),
+        ("deduct_used", 1, 300_000, ("odd-leftover-monthly", "odd-top-monthly")),
+        ("deduct_used", 1, 339_999, ("odd-leftover-monthly", "odd-top-monthly")),
+        ("deduct_used", 1, 340_000, ("odd-top-monthly",)),
+        ("deduct_used", 1, 499_999, ("odd-top-monthly",)),
+        ("deduct_used", 1, 500_000, ()),
+        ("fresh", 39_999, 10_000, (*SMALLER, *LARGER)),
+        ("add_leftover", 39_000, 11_000, (*SMALLER, *LARGER)),
+        ("add_leftover", 39_000, 11_001, (*LARGER,)),
+    ],
+)
+def test_upgrade_options_are_the_plans_after_whose_upgrade_it_could_be_paid(
+    policy: UpgradePolicy, spent: int, cost: int, options: tuple[str, ...]
+) -> None:
+    """Both refusals name them; here `odd-fresh-yearly`, whose tier is as high, has music only."""
+    catalogue = odd_catalogue(policy)
+    history = play(
+        f"2024-01-31 | start max-pro-40000-monthly | balance 40,000\n | charge {spent} | used {spent:,}", catalogue
+    )
+    command = ChargeGeneration("more", "image", Settings(characters=cost))
+
+    assert history.state is not None
+    if cost > history.state.balance_credits:
+        too_few = history.apply(command, instant("2024-02-02")).refusal
+        assert isinstance(too_few, InsufficientCredits)
+        assert _without_packaged(too_few.upgrade_options) == options
+    music_only = replace(history.state, plan=replace(history.state.plan, asset_types=("music",)))
+    not_in_plan = decide(music_only, command, instant("2024-02-02"), catalogue)
+    assert isinstance(not_in_plan, NotInPlan)
+    assert _without_packaged(not_in_plan.upgrade_options) == options
+
+
+def _without_packaged(plan_ids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(plan_id for plan_id in plan_ids if plan_id.startswith("odd-"))
 
 
 @pytest.mark.parametrize(

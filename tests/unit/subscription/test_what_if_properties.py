@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from random import Random, SystemRandom
@@ -22,7 +22,15 @@ from services.subscription.what_if import Changes, InsertedCharge
 from tests.unit.subscription.history import History
 from tests.unit.subscription.model import ModelSubscription
 from tests.unit.subscription.replaying import events_of, refusals_of, replay
-from tests.unit.subscription.simulation import POLICIES, Simulation, balance_of, random_history
+from tests.unit.subscription.simulation import (
+    POLICIES,
+    REQUESTS,
+    REQUESTS_AND_EDITIONS,
+    Request,
+    Simulation,
+    balance_of,
+    random_history,
+)
 
 SHORT = 100
 
@@ -31,7 +39,7 @@ SHORT = 100
 def test_no_change_is_what_happened(histories: int) -> None:
     seed = _seed()
     for number in range(histories):
-        simulation = _played(Random(f"{seed}:{number}"))
+        simulation = _played(Random(f"{seed}:{number}"), REQUESTS_AND_EDITIONS)
         for until in (simulation.at, Random(f"{seed}:{number}:end").choice(simulation.instants)):
             replayed = replay(simulation.history, Changes(), until)
             where = f"TALLYSTICK_SEED={seed}, history {number}, until {until}"
@@ -64,8 +72,8 @@ def test_a_change_comes_to_what_the_model_computes(histories: int) -> None:
     assert differing > histories // 2, "most changes make a difference, or nothing was tried"
 
 
-def _played(random: Random) -> Simulation:
-    beginning, steps = random_history(random)
+def _played(random: Random, requests: Sequence[Request] = REQUESTS) -> Simulation:
+    beginning, steps = random_history(random, requests)
     simulation = Simulation(beginning)
     for step in steps:
         simulation.play(step)
