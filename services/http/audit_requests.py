@@ -12,8 +12,9 @@ from services.catalogue.form import CREDITS_PER_UNIT_MAX
 from services.catalogue.pricing import DECIMAL_PLACES_MAX
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.events import Outcome, Reason
+from services.http.instants import Instant
 from services.http.problems import invalid
-from services.http.requests import GenerationId, Instant, Model, SettingsRequest
+from services.http.requests import GenerationId, Model, SettingsRequest
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import CreditTo
 from services.subscription.what_if import Changes, InsertedCharge

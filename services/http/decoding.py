@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct, ValidationError
 from starlette.requests import Request
 
+from services.http.instants import read_instant
 from services.http.problems import MalformedRequest, Problem, invalid
 from services.http.server.exchange import BODY_LIMIT_BYTES, Exchange, exchange_of
 from services.subscription.refusals import InvalidSettingsRefused
@@ -28,7 +29,7 @@ class JsonBody(Generic[T]):
         self.model = model
         self.may_be_empty = may_be_empty
         self.limit_bytes = limit_bytes
-        self._decoder = msgspec.json.Decoder(model)
+        self._decoder = msgspec.json.Decoder(model, dec_hook=read_instant)
 
     async def __call__(self, request: Request) -> T:
         body = await exchange_of(request.scope).body(self.limit_bytes)
@@ -67,7 +68,7 @@ class QueryOf(Generic[T]):
             is_number = name in self._whole_numbers and _WHOLE_NUMBER.fullmatch(text)
             read[name] = int(text) if is_number else text
         try:
-            return msgspec.convert(read, self.model)
+            return msgspec.convert(read, self.model, dec_hook=read_instant)
         except ValidationError as error:
             raise problem_with(error) from None
 

@@ -1,7 +1,6 @@
 """The bodies that clients send, and the commands that they stand for. Unknown fields are refused."""
 
 import re
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
@@ -40,7 +39,6 @@ Model = Annotated[str, _text(128, "Of a rate card: `GET /v1/rate-cards`.", "lyri
 TestClockId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
 Resolution = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64)]
 TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", examples=["Europe/Rome"])]
-Instant = Annotated[datetime, Meta(tz=True, examples=["2026-01-15T12:00:00Z"])]
 BillingReference = Annotated[
     str, Meta(pattern=_NO_CONTROLS, max_length=255, description="Yours: recorded with the upgrade.")
 ]

@@ -17,10 +17,11 @@ from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import Shown, documented
 from services.http.exports import JSON, Accepted, streamed
+from services.http.instants import Instant
 from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, UnknownCharge
-from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, Instant, Model
+from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, Model
 from services.http.routing import HotRoute, TypedRoute
 from services.http.server.reply import Reply
 from services.ledger.history import charge_from_row

@@ -12,9 +12,9 @@ from services.http.decoding import JsonBody
 from services.http.documentation import examples
 from services.http.documentation.operations import Shown, documented
 from services.http.idempotency import answer_once
+from services.http.instants import Instant
 from services.http.parameters import TestClockPath
 from services.http.problems import ClocksDisabled, Problem, Unavailable, invalid
-from services.http.requests import Instant
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply, json_reply
 from services.ledger.submission import UnknownTestClock

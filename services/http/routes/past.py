@@ -13,10 +13,10 @@ from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import documented
 from services.http.idempotency import answer_once
+from services.http.instants import Instant
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
 from services.http.problems import NotStartedThen, Problem, invalid, require
-from services.http.requests import Instant
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply, json_reply
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion

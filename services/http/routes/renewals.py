@@ -12,8 +12,8 @@ from services.http.calls import Auditor
 from services.http.decoding import QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import documented
+from services.http.instants import Instant
 from services.http.paging import Page, Paging
-from services.http.requests import Instant
 from services.http.routing import TypedRoute
 
 router = APIRouter(tags=["Audit"], route_class=TypedRoute)
@@ -22,7 +22,7 @@ router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 class AtBoundary(Struct, frozen=True, array_like=True, tag=True):
     """A place in the list: a boundary, and its subscription."""
 
-    next_boundary_at: Instant
+    next_boundary_at: Annotated[datetime, Meta(tz=True)]
     subscription_id: UUID
 
 

@@ -17,10 +17,11 @@ from services.http.decoding import QueryOf
 from services.http.documentation import audit_examples, examples
 from services.http.documentation.operations import Shown, documented
 from services.http.exports import JSON, Accepted, Format, streamed
+from services.http.instants import instant_of
 from services.http.paging import Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import invalid
-from services.http.requests import Instant, Model
+from services.http.requests import Model
 from services.http.routing import TypedRoute
 from services.subscription.refusals import UnknownSubscription
 
@@ -128,8 +129,8 @@ def _day(name: str, text: str | None) -> date | None:
     except msgspec.ValidationError:
         pass
     try:
-        at = msgspec.convert(text, Instant).astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
+        at = instant_of(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         at = None
     if at is None or at.time() != time.min:
         raise invalid(name, "must be a day of UTC, or the instant at which it begins: usage is counted by the day")
