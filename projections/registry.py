@@ -3,6 +3,7 @@
 from projections.balance.project import BALANCE
 from projections.charges.project import CHARGES
 from projections.declaration import AnyProjection, CatchUp, EventRows, StateRows, StreamEvent
+from projections.disputed_charges.project import DISPUTED_CHARGES
 from projections.disputes.project import DISPUTES
 from projections.renewal.project import RENEWAL
 from projections.usage.project import USAGE
@@ -10,7 +11,7 @@ from projections.usage.project import USAGE
 STATES: tuple[StateRows, ...] = (BALANCE, RENEWAL)
 """Inline projections, written in the transaction of the events: of a subscription's folded state."""
 
-INLINE_ROWS: tuple[EventRows[StreamEvent], ...] = (CHARGES,)
+INLINE_ROWS: tuple[EventRows[StreamEvent], ...] = (CHARGES, DISPUTED_CHARGES)
 """Inline projections of single events."""
 
 CATCH_UP: tuple[CatchUp, ...] = (

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from services.bootstrap.database import migrated_url_of
 from services.bootstrap.keys import ensure_configured_key
-from services.bootstrap.ledger import catalogue_of
+from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
 from services.bootstrap.signing import sealer_of
 from services.config import Settings
 from services.http.app import create_app
@@ -34,8 +34,9 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
 
 @contextmanager
 def _open_backend(settings: Settings) -> Iterator[Backend]:
-    catalogue = catalogue_of(settings)
+    catalogue_of(settings)
     database_url, schema = migrated_url_of(settings), settings.db_schema
+    catalogue = stored_catalogue_of(settings, database_url)
     with (
         reading_pool(database_url, size=READING_CONNECTIONS) as reads,
         Ledger(database_url, schema, catalogue) as ledger,

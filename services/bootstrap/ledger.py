@@ -8,12 +8,14 @@ from uuid import UUID
 from psycopg import Connection
 
 from services.bootstrap.database import connect_migrated, migrated_url_of
-from services.catalogue import Catalogue, load_catalogue
+from services.catalogue import Catalogue, CatalogueError, load_catalogue
+from services.catalogue.load import line_of_rate_card
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
 from services.demo import Demo, DemoSize
 from services.ledger.as_of import AsOf
 from services.ledger.ledger import utc_now
+from services.ledger.rate_cards import ChangedRateCard, store_rate_cards
 from services.ledger.recorder import Recorder
 from services.ledger.records import ChainedEvent
 from services.postgres.database import connect
@@ -22,9 +24,30 @@ from services.process.interpreter import tune_for_serving
 
 def catalogue_of(settings: Settings) -> Catalogue:
     """The configured catalogue. Raises CatalogueError with file, line and reason; OSError where it cannot be read."""
+    return load_catalogue(*_catalogue_text(settings))
+
+
+def stored_catalogue_of(settings: Settings, database_url: str) -> Catalogue:
+    """The configured catalogue, to charge by: its rate cards are stored, unless they are not what they were.
+
+    Raises CatalogueError with file, line and reason; OSError where it cannot be read; psycopg.Error.
+    """
+    text, source = _catalogue_text(settings)
+    catalogue = load_catalogue(text, source)
+    with connect(database_url, autocommit=True) as connection:
+        try:
+            store_rate_cards(connection, settings.db_schema, catalogue.rate_cards)
+        except ChangedRateCard as changed:
+            reason = f"{changed}: give changed prices a version of their own"
+            raise CatalogueError(source, line_of_rate_card(text, changed.version), reason) from None
+    return catalogue
+
+
+def _catalogue_text(settings: Settings) -> tuple[str, str]:
+    """Read the text of the configured catalogue, and the name of its source."""
     if settings.catalogue is None:
-        return load_catalogue(packaged(), PACKAGED_SOURCE)
-    return load_catalogue(settings.catalogue.read_text(encoding="utf-8"), str(settings.catalogue))
+        return packaged(), PACKAGED_SOURCE
+    return settings.catalogue.read_text(encoding="utf-8"), str(settings.catalogue)
 
 
 @contextmanager
@@ -47,7 +70,8 @@ def fill_demo(
 
     Raises CatalogueError, NoDatabase, NotMigrated.
     """
-    demo = Demo(settings.db_schema, catalogue_of(settings), seed)
-    with connect(migrated_url_of(settings)) as connection:
+    database_url = migrated_url_of(settings)
+    demo = Demo(settings.db_schema, stored_catalogue_of(settings, database_url), seed)
+    with connect(database_url) as connection:
         tune_for_serving()
         return demo.fill(connection, DemoSize(subscriptions, events, until=utc_now()), on_progress)

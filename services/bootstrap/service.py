@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from services.bootstrap.database import run_database, service_url_of
 from services.bootstrap.keys import ensure_first_key
-from services.bootstrap.ledger import catalogue_of
+from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
 from services.config import Settings
 from services.process.supervisor import Child, Supervisor
 
@@ -26,6 +26,7 @@ def run_service(settings: Settings, on_wait: Callable[[str], None], on_ready: On
     catalogue_of(settings)
     listening = _listen(settings)
     with run_database(settings, on_wait) as owner_url:
+        stored_catalogue_of(settings, owner_url)
         first_key = ensure_first_key(settings, owner_url)
         environment = {**os.environ, "TALLYSTICK_DATABASE_URL": service_url_of(settings, owner_url)}
         url = f"http://{settings.host}:{listening.getsockname()[1]}"

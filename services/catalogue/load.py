@@ -33,6 +33,12 @@ def load_catalogue(text: str, source: str) -> Catalogue:
     )
 
 
+def line_of_rate_card(text: str, version: str) -> int:
+    """Return the line of a rate card's version in the TOML text of a catalogue. Raises CatalogueError."""
+    versions = [card.version for card in parse(text, "").rate_cards]
+    return line_of(text, ("rate_cards", versions.index(version), "version"))
+
+
 def _rate_card(table: RateCardTable) -> RateCard:
     card = convert(to_builtins(table, enc_hook=str), RateCard)
     return replace(card, effective_from=card.effective_from.astimezone(UTC))

@@ -12,7 +12,13 @@ from msgspec import Struct
 
 from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDispute
 from services.dispute.events import DisputeEvent, DisputeOpened, DisputeResolved
-from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed, UnknownCharge, UnknownDispute
+from services.dispute.refusals import (
+    ChargeAlreadyReversed,
+    ChargeHasOpenDispute,
+    DisputeClosed,
+    UnknownCharge,
+    UnknownDispute,
+)
 from services.dispute.state import Dispute
 from services.subscription import decide as subscription_rules
 from services.subscription.commands import ReverseCharge
@@ -25,12 +31,13 @@ R14 = "R14: an unsatisfying result is no ground for a refund."
 
 
 class DisputedCharge(Struct, frozen=True):
-    """The charge that a dispute is about: its stream, its version in it, and whether it is reversed."""
+    """The charge that a dispute is about: its stream, its version in it, whether it is reversed or disputed."""
 
     subscription_id: UUID
     event: GenerationCharged
     version: int
     is_reversed: bool
+    has_open_dispute: bool = False
 
 
 class DisputeDecision(Struct, frozen=True):
@@ -62,6 +69,8 @@ def _open(dispute: Dispute | None, command: OpenDispute, charge: DisputedCharge 
     assert dispute is None, "the id of a dispute is made up for it"
     if charge is None:
         return UnknownCharge(command.generation_id)
+    if charge.has_open_dispute:
+        return ChargeHasOpenDispute()
     opened = DisputeOpened(
         subscription_id=charge.subscription_id,
         generation_id=command.generation_id,

@@ -24,6 +24,12 @@ class DisputeClosed(Refusal, frozen=True):
     code: ClassVar[str] = "dispute_closed"
 
 
+class ChargeHasOpenDispute(Refusal, frozen=True):
+    """The charge has an open dispute already; that one is to be resolved first."""
+
+    code: ClassVar[str] = "dispute_open"
+
+
 class ChargeAlreadyReversed(Refusal, frozen=True):
     """The credits of this charge have been given back already, which happens once."""
 

@@ -43,6 +43,7 @@ STATUS: Mapping[str, int] = {
     "nothing_scheduled": 409,
     "cycle_closed": 409,
     "dispute_closed": 409,
+    "dispute_open": 409,
     "charge_already_reversed": 409,
     "version_mismatch": 412,
     "request_too_large": 413,

@@ -22,6 +22,8 @@ mapper.py        stored JSON <-> events; old versions are upcast
 recorder.py      the events table: append a batch, read a stream
 library.py       the same table as the stock event-sourcing library reads it
 
+rate_cards.py    the rate cards, each the same for ever once it was charged under
+
 What can be read:
 
 history.py         events and refusals as stored

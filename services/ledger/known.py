@@ -26,6 +26,8 @@ class Known(Struct, frozen=True):
     """The events of charges, each with whether the charge is reversed."""
     disputes: Mapping[UUID, Sequence[ChainedEvent]] = _NOTHING
     """The events of disputes, in order."""
+    open_disputes: Mapping[UUID, Generation] = _NOTHING
+    """The generation that each open dispute is about."""
     idempotency_records: Mapping[tuple[str, str], IdempotencyRecord] = _NOTHING
     """The records by their `place`."""
     positions: Mapping[bytes, int] = _NOTHING

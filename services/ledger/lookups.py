@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
-from services.dispute.commands import DISPUTE_COMMANDS
+from services.dispute.commands import DISPUTE_COMMANDS, OpenDispute
 from services.idempotency import find_arguments, record_of, record_statements
 from services.ledger.deciding import Speculation
 from services.ledger.heads import HeadCache
@@ -42,6 +42,7 @@ class Lookups:
     def __init__(self, queries: Queries, schema: str, cache: HeadCache) -> None:
         self._queries = queries
         self._charges = load_queries("projections.charges", "charges.sql", schema=schema)
+        self._disputed_charges = load_queries("projections.disputed_charges", "disputed_charges.sql", schema=schema)
         self._records = record_statements(schema)
         self._cache = cache
 
@@ -54,12 +55,15 @@ class Lookups:
         records = _find(session, self._records["find_records"], _keys(submissions), find_arguments)
         events = _find(session, self._queries["find_events"], _lost_events(submissions), _version_arrays)
         disputes = _find(session, self._queries["select_tails"], _dispute_streams(submissions), _version_arrays)
+        disputed = _disputed_generations(submissions)
+        open_disputes = _find(session, self._disputed_charges["find_open_disputes"], disputed, _generation_arrays)
         heads, defects = self._load_heads(session, dict(locked.rows()))
         return Known(
             heads,
             defects,
             charges={(row[0], row[7]): (chained_event(row[:7]), row[8]) for row in _rows(charges)},
             disputes=_by_stream(map(chained_event, _rows(disputes))),
+            open_disputes={dispute_id: (id, generation_id) for id, generation_id, dispute_id in _rows(open_disputes)},
             idempotency_records={record.place: record for record in map(record_of, _rows(records))},
             positions={event.hash: event.position or 0 for event in map(chained_event, _rows(events))},
             test_clocks=self._read_test_clocks(session, heads, submissions),
@@ -157,6 +161,12 @@ def _lost_events(submissions: Sequence[Submission]) -> list[tuple[UUID, int]]:
 def _dispute_streams(submissions: Sequence[Submission]) -> list[tuple[UUID, int]]:
     """Return the streams of the disputes, each with the version 0, to be read from their beginning."""
     return [*{(each.command.dispute_id, 0) for each in submissions if isinstance(each.command, DISPUTE_COMMANDS)}]
+
+
+def _disputed_generations(submissions: Sequence[Submission]) -> list[Generation]:
+    """Return the generations whose charges are to be disputed."""
+    commands = ((each.subscription_id, each.command) for each in submissions)
+    return [(id, command.generation_id) for id, command in commands if isinstance(command, OpenDispute)]
 
 
 def _generation_arrays(sought: Sequence[Generation]) -> dict[str, Array]:

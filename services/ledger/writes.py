@@ -6,12 +6,12 @@ from uuid import UUID
 
 import msgspec
 
-from projections.declaration import changes_state
+from projections.declaration import SUBSCRIPTION_EVENTS, changes_state
 from projections.registry import INLINE_ROWS, STATES
 from projections.writers import EventRowsWriter, StateRowsWriter
 from services.idempotency import IdempotencyRecord, insert_arguments, record_statements
 from services.ledger.recorder import PendingPositions, Recorder
-from services.ledger.records import AnyRecorded, Recorded, RefusalRow, StreamHead
+from services.ledger.records import AnyRecorded, Recorded, RecordedDispute, RefusalRow, StreamHead
 from services.postgres.arrays import Bigints, Uuids
 from services.postgres.session import Session
 from services.postgres.sql import load_queries
@@ -29,7 +29,9 @@ class Writes:
     def __init__(self, recorder: Recorder, schema: str) -> None:
         self._recorder = recorder
         self._states = [StateRowsWriter(each, schema) for each in STATES]
-        self._rows = [EventRowsWriter(each, schema) for each in INLINE_ROWS]
+        rows = [EventRowsWriter(each, schema) for each in INLINE_ROWS]
+        self._rows = [each for each in rows if each.projection.events <= SUBSCRIPTION_EVENTS]
+        self._dispute_rows = [each for each in rows if each not in self._rows]
         self._balance = load_queries("projections.balance", "balance.sql", schema=schema)
         self._idempotency = record_statements(schema)
 
@@ -49,7 +51,10 @@ class Writes:
         if not recorded:
             return None
         of_subscriptions = [each for each in recorded if isinstance(each, Recorded)]
-        self._send_rows(session, of_subscriptions)
+        self._send_rows(session, self._rows, of_subscriptions)
+        if len(of_subscriptions) < len(recorded):
+            of_disputes = [each for each in recorded if isinstance(each, RecordedDispute)]
+            self._send_rows(session, self._dispute_rows, of_disputes)
         self._send_states(session, of_subscriptions, heads)
         positions = self._recorder.append(session, [each.stored for each in recorded])
         if of_subscriptions:
@@ -59,8 +64,8 @@ class Writes:
             self._send_balances(session, len(recorded), ordinals, heads)
         return positions
 
-    def _send_rows(self, session: Session, recorded: Sequence[Recorded]) -> None:
-        for writer in self._rows:
+    def _send_rows(self, session: Session, writers: Iterable[EventRowsWriter], recorded: Sequence[AnyRecorded]) -> None:
+        for writer in writers:
             project = writer.projection.project
             rows = [(each.originator_id, row) for each in recorded if (row := project(each)) is not None]
             writer.write(session, rows)

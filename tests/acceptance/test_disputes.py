@@ -105,13 +105,24 @@ def test_a_rejected_dispute_reverses_nothing(customer: Customer) -> None:
 
 
 def test_a_charge_is_reversed_once_however_often_it_is_disputed(customer: Customer) -> None:
-    first, second = opened(customer), opened(customer, "duplicate")
+    first = opened(customer)
 
     assert resolve(customer, first, credit_to="current_cycle").status_code == 200
+    second = opened(customer, "duplicate")
     assert code(resolve(customer, first, credit_to="current_cycle")) == (409, "dispute_closed")
     assert code(resolve(customer, second, credit_to="current_cycle")) == (409, "charge_already_reversed")
     assert resolve(customer, second, "rejected").status_code == 200
     assert customer.balance == 40_000
+
+
+@pytest.mark.parametrize("reason", ["generation_failed", "duplicate", "unsatisfied"])
+def test_a_charge_has_one_open_dispute_at_a_time(customer: Customer, reason: str) -> None:
+    first = opened(customer)
+    second = [customer.http.post("/v1/disputes", json=opening(customer, reason)) for _ in range(2)]
+    resolve(customer, first, "rejected")
+
+    assert {code(answer) for answer in second} == {(409, "dispute_open")}
+    assert opened(customer, reason)["status"] == ("rejected" if reason == "unsatisfied" else "open")
 
 
 def test_when_the_cycle_has_ended_only_the_current_one_can_have_the_credits(
@@ -214,8 +225,10 @@ def test_a_resolution_can_be_repeated_under_its_key(customer: Customer) -> None:
 def test_the_list_is_newest_first_and_filtered(customer: Customer, catch_up: Callable[[], None]) -> None:
     other = Customer.with_plan(customer.http, "ai-suite-40000-monthly")
     other.try_charge("lyria-3", "track")
-    disputes = [opened(each) for each in (customer, other, customer, customer)]
+    customer.try_charge("lyria-3", "song")
+    disputes = [opened(customer), opened(other), opened(customer, generation_id="song")]
     resolve(customer, disputes[2], "rejected")
+    disputes.append(opened(customer, generation_id="song"))
     catch_up()
 
     def listed(**query: Any) -> list[str]:
@@ -234,7 +247,7 @@ def test_the_list_is_newest_first_and_filtered(customer: Customer, catch_up: Cal
 
 
 def test_the_list_comes_in_pages(customer: Customer, catch_up: Callable[[], None]) -> None:
-    ids = [opened(customer)["dispute_id"] for _ in range(5)]
+    ids = [opened(customer, "unsatisfied")["dispute_id"] for _ in range(5)]
     catch_up()
 
     listed, cursor = [], None

@@ -13,7 +13,7 @@ from tests.conftest import SCHEMA
 
 OF_THE_LEDGER = frozenset(
     """alembic_version api_keys checkpoints head idempotent_answers ledger_events ledger_snapshots projection_positions
-    refusals test_clocks""".split()
+    rate_cards refusals test_clocks""".split()
 )
 """Tables that are not made from events. A new one that is belongs to a projection in `projections/registry.py`."""
 

@@ -12,6 +12,7 @@ from projections.disputes.view import DisputeView
 from projections.ledger_events import MAX_POSITION
 from services.dispute.refusals import (
     ChargeAlreadyReversed,
+    ChargeHasOpenDispute,
     DisputeClosed,
     UnknownCharge,
     UnknownDispute,
@@ -55,7 +56,7 @@ class DisputeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True
     "/v1/disputes",
     openapi_extra=documented(
         {201: Shown(examples.DISPUTE, headers=("Location",))},
-        refusals=(UnknownSubscription, UnknownCharge),
+        refusals=(UnknownSubscription, UnknownCharge, ChargeHasOpenDispute),
         request=examples.OPEN_DISPUTE,
     ),
 )
@@ -65,8 +66,8 @@ async def open_dispute(
     """Dispute a charge.
 
     An unsatisfying result is no ground for a refund (R14), so a dispute for that reason is rejected at once; every
-    other stays open until it is resolved. A charge may be disputed more than once, and is given back once at most.
-    Send an `Idempotency-Key` to be able to retry.
+    other stays open until it is resolved. A charge has one open dispute at a time, may be disputed again when that is
+    resolved, and is given back once at most. Send an `Idempotency-Key` to be able to retry.
     """
     return await execute(call, body.subscription_id, body.command(uuid4()), body)
 

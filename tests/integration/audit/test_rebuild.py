@@ -283,7 +283,9 @@ def test_a_concurrent_rebuild_is_refused(lives: Lives, database_url: str) -> Non
 
 
 def test_an_unknown_projection_is_refused(database_url: str) -> None:
-    with pytest.raises(UnknownProjection, match="weather; there are balance, renewal, charges, usage, disputes"):
+    with pytest.raises(
+        UnknownProjection, match="weather; there are balance, renewal, charges, disputed_charges, usage, disputes"
+    ):
         rebuild(database_url, ["weather"])
 
 

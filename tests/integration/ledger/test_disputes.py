@@ -17,7 +17,7 @@ from projections.disputes.view import DisputeView
 from services.catalogue import Catalogue
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.events import Outcome, Reason
-from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed
+from services.dispute.refusals import ChargeAlreadyReversed, ChargeHasOpenDispute, DisputeClosed
 from services.ledger.disputes import Disputes
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
@@ -41,12 +41,13 @@ def connection(database_url: str) -> Iterator[Connection[Any]]:
 class Support:
     """A subscription with one charge of 150 credits, `track`, and the disputes that support opens and resolves."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, id: UUID | None = None) -> None:
         self.ledger = ledger
-        self.id = uuid4()
-        started = ledger.execute(self.id, StartSubscription("account-1", "ai-starter-16500-monthly"), BY)
-        assert isinstance(started, Done)
-        self.charge("track")
+        self.id = id or uuid4()
+        if id is None:
+            started = ledger.execute(self.id, StartSubscription("account-1", "ai-starter-16500-monthly"), BY)
+            assert isinstance(started, Done)
+            self.charge("track")
 
     def charge(self, generation_id: str) -> None:
         assert isinstance(self.ledger.execute(self.id, ChargeGeneration(generation_id, "lyria-3"), BY), Charged)
@@ -56,9 +57,13 @@ class Support:
         return self._shown(self.ledger.execute(self.id, command, BY))
 
     def resolve(
-        self, dispute_id: UUID, outcome: Outcome = "upheld", to: CreditTo = "current_cycle"
+        self,
+        dispute_id: UUID,
+        outcome: Outcome = "upheld",
+        to: CreditTo = "current_cycle",
+        generation_id: str = "track",
     ) -> DisputeView | Any:
-        command = ResolveDispute(dispute_id, "track", outcome, "So it is.", to)
+        command = ResolveDispute(dispute_id, generation_id, outcome, "So it is.", to)
         return self._shown(self.ledger.execute(self.id, command, BY))
 
     @staticmethod
@@ -139,13 +144,13 @@ def test_the_chain_of_a_dispute_is_its_own(support: Support, connection: Connect
 
 
 def test_of_many_concurrent_resolutions_one_reverses_the_charge(support: Support, connection: Connection[Any]) -> None:
-    opened = [support.open() for _ in range(8)]
+    opened = support.open()
     with ThreadPoolExecutor(64) as clients:
-        answers = list(clients.map(lambda number: support.resolve(opened[number % 8].dispute_id), range(64)))
+        answers = list(clients.map(lambda _: support.resolve(opened.dispute_id), range(64)))
 
-    kinds = Counter(type(answer) for answer in answers)
-    assert kinds[DisputeView] == 1
-    assert kinds[DisputeView] + kinds[ChargeAlreadyReversed] + kinds[DisputeClosed] == 64
+    assert Counter(type(answer) for answer in answers) == {DisputeView: 1, DisputeClosed: 63}
+    again = support.open()
+    assert isinstance(support.resolve(again.dispute_id), ChargeAlreadyReversed)
     assert balance(connection, support.id)[0] == 16_500
     reversals = connection.execute(
         "SELECT count(*) FROM tallystick.ledger_events WHERE topic = 'ChargeReversed'"
@@ -153,12 +158,24 @@ def test_of_many_concurrent_resolutions_one_reverses_the_charge(support: Support
     assert reversals == (1,)
 
 
+def test_of_many_concurrent_openings_one_opens_a_dispute(
+    support: Support, database_url: str, catalogue: Catalogue, clock: SettableClock
+) -> None:
+    with Ledger(database_url, SCHEMA, catalogue, clock=clock) as another, ThreadPoolExecutor(64) as clients:
+        supports = [support, Support(another, support.id)]
+        answers = list(clients.map(lambda number: supports[number % 2].open(), range(64)))
+
+    assert Counter(type(answer) for answer in answers) == {DisputeView: 1, ChargeHasOpenDispute: 63}
+
+
 def test_disputes_among_charges_leave_every_position_right(support: Support, connection: Connection[Any]) -> None:
     def client(number: int) -> None:
         if number % 3:
             support.charge(f"more-{number}")
         else:
-            support.resolve(support.open().dispute_id, "rejected")
+            support.charge(f"disputed-{number}")
+            opened = support.open(generation_id=f"disputed-{number}")
+            support.resolve(opened.dispute_id, "rejected", generation_id=f"disputed-{number}")
 
     with ThreadPoolExecutor(32) as clients:
         list(clients.map(client, range(90)))

@@ -1,6 +1,6 @@
 """A ledger without a database: it decides batches as a transaction does, and stores what they leave in memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from services.dispute.commands import DisputeCommand
 from services.idempotency import IdempotencyRecord
 from services.ledger.deciding import DecidedBatch, decide
 from services.ledger.known import Known
-from services.ledger.mapper import read_event
+from services.ledger.mapper import fold_disputes, read_event
 from services.ledger.records import ChainedEvent, Metadata, RefusalRow, StreamHead
 from services.ledger.submission import Answer, AnyCommand, Generation, IdempotencyKey, Submission
 from services.subscription.commands import ChargeGeneration, StartSubscription
@@ -44,11 +44,11 @@ def submit(
     command: AnyCommand | DisputeCommand,
     *,
     by: Metadata = BY,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
     idempotency: IdempotencyKey | None = None,
 ) -> Submission:
     """Make a submission whose answer nobody waits for."""
-    return Submission(subscription_id, command, by, lambda *_: None, expected_version, idempotency)
+    return Submission(subscription_id, command, by, lambda *_: None, expected_versions, idempotency)
 
 
 class InMemoryLedger:
@@ -69,6 +69,7 @@ class InMemoryLedger:
             dict(self.heads),
             charges=self._charges(),
             disputes=self._streams(),
+            open_disputes=self._open_disputes(),
             idempotency_records=dict(self.records),
             positions={event.hash: event.position or 0 for event in self.events},
             test_clocks=dict(self.test_clocks),
@@ -113,6 +114,11 @@ class InMemoryLedger:
         for event in self.events:
             streams.setdefault(event.originator_id, []).append(event)
         return streams
+
+    def _open_disputes(self) -> dict[UUID, Generation]:
+        disputes = fold_disputes(event for stream in self._streams().values() for event in stream)
+        states = {id: head.state for id, head in disputes.items() if head.state.status == "open"}
+        return {id: (state.subscription_id, state.generation_id) for id, state in states.items()}
 
     def _charges(self) -> dict[Generation, tuple[ChainedEvent, bool]]:
         charges: dict[Generation, tuple[ChainedEvent, bool]] = {}

@@ -8,7 +8,13 @@ from projections.disputes.view import Resolution
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.decide import R14
 from services.dispute.events import Outcome, Reason
-from services.dispute.refusals import ChargeAlreadyReversed, DisputeClosed, UnknownCharge, UnknownDispute
+from services.dispute.refusals import (
+    ChargeAlreadyReversed,
+    ChargeHasOpenDispute,
+    DisputeClosed,
+    UnknownCharge,
+    UnknownDispute,
+)
 from services.ledger.hashing import NO_HASH
 from services.ledger.submission import Answer, Charged, Disputed, Refused, Repeated, Submission
 from services.subscription.commands import CancelSubscription
@@ -17,7 +23,7 @@ from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, Un
 from tests.conftest import SettableClock
 from tests.unit.ledger.in_memory import InMemoryLedger, key, render, submit, track
 
-DISPUTE, ANOTHER = UUID(int=101), UUID(int=102)
+DISPUTE, ANOTHER, THIRD = UUID(int=101), UUID(int=102), UUID(int=103)
 
 
 @pytest.fixture
@@ -81,14 +87,37 @@ def test_an_unsatisfying_result_is_rejected_as_it_is_opened(ledger: InMemoryLedg
 
 @pytest.mark.parametrize("is_in_one_batch", [True, False])
 def test_a_charge_is_given_back_once(ledger: InMemoryLedger, id: UUID, is_in_one_batch: bool) -> None:
-    ledger.put(opening(id), opening(id, ANOTHER))
-    resolutions = [resolving(id), resolving(id), resolving(id, ANOTHER)]
+    ledger.put(opening(id))
+    commands = [resolving(id), resolving(id), opening(id, ANOTHER), resolving(id, ANOTHER)]
 
-    answers = ledger.put(*resolutions) if is_in_one_batch else ledger.put_each(resolutions)
+    upheld, closed, opened, reversed_before = ledger.put(*commands) if is_in_one_batch else ledger.put_each(commands)
 
-    assert disputed(answers[0]).dispute.status == "upheld"
-    assert answers[1:] == [Refused(DisputeClosed()), Refused(ChargeAlreadyReversed())]
+    assert disputed(upheld).dispute.status == "upheld"
+    assert closed == Refused(DisputeClosed())
+    assert disputed(opened).is_new
+    assert reversed_before == Refused(ChargeAlreadyReversed())
     assert ledger.types(id).count("ChargeReversed") == 1
+
+
+@pytest.mark.parametrize("is_in_one_batch", [True, False])
+@pytest.mark.parametrize("reason", ["duplicate", "unsatisfied"])
+def test_a_charge_has_one_open_dispute_at_a_time(
+    ledger: InMemoryLedger, id: UUID, reason: Reason, is_in_one_batch: bool
+) -> None:
+    ledger.put(submit(id, track("other")))
+    commands = [
+        opening(id),
+        opening(id, ANOTHER, reason),
+        opening(id, ANOTHER, generation="other"),
+        resolving(id, outcome="rejected"),
+        opening(id, THIRD, reason),
+    ]
+
+    answers = ledger.put(*commands) if is_in_one_batch else ledger.put_each(commands)
+
+    assert answers[1] == Refused(ChargeHasOpenDispute())
+    assert [disputed(answer).is_new for answer in answers[:1] + answers[2:]] == [True, True, False, True]
+    assert ledger.types(ANOTHER) == ["DisputeOpened"]
 
 
 @pytest.mark.parametrize("is_in_one_batch", [True, False])
