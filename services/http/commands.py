@@ -1,6 +1,6 @@
 """Puts commands to the ledger, and turns its answers into replies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -40,7 +40,7 @@ async def execute(
     command: AnyCommand,
     body: Struct,
     *,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
     render: RenderDone = subscription_reply,
 ) -> Reply[Any]:
     """Put a command to the writer lane and await the reply. Raises Problem, LaneClosed, LaneFull.
@@ -48,7 +48,7 @@ async def execute(
     `body` is the decoded request, which an idempotency key stands for; `render` makes the reply of `Done`.
     """
     idempotency = _idempotency(call, body, render)
-    answer = await call.service.gate.execute(subscription_id, command, call.metadata, expected_version, idempotency)
+    answer = await call.service.gate.execute(subscription_id, command, call.metadata, expected_versions, idempotency)
     return reply_to(answer, call.exchange.request_id, render)
 
 

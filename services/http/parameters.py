@@ -1,10 +1,12 @@
 """Reads parameters outside the body: ids in paths, time zones, versions in `If-Match`."""
 
 import re
+from collections.abc import Collection
 from functools import cache
+from importlib import resources
 from typing import Annotated
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Path
 from msgspec import convert
@@ -16,10 +18,10 @@ from services.ledger.submission import UnknownTestClock
 from services.subscription.refusals import UnknownSubscription
 
 IF_MATCH = "If-Match"
-NO_VERSION = -1
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_VERSION_TAG = re.compile(r'"([0-9]{1,18})"')
-_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e]*"')
+_TAG = re.compile(r'(W/)?"([^"]*)"')
+_TAGS = re.compile(r'[ \t,]*((W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(,[ \t,]*|\Z))+')
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def subscription_id_of(text: str) -> UUID:
@@ -54,25 +56,21 @@ async def _dispute_id(dispute_id: Annotated[str, Path()]) -> UUID:
 DisputeId = Annotated[UUID, Depends(_dispute_id)]
 
 
-async def expected_version(request: Request) -> int | None:
-    """Read the version that the client last saw; None for any. Raises Problem for what is no entity tag.
+async def expected_versions(request: Request) -> Collection[int] | None:
+    """Return the versions that the request's If-Match names; None for any. Raises Problem for what is no entity tag.
 
-    A tag that this service never sends, and a weak one, match nothing.
+    Tags are compared as strings, so `"005"` is no version, and a weak one never matches.
     """
-    tag = request.headers.get(IF_MATCH, "*").strip()
-    if tag == "*":
+    lines = request.headers.getlist(IF_MATCH)
+    tags = ",".join(lines).strip()
+    if tags == "*" or not lines:
         return None
-    if version := _VERSION_TAG.fullmatch(tag):
-        return int(version[1])
-    if _TAG.fullmatch(tag):
-        return NO_VERSION
-    raise invalid(IF_MATCH, 'must be one entity tag such as "7", or *')
+    if not _TAGS.fullmatch(tags):
+        raise invalid(IF_MATCH, 'must be entity tags such as "7", or *')
+    return {int(version) for weak, version in _TAG.findall(tags) if not weak and _VERSION.fullmatch(version)}
 
 
-IfMatch = Annotated[int | None, Depends(expected_version)]
-
-
-_zone_names = cache(available_timezones)
+IfMatch = Annotated[Collection[int] | None, Depends(expected_versions)]
 
 
 def time_zone(name: str) -> ZoneInfo:
@@ -80,3 +78,10 @@ def time_zone(name: str) -> ZoneInfo:
     if name not in _zone_names():
         raise invalid("tz", "is not the name of an IANA time zone, such as Europe/Rome")
     return ZoneInfo(name)
+
+
+@cache
+def _zone_names() -> set[str]:
+    """Return the names in use of the time zone database, whatever else this machine has among its zones."""
+    names = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
+    return set(names) - {"Factory"}  # which stands for a machine whose zone nobody has set

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from services.http.decoding import JsonBody, QueryOf
-from services.http.parameters import expected_version
+from services.http.parameters import expected_versions
 from services.http.server.reply import Reply, json_reply
 
 Handler = Callable[..., Any]
@@ -43,7 +43,7 @@ def signature_of(handler: Handler) -> Signature:
                 body = dependency
             case QueryOf() as dependency:
                 query = dependency
-            case dependency if dependency is expected_version:
+            case dependency if dependency is expected_versions:
                 takes_if_match = True
             case _ if isinstance(marker, Security):
                 (scope,) = marker.scopes or ()

@@ -230,7 +230,8 @@ class _Decider:
             at_most = DUE_AT_ONCE if isinstance(command, RecordDue) else None
             head = _record(recorded, submission, head, due_events(head.state, now, at_most), now)
             assert head is not None
-            if submission.expected_version not in (None, version):  # which reads show, whatever is due
+            expected = submission.expected_versions
+            if expected is not None and version not in expected:  # it is what reads show, whatever is due
                 return self._refuse(submission, VersionMismatch(head.version), recorded, head)
         if isinstance(command, DISPUTE_COMMANDS):
             return self._decide_dispute(submission, command, recorded, head, now)
@@ -264,7 +265,10 @@ class _Decider:
         disputed = None
         if charge is not None:
             version = charge.stored.originator_version
-            disputed = DisputedCharge(submission.subscription_id, charge.event, version, charge.is_reversed)
+            has_open_dispute = self._has_open_dispute((submission.subscription_id, command.generation_id))
+            disputed = DisputedCharge(
+                submission.subscription_id, charge.event, version, charge.is_reversed, has_open_dispute
+            )
         dispute = self._batch.disputes.get(command.dispute_id) or self._known.dispute(command.dispute_id)
         decided = decide_dispute(
             dispute.state if dispute else None, command, disputed, head.state, now, self._catalogue
@@ -330,6 +334,17 @@ class _Decider:
 
     def _charge(self, generation: Generation) -> RecordedCharge | None:
         return self._batch.charges.get(generation) or self._known.charge(generation)
+
+    def _has_open_dispute(self, generation: Generation) -> bool:
+        """Whether a charge has an open dispute, by what is stored and what the batch has come to so far."""
+        of_batch = self._batch.disputes
+        return any(
+            each.state.status == "open" and (each.state.subscription_id, each.state.generation_id) == generation
+            for each in of_batch.values()
+        ) or any(
+            stored == generation and dispute_id not in of_batch
+            for dispute_id, stored in self._known.open_disputes.items()
+        )
 
     def _record_under_key(self, submission: Submission) -> IdempotencyRecord | None:
         assert submission.idempotency is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ class AsyncGate:
         subscription_id: UUID,
         command: AnyCommand,
         metadata: Metadata,
-        expected_version: int | None = None,
+        expected_versions: Collection[int] | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> Answer:
         """Put a command and await its answer. Raises LaneClosed or LaneFull.
@@ -34,7 +34,7 @@ class AsyncGate:
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         deliver = partial(self._deliver, future)
-        self._lane.submit(Submission(subscription_id, command, metadata, deliver, expected_version, idempotency))
+        self._lane.submit(Submission(subscription_id, command, metadata, deliver, expected_versions, idempotency))
         return await future
 
     async def execute_all(self, commands: Sequence[tuple[UUID, AnyCommand]], metadata: Metadata) -> list[Answer]:

@@ -1,6 +1,6 @@
 """The ledger as the rest of the service sees it: put a command, get its answer; ask for history."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Self
@@ -73,7 +73,7 @@ class Ledger:
         command: AnyCommand,
         metadata: Metadata,
         *,
-        expected_version: int | None = None,
+        expected_versions: Collection[int] | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> Answer:
         """Put a command and wait for its answer; for threads. Raises LaneClosed or LaneFull."""
@@ -84,7 +84,7 @@ class Ledger:
                 command,
                 metadata,
                 lambda _submission, answer: future.set_result(answer),
-                expected_version,
+                expected_versions,
                 idempotency,
             )
         )

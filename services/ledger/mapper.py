@@ -66,6 +66,8 @@ def _decoders(union: Any) -> Decoders:
 _OF_SUBSCRIPTIONS = _decoders(Event)
 _OF_DISPUTES = _decoders(DisputeEvent)
 _OF_THE_LEDGER = {**_OF_SUBSCRIPTIONS, **_OF_DISPUTES}
+TOPICS = tuple(_OF_THE_LEDGER)
+"""The types of all events, by name."""
 
 
 def encode_head(head: StreamHead) -> bytes:

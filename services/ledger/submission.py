@@ -1,7 +1,7 @@
 """A command on its way through the writer lane, and every kind of answer to it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -104,7 +104,8 @@ class Submission(msgspec.Struct, eq=False):
     command: AnyCommand
     metadata: Metadata
     deliver: Callable[["Submission", Answer], None]
-    expected_version: int | None = None
+    expected_versions: Collection[int] | None = None
+    """The recorded versions on which it may be decided; None for any."""
     idempotency: IdempotencyKey | None = None
     submitted_at: float = msgspec.field(default_factory=time.monotonic)
     lost: "tuple[Attempt, ...]" = ()

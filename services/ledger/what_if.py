@@ -1,5 +1,6 @@
 """What-if: reads what was recorded and refused, and replays it with a change. Writes nothing."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
@@ -60,6 +61,14 @@ class WhatIfAnswer(Struct, frozen=True):
     differences: list[Difference]
 
 
+class UnknownNames(LookupError):
+    """The changes name generations or models that are not known: pairs of a field and a name."""
+
+    def __init__(self, names: Sequence[tuple[str, str]]) -> None:
+        super().__init__(", ".join(f"{field} {name}" for field, name in names))
+        self.names = names
+
+
 class WhatIf:
     """Replays the subscriptions of one schema."""
 
@@ -74,7 +83,7 @@ class WhatIf:
     ) -> WhatIfAnswer | None:
         """Replay the history up to `until` with the changes; None where there is no such subscription.
 
-        Raises NotYetStarted, StillToCome.
+        Raises NotYetStarted, StillToCome, UnknownNames.
         """
         end = self._as_of.at_instant(connection, id, until)
         if end is None:
@@ -83,12 +92,32 @@ class WhatIf:
             RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event)
             for each in self._recorder.events(connection, id, until=end.last_event.originator_version)
         ]
-        found = core.what_if(history, self._refusals(connection, end), changes, until, self._catalogue)
+        refusals = self._refusals(connection, end)
+        if unknown := [*self._unknown_names(changes, history, refusals)]:
+            raise UnknownNames(unknown)
+        found = core.what_if(history, refusals, changes, until, self._catalogue)
         return WhatIfAnswer(
             actual=_balance(end, found.actual),
             replayed=_balance(end, found.replayed),
             differences=[_shown(each) for each in found.differences],
         )
+
+    def _unknown_names(
+        self, changes: core.Changes, history: Sequence[RecordedEvent], refusals: Sequence[RecordedRefusal]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the names of no recorded generation, and of no model that was charged or is on any rate card."""
+        charges = [each.event for each in history if isinstance(each.event, GenerationCharged)]
+        tried: list[GenerationCharged | ChargeGeneration] = [*charges, *(each.command for each in refusals)]
+        generations, models = {each.generation_id for each in tried}, {each.model for each in tried}
+        models.update(model.model for card in self._catalogue.rate_cards for model in card.models)
+        for id in sorted(changes.without_generations - generations):
+            yield "without_generations", id
+        for model in changes.reprice:
+            if model not in models:
+                yield f"reprice.{model}", model
+        for number, each in enumerate(changes.insert_charges):
+            if each.command.model not in models:
+                yield f"insert_charges.{number}.model", each.command.model
 
     def _refusals(self, connection: Connection[Any], end: PastState) -> list[RecordedRefusal]:
         arguments = {"id": end.last_event.originator_id, "until": end.at, "version": end.last_event.originator_version}

@@ -203,7 +203,8 @@ class _Replayer:
 
     def _known_outcome(self, step: Step, command: ChargeGeneration) -> list[ReplayOutcome] | None:
         """Return the outcome of a charge that is known without `decide`; None where `decide` has to tell."""
-        if command.generation_id in self._changes.without_generations:
+        is_recorded = step.events or step.refusal
+        if is_recorded and command.generation_id in self._changes.without_generations:
             return []
         if (before := self._charges.get(command.generation_id)) is not None:
             return [ChargeRepeated() if is_same_charge(before, command) else self._refused("generation_id_conflict")]

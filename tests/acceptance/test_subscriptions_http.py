@@ -109,6 +109,45 @@ def test_if_match_takes_the_current_version_only(http: httpx.Client) -> None:
     assert current.headers["ETag"] == '"4"'
 
 
+@pytest.mark.parametrize(
+    ("tags", "matches"),
+    [
+        ('"3"', True),
+        ("*", True),
+        ('"2", "3"', True),
+        ('"x,y",,W/"3" ,\t"3",', True),
+        ('"003"', False),
+        ('"3.0"', False),
+        ('"+3"', False),
+        ('W/"3"', False),
+        ('"2", "4"', False),
+        ('""', False),
+        ('"*"', False),
+        ('"é"', False),
+        ('"99999999999999999999999999"', False),
+    ],
+)
+def test_if_match_compares_tags_as_strings(http: httpx.Client, tags: str, *, matches: bool) -> None:
+    customer = Customer.with_plan(http, "ai-suite-40000-monthly")
+    customer.charge("lyria-3")
+
+    answer = http.post(
+        f"{customer.path}/cancel", json={"when": "term_end"}, headers=[(b"If-Match", tags.encode("latin-1"))]
+    )
+
+    assert answer.status_code == (200 if matches else 412)
+
+
+def test_several_lines_of_if_match_are_one_list(http: httpx.Client) -> None:
+    customer = Customer.with_plan(http, "ai-suite-40000-monthly")
+
+    answer = http.post(
+        f"{customer.path}/cancel", json={"when": "term_end"}, headers=[("If-Match", '"1"'), ("If-Match", '"2"')]
+    )
+
+    assert answer.status_code == 200
+
+
 def test_a_downgrade_waits_for_the_end_of_the_term(http: httpx.Client, clock: SettableClock) -> None:
     customer = Customer.with_plan(http, "ai-suite-40000-yearly")
 

@@ -82,6 +82,12 @@ def test_an_inserted_charge_takes_its_credits(customer: Customer) -> None:
     assert answer["differences"][0]["replayed"]["credits"] == 450
 
 
+def test_a_refused_generation_and_a_model_that_was_not_used_are_known(customer: Customer) -> None:
+    answer = replay(customer, without_generations=["song"], reprice={"example-voice-1": 1})
+
+    assert outcomes(answer) == [(3, "song", "refused", None)]
+
+
 def test_another_upgrade_policy_leaves_other_credits(customer: Customer) -> None:
     customer.post("upgrade", plan_id="max-pro-240000-monthly")
 
@@ -149,6 +155,17 @@ def test_nothing_is_recorded(customer: Customer) -> None:
         ),
         ({"insert_charges": [{"generation_id": "x", "model": "m"}]}, "insert_charges[0].at"),
         ({"without": ["film"]}, "without"),
+        ({"without_generations": ["film", "flim"]}, "without_generations"),
+        ({"without_generations": ["track"], "until": "2026-01-15T12:00:02Z"}, "without_generations"),
+        ({"reprice": {"lyria-3": 100, "lyria-9": 100}}, "reprice.lyria-9"),
+        (
+            {
+                "insert_charges": [
+                    {"at": "2026-01-15T12:00:00Z", "generation_id": "x", "model": model} for model in ("lyria-3", "m")
+                ]
+            },
+            "insert_charges.1.model",
+        ),
     ],
 )
 def test_a_change_that_cannot_be_made_is_named(customer: Customer, changes: dict[str, Any], field: str) -> None:

@@ -46,9 +46,10 @@ _HEADERS = {
 }
 _DESCRIPTION = """The ledger of the AI credits of subscriptions.
 
-Bodies are JSON; of two equal keys the last counts. Instants are UTC with microseconds (RFC 3339), credits are whole
-numbers. Errors are problems (RFC 9457) with a stable `code`. Any `POST` may carry an `Idempotency-Key`: the same key
-and body again gets the first answer. Lists come in pages: send `next_cursor` back as `cursor`."""
+Bodies are JSON; of two equal keys the last counts. Instants are UTC with microseconds (RFC 3339; further digits in a
+request are cut off), credits are whole numbers. Errors are problems (RFC 9457) with a stable `code`. Any `POST` may
+carry an `Idempotency-Key`: the same key and body again gets the first answer. Lists come in pages: send `next_cursor`
+back as `cursor`."""
 
 
 def openapi_document(routers: Sequence[APIRouter]) -> bytes:
@@ -131,7 +132,9 @@ class _Operation:
         if (query := self._signature.query) is not None:
             yield from _query_parameters(query.model)
         if self._signature.takes_if_match:
-            yield _header_parameter("If-Match", "Only if the subscription still has this version.", '"3"')
+            yield _header_parameter(
+                "If-Match", "Only if the subscription still has this version, or one of these.", '"3"'
+            )
         if self._takes_idempotency_key:
             yield _header_parameter("Idempotency-Key", "Of your choice; makes a retry safe.", "order-7c1e")
 

@@ -1,6 +1,6 @@
 """List the recorded events, as they are stored."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from msgspec import Meta, field
@@ -15,6 +15,7 @@ from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.routing import TypedRoute
 from services.ledger.history import History, StoredEvent
+from services.ledger.mapper import TOPICS
 from services.subscription.refusals import UnknownSubscription
 
 router = APIRouter(tags=["Audit"], route_class=TypedRoute)
@@ -22,9 +23,12 @@ router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 EVENT_COLUMNS = StoredEvent.__struct_fields__
 """The columns of events in CSV; `data` and `metadata` are the JSON that is stored."""
 
-EventType = Annotated[
-    str, Meta(pattern=r"^[A-Za-z]{1,64}\Z", description="Only events of this type.", examples=["GenerationCharged"])
-]
+if TYPE_CHECKING:
+    EventType = str
+else:
+    EventType = Annotated[
+        Literal[TOPICS], Meta(description="Only events of this type.", examples=["GenerationCharged"])
+    ]
 
 
 class EventQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):

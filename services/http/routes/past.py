@@ -16,11 +16,11 @@ from services.http.idempotency import answer_once
 from services.http.instants import Instant
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
-from services.http.problems import NotStartedThen, Problem, invalid, require
+from services.http.problems import FieldError, InvalidRequest, NotStartedThen, Problem, invalid, require
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply, json_reply
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion
-from services.ledger.what_if import WhatIfAnswer
+from services.ledger.what_if import UnknownNames, WhatIfAnswer
 from services.subscription.refusals import UnknownSubscription
 
 router = APIRouter(tags=["Audit"], route_class=TypedRoute)
@@ -86,7 +86,8 @@ def ask_what_if(
     at its instant, on the plans and prices that it was recorded with. Without a change nothing differs. A charge that
     would then have been refused, and a refusal that would have been a charge, is among the `differences`; a running
     balance alone is none. `reprice` gives credits per unit. An inserted charge is priced by the rate card then in
-    force, and comes after what was recorded at its instant.
+    force, and comes after what was recorded at its instant. A generation that was neither charged nor refused by the
+    end of the replay, and a model that no rate card and no charge has, are refused by their names.
     """
     return answer_once(call, body, lambda: json_reply(_replay(call, subscription_id, body)))
 
@@ -103,4 +104,7 @@ def _replay(call: Call, subscription_id: UUID, body: WhatIfRequest) -> WhatIfAns
             raise Problem(NotStartedThen(not_yet.started_at)) from None
         except StillToCome as wrong:
             raise invalid("until", str(wrong)) from None
+        except UnknownNames as unknown:
+            errors = tuple(FieldError(field, f"names {name}, which is not known here") for field, name in unknown.names)
+            raise Problem(InvalidRequest(errors)) from None
     return require(answer, UnknownSubscription())

@@ -79,7 +79,7 @@ async def upgrade(
     The new term and the new credit cycle both start now; what is left of the old credits, the upgrade policy decides.
     A scheduled change is cleared.
     """
-    return await execute(call, subscription_id, body.command(), body, expected_version=expected)
+    return await execute(call, subscription_id, body.command(), body, expected_versions=expected)
 
 
 @_post("downgrade", examples.DOWNGRADING, examples.DOWNGRADE, UnknownPlan, NotADowngrade)
@@ -90,7 +90,7 @@ async def downgrade(
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Move to another plan of the same or a lower tier when the term ends; replaces a change scheduled before."""
-    return await execute(call, subscription_id, body.command(), body, expected_version=expected)
+    return await execute(call, subscription_id, body.command(), body, expected_versions=expected)
 
 
 @_post("cancel", examples.CANCELLING, examples.CANCEL)
@@ -101,7 +101,7 @@ async def cancel(
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """End the subscription with its term, keeping the credits until then, or now; replaces a scheduled change."""
-    return await execute(call, subscription_id, body.command(), body, expected_version=expected)
+    return await execute(call, subscription_id, body.command(), body, expected_versions=expected)
 
 
 @_post("resume", examples.SUBSCRIPTION, ResumeRequest(), NothingScheduled)
@@ -112,4 +112,4 @@ async def resume(
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Take back the scheduled cancellation or downgrade. The body may be left out."""
-    return await execute(call, subscription_id, body.command(), body, expected_version=expected)
+    return await execute(call, subscription_id, body.command(), body, expected_versions=expected)

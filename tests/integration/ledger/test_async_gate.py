@@ -83,7 +83,7 @@ def test_a_version_can_be_expected(ledger: Ledger) -> None:
 
     async def upgrade() -> object:
         gate = AsyncGate(ledger.lane)
-        return await gate.execute(id, UpgradePlan(LARGE), BY, expected_version=1)
+        return await gate.execute(id, UpgradePlan(LARGE), BY, expected_versions={1})
 
     assert asyncio.run(upgrade()) == Refused(VersionMismatch(2))
 

@@ -180,8 +180,8 @@ def test_an_expected_version_is_held_against_what_is_stored(ledger: Ledger, othe
     id = start(ledger)
     charge(other, id, "elsewhere")
 
-    stale = ledger.execute(id, track("track-1"), BY, expected_version=2)
-    current = ledger.execute(id, track("track-1"), BY, expected_version=3)
+    stale = ledger.execute(id, track("track-1"), BY, expected_versions={2})
+    current = ledger.execute(id, track("track-1"), BY, expected_versions={3})
 
     assert tally([stale, current]) == {"version_mismatch": 1, "Charged": 1}
     books.check()

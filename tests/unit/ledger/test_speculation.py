@@ -114,7 +114,7 @@ def test_where_it_holds_it_is_what_looking_up_would_have_decided(
                 random.choice(ids),
                 ChargeGeneration(f"track-{number}-{random.randint(1, 40)}", random.choices(models, (8, 2, 1))[0]),
                 idempotency=key(f"key-{number}-{random.randint(1, 40)}") if random.random() < 0.2 else None,
-                expected_version=random.randint(3, 60) if random.random() < 0.1 else None,
+                expected_versions={random.randint(3, 60)} if random.random() < 0.1 else None,
             )
             for _ in range(random.randint(1, 60))
         ]

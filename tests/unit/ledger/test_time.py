@@ -54,7 +54,7 @@ def test_what_is_due_is_recorded_even_where_the_expected_version_is_missed(
     id = ledger.start()
     clock.advance(days=31)
 
-    answers = ledger.put(submit(id, UpgradePlan(LARGEST), expected_version=1))
+    answers = ledger.put(submit(id, UpgradePlan(LARGEST), expected_versions={1}))
 
     assert answers == [Refused(VersionMismatch(4))]
     assert ledger.types(id)[2:] == A_MONTH
@@ -65,13 +65,13 @@ def test_the_expected_version_is_the_recorded_one_whatever_is_due(ledger: InMemo
     id = ledger.start()
     clock.advance(days=31)
 
-    (answer,) = ledger.put(submit(id, ScheduleDowngrade(SMALL), expected_version=2))
+    (answer,) = ledger.put(submit(id, ScheduleDowngrade(SMALL), expected_versions={2}))
 
     assert event_count(answer) == 1
 
 
 def test_a_subscription_that_does_not_exist_has_no_version_to_miss(ledger: InMemoryLedger) -> None:
-    answers = ledger.put(submit(UUID(int=7), UpgradePlan(LARGEST), expected_version=3))
+    answers = ledger.put(submit(UUID(int=7), UpgradePlan(LARGEST), expected_versions={3}))
 
     assert answers == [Refused(UnknownSubscription())]
 

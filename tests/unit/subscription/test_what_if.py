@@ -77,6 +77,20 @@ def test_an_inserted_charge_keeps_out_what_came_after_it() -> None:
     assert replayed.replayed.balance_credits == 400
 
 
+def test_an_inserted_charge_may_take_the_place_of_one_that_is_left_out() -> None:
+    changes = Changes(
+        without_generations=frozenset({"film"}), insert_charges=(inserted("2024-02-01", 5_000, generation_id="film"),)
+    )
+
+    replayed = replay(play(SPENT), changes)
+
+    assert lines(replayed.differences)[:2] == [
+        "3 film: 9,000 leaving 1,000 -> nothing",
+        "3 film: nothing -> 5,000 leaving 5,000",
+    ]
+    assert replayed.replayed.balance_credits == 2_500
+
+
 def test_an_inserted_charge_comes_after_what_was_recorded_at_its_instant() -> None:
     replayed = replay(play(SPENT), Changes(insert_charges=(inserted("2024-02-03", 501),)))
 
