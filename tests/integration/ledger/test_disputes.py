@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ import pytest
 from psycopg import Connection
 
 from projections.disputes.view import DisputeView
+from services import migrations
 from services.catalogue import Catalogue
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.events import Outcome, Reason
@@ -212,3 +214,19 @@ def test_a_commit_whose_answer_is_lost_happens_once(
     ).fetchall()
     assert topics == [("DisputeOpened",), ("ChargeReversed",), ("DisputeResolved",)]
     assert balance(connection, support.id)[0] == 16_500
+
+
+def test_the_migration_makes_the_rows_that_the_write_path_makes(support: Support, connection: Connection[Any]) -> None:
+    support.resolve(support.open().dispute_id, "rejected")
+    support.open("unsatisfied")
+    support.open()
+    rows = "SELECT * FROM tallystick.disputed_charges ORDER BY dispute_id"
+    written = connection.execute(rows).fetchall()
+    script = Path(migrations.__path__[0], "versions", "0006_disputed_charges.sql").read_text(encoding="utf-8")
+    insert = script[script.index("INSERT INTO") :].replace("{schema}", "tallystick")
+
+    connection.execute("TRUNCATE tallystick.disputed_charges")
+    connection.execute(insert.encode())
+
+    assert len(written) == 3
+    assert connection.execute(rows).fetchall() == written
