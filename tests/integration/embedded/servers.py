@@ -23,10 +23,12 @@ from tests.waiting import wait_until
 CHECKOUT = Path(__file__).parents[3]
 
 OWNER = """
+import signal
 import sys
 import tempfile
 from pathlib import Path
 from services.postgres.embedded import EmbeddedPostgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it, as `&` does
 with EmbeddedPostgres(Path(sys.argv[1])) as server:
     print(server.url, flush=True)
     sys.stdin.read()
