@@ -1,4 +1,4 @@
-"""The console blocks of a document: what is typed after `$ `, and what is shown below it; read, and typed again."""
+"""Reads the console blocks of a document, commands after `$ ` with their output below, and runs the commands again."""
 
 import re
 import subprocess
@@ -16,52 +16,54 @@ _VARYING = (
 )
 
 
-class Typed(NamedTuple):
-    """One command and the output that the document shows for it."""
+class Example(NamedTuple):
+    """A command and the output that the document shows for it."""
 
     command: str
-    shown: str
+    output: str
 
 
-def console_commands(document: Path) -> list[Typed]:
-    """The commands of a document in its order; a trailing backslash continues a command on the next line."""
-    typed = []
+def console_examples(document: Path) -> list[Example]:
+    """Read the examples of a document, in its order. A trailing backslash continues a command on the next line."""
+    examples = []
     for block in _BLOCK.findall(document.read_text()):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             lines = part.splitlines()
             length = next(number for number, line in enumerate(lines, start=1) if not line.endswith("\\"))
-            typed.append(Typed("\n".join(lines[:length]), "\n".join(lines[length:])))
-    return typed
+            examples.append(Example("\n".join(lines[:length]), "\n".join(lines[length:])))
+    return examples
 
 
-def without_varying(output: str) -> str:
-    """The output with instants, hashes, ids and addresses named instead of shown."""
+def mask(output: str) -> str:
+    """Replace instants, hashes, ids and addresses by what they are."""
     for pattern, name in _VARYING:
         output = pattern.sub(name, output)
     return output.strip()
 
 
-def with_outputs(text: str, commands: list[Typed], outputs: list[str]) -> str:
-    """The text of a document with other outputs below its commands."""
+def with_outputs(text: str, examples: list[Example], outputs: list[str], port: str) -> str:
+    """Return the text of a document with other outputs, of a service on this port, below its commands."""
     done = 0
-    for typed, output in zip(commands, outputs, strict=True):
-        before = "\n".join(filter(None, (f"$ {typed.command}", typed.shown)))
-        after = "\n".join(filter(None, (f"$ {typed.command}", output)))
+    for example, output in zip(examples, outputs, strict=True):
+        before = "\n".join(filter(None, (f"$ {example.command}", example.output)))
+        after = "\n".join(filter(None, (f"$ {example.command}", _with_usual_port(output, port))))
         start = text.index(before, done)
         text = text[:start] + after + text[start + len(before) :]
         done = start + len(after)
     return text
 
 
-def type_commands(commands: list[Typed], folder: Path, port: str) -> list[str]:
-    """Type the commands into one shell, for a service on this port; the output of each."""
+def run_examples(examples: list[Example], folder: Path, port: str) -> list[str]:
+    """Run the commands in one shell, against a service on this port, and return the output of each."""
     separator = "-- next command --"
-    script = f"\necho; echo '{separator}'\n".join(typed.command for typed in commands).replace(":8000/", f":{port}/")
+    script = f"\necho; echo '{separator}'\n".join(example.command for example in examples).replace(
+        ":8000/", f":{port}/"
+    )
     shell = subprocess.run(["bash", "-e"], input=script, cwd=folder, capture_output=True, text=True, check=False)
     assert shell.returncode == 0, shell.stdout + shell.stderr
     return shell.stdout.split(separator)
 
 
-def hide_port(output: str, port: str) -> str:
-    """The output as a service on the usual port would give it."""
+def _with_usual_port(output: str, port: str) -> str:
+    """Return the output as a service on the usual port would give it."""
     return output.replace(f":{port}", ":8000").strip()

@@ -47,7 +47,6 @@ def _try(operation: Any, mode: GenerationMode, known: dict[str, str], headers: d
     @settings(
         max_examples=EXAMPLES_PER_OPERATION,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.console_blocks import console_commands, hide_port, type_commands, with_outputs, without_varying
+from tests.acceptance.console_blocks import console_examples, mask, run_examples, with_outputs
 
 GUIDES = Path(__file__).parents[2] / "docs/how-to"
 _VARYING = (
@@ -31,19 +31,19 @@ def settings() -> dict[str, str]:
 @pytest.mark.parametrize("name", ["dispute", "rebuild-and-verify", "try-a-year"])
 def test_every_command_of_a_guide_shows_what_it_shows_there(name: str, folder: Path, port: str) -> None:
     guide = GUIDES / f"{name}.md"
-    commands = console_commands(guide)
-    assert len(commands) >= 10
-    shown = type_commands(commands, folder, port)
+    examples = console_examples(guide)
+    assert len(examples) >= 10
+    outputs = run_examples(examples, folder, port)
     if os.environ.get("TALLYSTICK_REWRITE_GUIDE"):
-        guide.write_text(with_outputs(guide.read_text(), commands, [hide_port(output, port) for output in shown]))
-        commands = console_commands(guide)
-    for typed, output in zip(commands, shown, strict=True):
-        assert _settled(output) == _settled(typed.shown), typed.command
+        guide.write_text(with_outputs(guide.read_text(), examples, outputs, port))
+        examples = console_examples(guide)
+    for example, output in zip(examples, outputs, strict=True):
+        assert _settled(output) == _settled(example.output), example.command
 
 
 def test_a_year_is_the_same_year_whenever_it_is_tried() -> None:
     """The instants of the guide are those of its clock, so they are checked as they stand there, and not left out."""
-    shown = "\n".join(typed.shown for typed in console_commands(GUIDES / "try-a-year.md"))
+    shown = "\n".join(example.output for example in console_examples(GUIDES / "try-a-year.md"))
     assert shown.count("2026-02-28T10:00:00") >= 2
     assert "2027-03-15T08:30:00" in shown
 
@@ -51,4 +51,4 @@ def test_a_year_is_the_same_year_whenever_it_is_tried() -> None:
 def _settled(output: str) -> str:
     for pattern, name in _VARYING:
         output = pattern.sub(name, output)
-    return without_varying(output)
+    return mask(output)

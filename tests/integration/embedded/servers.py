@@ -1,4 +1,4 @@
-"""Servers to test with: their owners, what is left of them, and notes kept in them."""
+"""Starts servers in processes of their own, kills their owners, and writes notes into them."""
 
 import ctypes
 import os
@@ -37,6 +37,7 @@ with EmbeddedPostgres(Path(sys.argv[1])) as server:
 
 @contextmanager
 def own_place() -> Iterator[Path]:
+    """Make a folder; at the end, kill every process whose working directory is below it, and remove it."""
     path = Path(tempfile.mkdtemp(prefix="embedded-"))
     try:
         yield path
@@ -46,12 +47,14 @@ def own_place() -> Iterator[Path]:
 
 
 def end_processes_below(path: Path) -> None:
+    """Kill them, and wait for their end."""
     for process in processes_below(path):
         process.kill()
     wait_until(lambda: not processes_below(path))
 
 
 def processes_below(path: Path) -> list[psutil.Process]:
+    """Find the living processes whose working directory is below a path."""
     found = []
     for process in psutil.process_iter(["cwd", "status"]):
         running = process.info["status"] != psutil.STATUS_ZOMBIE
@@ -62,7 +65,7 @@ def processes_below(path: Path) -> list[psutil.Process]:
 
 @contextmanager
 def owner_process(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that runs the server; it stops it when its standard input ends."""
+    """Run a server in another process, which stops it when its standard input ends; kill that process at the end."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, str(data_dir)],
         cwd=CHECKOUT,
@@ -83,7 +86,7 @@ def read_line(owner: subprocess.Popen[str]) -> str:
 
 
 def abandoned_by_killed_owner(data_dir: Path) -> psutil.Process:
-    """A server that runs, holds the note "kept", and whose owner was killed with kill -9."""
+    """Start a server in another process, write the note "kept", and kill that process; return the server."""
     with owner_process(data_dir) as owner:
         url = read_line(owner)
         write_note(url, "kept")
@@ -92,7 +95,7 @@ def abandoned_by_killed_owner(data_dir: Path) -> psutil.Process:
 
 @contextmanager
 def adopting_grandchildren() -> Iterator[None]:
-    """Processes whose parent dies become ours, and stay zombies when they end."""
+    """Become the parent of processes whose parent dies, as the first process of a container does."""
     set_child_subreaper = partial(ctypes.CDLL(None).prctl, 36)
     before = children()
     assert set_child_subreaper(1) == 0
@@ -122,7 +125,7 @@ def postmaster_pid(data_dir: Path) -> int:
 
 
 def ask(url: str, query: str) -> str:
-    """The one value that the query answers, as text."""
+    """Return the one value of a query as text."""
     with psycopg.connect(url, autocommit=True, row_factory=scalar_row) as connection:
         return str(connection.execute(query.encode()).fetchone())
 

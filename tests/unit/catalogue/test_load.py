@@ -3,7 +3,7 @@
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalogue import Catalogue, CatalogueError, UpgradePolicy, load_catalogue
@@ -328,7 +328,6 @@ NOISE = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_whatever_is_done_to_a_catalogue_it_loads_or_names_a_line_of_it(data: st.DataObject) -> None:
     lines = list(DEFAULT_LINES)

@@ -7,7 +7,6 @@ from math import ceil
 
 import msgspec
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from services.catalogue import (
@@ -87,7 +86,6 @@ def quote(model: PricedModel, settings: Settings) -> Quote | UnknownModel | Inva
     return Catalogue(plans=[], rate_cards=[card]).quote(model.model, settings, AT)
 
 
-@hypothesis_settings(deadline=None)
 @given(request=requests)
 def test_credits_are_the_recorded_product_rounded_up_and_at_least_one(request: tuple[PricedModel, Settings]) -> None:
     match quote(*request):
@@ -101,7 +99,6 @@ def test_credits_are_the_recorded_product_rounded_up_and_at_least_one(request: t
             raise AssertionError("the card prices the model")
 
 
-@hypothesis_settings(deadline=None)
 @given(request=requests)
 def test_normalised_settings_give_the_same_quote(request: tuple[PricedModel, Settings]) -> None:
     model, settings = request
@@ -110,7 +107,6 @@ def test_normalised_settings_give_the_same_quote(request: tuple[PricedModel, Set
         assert repr(quote(model, quoted.settings)) == repr(quoted)
 
 
-@hypothesis_settings(deadline=None)
 @given(request=requests)
 def test_a_quote_comes_back_from_json_to_the_digit(request: tuple[PricedModel, Settings]) -> None:
     quoted = quote(*request)

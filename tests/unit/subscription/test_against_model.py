@@ -13,7 +13,7 @@ from random import Random, SystemRandom
 from typing import get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.subscription.commands import Command
@@ -45,7 +45,7 @@ beginnings = st.builds(
 steps = st.lists(st.builds(Step, st.sampled_from(WAITS), st.sampled_from(REQUESTS_AND_EDITIONS)), max_size=STEPS_MAX)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @given(beginnings, steps)
 def test_every_history_shows_what_the_model_computes(beginning: Beginning, steps: list[Step]) -> None:
     play(beginning, steps)
