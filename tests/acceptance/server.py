@@ -34,7 +34,9 @@ _generations = count(1)
 
 def plain_client(url: str, headers: Mapping[str, str]) -> httpx.Client:
     """A client without TLS: loading the certificates takes longer than most tests."""
-    return httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS, verify=False)
+    # Its pool closes idle connections beyond a limit, and of many threads one may have just been given such a one.
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=None)
+    return httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS, limits=limits, verify=False)
 
 
 @dataclass(frozen=True)
