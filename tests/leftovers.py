@@ -49,7 +49,7 @@ def left_threads(before: Collection[threading.Thread]) -> list[str]:
 
 
 def _description(pid: int) -> str:
-    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        process = psutil.Process(pid)
-        return f"{process.status()} process {pid}: {' '.join(process.cmdline()) or process.name()}"
-    return f"process {pid}"
+    process = psutil.Process(pid)
+    if process.status() == psutil.STATUS_ZOMBIE:
+        return f"process {pid}, {process.name()}, which has ended and was not waited for"
+    return f"process {pid}, {' '.join(process.cmdline())}, which runs"

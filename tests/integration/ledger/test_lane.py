@@ -186,7 +186,7 @@ def test_a_session_ended_by_the_server_is_replaced(ledger: Ledger, database_url:
     for number in range(5):
         with psycopg.connect(database_url, autocommit=True) as administrator:
             administrator.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                "SELECT pg_terminate_backend(pid, 120000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         assert not charge(ledger, id, f"track-{number}").is_replay
@@ -201,7 +201,7 @@ def test_a_session_that_has_become_read_only_is_replaced(ledger: Ledger, databas
         name = administrator.info.dbname
         administrator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
         administrator.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 120000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         administrator.execute("SET default_transaction_read_only = off")

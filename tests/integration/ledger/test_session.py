@@ -122,7 +122,7 @@ def test_a_session_ended_by_the_server_is_noticed_before_it_is_used(session: Ses
     assert not session.is_closed_by_server
 
     with psycopg.connect(database_url, autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 5000)", [session.connection.info.backend_pid])
+        other.execute("SELECT pg_terminate_backend(%s, 120000)", [session.connection.info.backend_pid])
 
     assert session.is_closed_by_server
 

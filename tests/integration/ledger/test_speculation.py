@@ -290,7 +290,7 @@ def test_a_batch_decided_before_a_commit_is_lost_is_decided_anew(
 
 def _terminate(database_url: str, pid: int) -> None:
     with psycopg.connect(database_url, autocommit=True) as administrator:
-        administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        administrator.execute("SELECT pg_terminate_backend(%s, 120000)", [pid])
 
 
 def _wait_for_commit(database_url: str, pid: int) -> None:

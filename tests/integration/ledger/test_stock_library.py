@@ -221,12 +221,14 @@ def test_the_program_of_the_guide_runs_as_written(
         text=True,
     ) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline().strip() for _ in range(8)]
-        charge(ledger, id, "while it runs")
-        while lines[-1] != "{'lyria-3': 600}":
-            lines.append(process.stdout.readline().strip())
-            assert lines[-1], "it runs until it is stopped"
-        process.terminate()
+        try:
+            lines = [process.stdout.readline().strip() for _ in range(8)]
+            charge(ledger, id, "while it runs")
+            while lines[-1] != "{'lyria-3': 600}":
+                lines.append(process.stdout.readline().strip())
+                assert lines[-1], "it runs until it is stopped"
+        finally:
+            process.kill()
 
     assert lines[:8] == [
         "5 ai-starter-16500-monthly active 16050",

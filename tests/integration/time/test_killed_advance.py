@@ -72,7 +72,9 @@ def stop_after_the_first_batch(database_url: str) -> None:
 def let_go_on(database_url: str) -> None:
     """End what has been stopped, and let others append."""
     with connect(database_url) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 120000) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        )
         connection.execute("DROP TRIGGER stop ON tallystick.ledger_events")
 
 
