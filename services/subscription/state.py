@@ -107,16 +107,7 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
                 used_since_reset=state.used_since_reset + event.credits,
             )
         case CycleReset():
-            return replace(
-                _with_counters(state, granted=event.granted_credits),
-                version=version,
-                cycle=event.cycle,
-                cycle_month=state.cycle_month + 1,
-                used_since_reset=0,
-                reversed_since_reset=0,
-                undeducted_credits=0,
-                undeducted_before_cycle=0,
-            )
+            return _reset(state, event)
         case TermRenewed():
             return replace(
                 state,
@@ -174,6 +165,19 @@ def _started(event: SubscriptionStarted) -> Subscription:
         term_end_month=MONTHS_PER_TERM[event.plan.billing_period],
         version=1,
         test_clock_id=event.test_clock_id,
+    )
+
+
+def _reset(state: Subscription, event: CycleReset) -> Subscription:
+    return replace(
+        _with_counters(state, granted=event.granted_credits),
+        version=state.version + 1,
+        cycle=event.cycle,
+        cycle_month=state.cycle_month + 1,
+        used_since_reset=0,
+        reversed_since_reset=0,
+        undeducted_credits=0,
+        undeducted_before_cycle=0,
     )
 
 
