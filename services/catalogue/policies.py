@@ -2,7 +2,8 @@
 
 R6 by `deduct_used`: 1,000 used of 40,000, then 240,000 a month leaves 239,000 of 240,000.
 
-A policy is a name in `UpgradePolicy` and its case in `credits_after_upgrade`. A name stays for ever: events have it.
+A policy is a name in `UpgradePolicy` with a case in `credits_after_upgrade` and in `restarts_undeducted`. A name stays
+for ever: events have it.
 """
 
 from typing import Literal, Protocol, assert_never
@@ -63,6 +64,17 @@ def credits_after_upgrade(policy: UpgradePolicy, before: CreditsBefore, monthly_
             return CreditsAfter(monthly_credits + leftover, carried_credits=leftover, undeducted_credits=undeducted)
         case "fresh":
             return CreditsAfter(monthly_credits, lapsed_credits=before.balance_credits)
+        case _:
+            assert_never(policy)
+
+
+def restarts_undeducted(policy: UpgradePolicy) -> bool:
+    """Whether `undeducted_credits` after an upgrade are of charges before that upgrade, or still of an earlier one."""
+    match policy:
+        case "deduct_used" | "fresh":
+            return True
+        case "add_leftover":
+            return False
         case _:
             assert_never(policy)
 

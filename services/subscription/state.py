@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from services.catalogue.policies import restarts_undeducted
 from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period
 from services.subscription.events import (
     ChangeKind,
@@ -184,10 +185,10 @@ def _reset(state: Subscription, event: CycleReset) -> Subscription:
 def _upgraded(state: Subscription, event: PlanUpgraded) -> Subscription:
     if not event.undeducted_credits:
         undeducted_before_cycle = 0
-    elif event.policy == "add_leftover":
-        undeducted_before_cycle = state.undeducted_before_cycle
-    else:
+    elif restarts_undeducted(event.policy):
         undeducted_before_cycle = event.cycle.number
+    else:
+        undeducted_before_cycle = state.undeducted_before_cycle
     return replace(
         state,
         version=state.version + 1,
