@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from msgspec import Struct
 from psycopg import Connection
@@ -80,10 +80,10 @@ class Clocks:
         self._queries = load_queries(__file__, "clocks.sql", schema=schema)
         self._due = DueQueries(schema)
 
-    def create(self, now: datetime) -> Reading:
-        """Make a clock that stands at `now`, which is between `EARLIEST` and `LATEST`."""
+    def create(self, now: datetime, id: UUID | None = None) -> Reading:
+        """Make a clock that stands at `now`, between `EARLIEST` and `LATEST`, unless there is one with the id."""
         assert EARLIEST <= now <= LATEST
-        reading = Reading(str(uuid4()), now)
+        reading = Reading(str(id or uuid4()), now)
         arguments = {"test_clock_id": reading.test_clock_id, "now": now, "created_at": self._clock()}
         with self._connections.connection() as connection:
             connection.execute(self._queries["insert_clock"], arguments)

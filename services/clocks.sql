@@ -1,9 +1,10 @@
 -- Test clocks: time that stands still until it is moved.
 
 -- name: insert_clock
--- A new clock, which stands still.
+-- A new clock, which stands still. One that is there already stays as it is.
 INSERT INTO {schema}.test_clocks (test_clock_id, now, created_at)
 VALUES (%(test_clock_id)s, %(now)s, %(created_at)s)
+ON CONFLICT DO NOTHING
 
 -- name: find_clock
 -- The instant at which a clock stands.

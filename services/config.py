@@ -1,6 +1,7 @@
 """Reads the settings from the environment and from secret files. `docs/reference/configuration.md` lists them."""
 
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -61,13 +62,25 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value() if self.database_url else None
 
 
+class UnknownSettings(ValueError):
+    """Variables of the environment look like settings and are none."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(f"no such setting: {', '.join(sorted(names))}")
+
+
 def load_settings() -> Settings:
     """The settings of this process. A variable of the environment has precedence over a secret file.
 
     Secret files lie in `/run/secrets` (or in `TALLYSTICK_SECRETS_DIR`), each with the name of its setting:
     `tallystick_database_url`, `tallystick_bootstrap_key`.
 
-    Raises pydantic.ValidationError.
+    Raises pydantic.ValidationError; UnknownSettings for a variable with the prefix of a setting that is none, since a
+    misspelt setting would silently have its default.
     """
+    prefix = str(Settings.model_config.get("env_prefix"))
+    known = {SECRETS_DIR, *(prefix + name.upper() for name in Settings.model_fields)}
+    if unknown := [name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known]:
+        raise UnknownSettings(unknown)
     secrets_dir = Path(os.environ.get(SECRETS_DIR, "/run/secrets"))
     return Settings(_secrets_dir=secrets_dir if secrets_dir.is_dir() else None)

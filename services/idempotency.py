@@ -1,7 +1,9 @@
-"""Idempotency records: the first answer to a request is stored under the caller's key, and repeated.
+"""Idempotency records: a key is bound to one request, and the first success is stored under it, and repeated.
 
-A command's record is stored by the writer lane, in the transaction of what it answers. Any other request is answered
-first and its record stored afterwards, so it must do no harm when it is done twice.
+A refusal is not stored, so that the same request succeeds once it can; another request under its key is refused all
+the same. A command's record is stored by the writer lane, in the transaction of what it answers. Any other request
+reserves its key before it does anything, and stores its answer afterwards. Between the two the same request can be made
+again, so it must do no harm when it is done twice.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +13,6 @@ from typing import Any
 
 from msgspec import Struct
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
 from psycopg_pool import ConnectionPool
 
 from services.postgres.arrays import Array, Blobs, Instants, Texts
@@ -28,7 +29,8 @@ class IdempotencyKeyReused(Refusal, frozen=True):
 class IdempotencyRecord(Struct, frozen=True):
     """The first answer to a request, under the caller's key. There is one for each `key_id` and `key`.
 
-    `answer` is empty where the key only guards the request: a charge is repeatable by its generation id.
+    `answer` is empty where the record only guards the key against another request: nothing has succeeded under it yet,
+    or a generation was charged, which is repeatable by its own id.
     """
 
     key_id: str
@@ -76,13 +78,6 @@ def record_of(row: Sequence[Any]) -> IdempotencyRecord:
     return IdempotencyRecord(key_id, key, bytes(request_hash), bytes(answer), answered_at)
 
 
-class FirstAnswer(Struct, frozen=True):
-    """The first answer to a request; `is_repeated` unless it was made just now."""
-
-    answer: bytes
-    is_repeated: bool
-
-
 class IdempotencyRecords:
     """The records of one ledger, for requests that do not go through the lane. Every method may raise psycopg.Error."""
 
@@ -93,34 +88,24 @@ class IdempotencyRecords:
         self._statements = record_statements(schema)
         self._clock = clock
 
-    def answer_once(
-        self, key_id: str, key: str, request_hash: bytes, answer: Callable[[], bytes]
-    ) -> FirstAnswer | IdempotencyKeyReused:
-        """Return the stored answer, or else that of `answer`, which is then stored.
-
-        Where `answer` raises, nothing is stored and the request can be made again.
-        """
-        if (record := self._find(key_id, key)) is None:
-            record = IdempotencyRecord(key_id, key, request_hash, answer(), self._clock())
-            if self._insert(record):
-                return FirstAnswer(record.answer, is_repeated=False)
-            record = self._find(key_id, key)
-            assert record is not None
-        if record.request_hash != request_hash:
-            return IdempotencyKeyReused()
-        return FirstAnswer(record.answer, is_repeated=True)
-
-    def _find(self, key_id: str, key: str) -> IdempotencyRecord | None:
+    def reserve(self, key_id: str, key: str, request_hash: bytes) -> bytes | IdempotencyKeyReused:
+        """Bind the key to the request, and return the answer that is stored under it; b"" where there is none yet."""
+        arguments = {"key_id": key_id, "key": key, "request_hash": request_hash, "now": self._clock()}
         with self._connections.connection() as connection:
-            arguments = find_arguments([(key_id, key)])
-            row = connection.execute(self._statements["find_records"], arguments).fetchone()
-        return None if row is None else record_of(row)
+            if connection.execute(self._statements["insert_guard"], arguments).rowcount:
+                return b""
+            record = self._find(connection, key_id, key)
+        return record.answer if record.request_hash == request_hash else IdempotencyKeyReused()
 
-    def _insert(self, record: IdempotencyRecord) -> bool:
-        """Store the record; False where there is one under its key."""
-        try:
-            with self._connections.connection() as connection:
-                connection.execute(self._statements["insert_records"], insert_arguments([record]))
-        except UniqueViolation:
-            return False
-        return True
+    def store(self, key_id: str, key: str, answer: bytes) -> bytes:
+        """Store the answer to the request that reserved the key. Return the answer that was stored first."""
+        arguments = {"key_id": key_id, "key": key, "answer": answer, "now": self._clock()}
+        with self._connections.connection() as connection:
+            if connection.execute(self._statements["store_answer"], arguments).rowcount:
+                return answer
+            return self._find(connection, key_id, key).answer
+
+    def _find(self, connection: Connection[Any], key_id: str, key: str) -> IdempotencyRecord:
+        row = connection.execute(self._statements["find_records"], find_arguments([(key_id, key)])).fetchone()
+        assert row is not None, "a record is replaced within one transaction, and never deleted"
+        return record_of(row)

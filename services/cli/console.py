@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from services.bootstrap.operator_errors import OPERATOR_ERRORS
-from services.config import Settings, load_settings
+from services.config import Settings, UnknownSettings, load_settings
 from services.process.supervisor import hold_lifeline
 
 JSON = Encoder(decimal_format="number")
@@ -35,6 +35,8 @@ def read_settings() -> Settings:
             name = "_".join(str(part) for part in problem["loc"]).upper()
             err.print(f"[red]TALLYSTICK_{name}: {problem['msg']}")
         raise typer.Exit(EXIT_USAGE) from None
+    except UnknownSettings as error:
+        fail(str(error), EXIT_USAGE)
 
 
 def read_role_settings() -> Settings:

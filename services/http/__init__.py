@@ -22,6 +22,7 @@ routing.py         signatures of handlers, and the route classes
 calls.py           the first argument of a handler: service, request, caller
 authentication.py  callers and scopes
 decoding.py        bodies and queries as structs
+repeated_keys.py   keys that a JSON object has twice
 instants.py        instants in requests, to the microsecond
 requests.py        the bodies of commands
 audit_requests.py  the bodies of disputes and what-ifs

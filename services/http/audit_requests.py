@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.catalogue import UpgradePolicy
 from services.catalogue.form import CREDITS_PER_UNIT_MAX
@@ -14,7 +14,7 @@ from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.events import Outcome, Reason
 from services.http.instants import Instant
 from services.http.problems import invalid
-from services.http.requests import GenerationId, Model, SettingsRequest
+from services.http.requests import GenerationId, Model, SettingsRequest, settings_of
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import CreditTo
 from services.subscription.what_if import Changes, InsertedCharge
@@ -72,7 +72,7 @@ class InsertedChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omi
     at: Instant
     generation_id: GenerationId
     model: Model
-    settings: SettingsRequest = field(default_factory=SettingsRequest)
+    settings: SettingsRequest | UnsetType = UNSET
 
 
 class WhatIfRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -98,7 +98,7 @@ class WhatIfRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             reprice={model: _within_bounds(model, price) for model, price in self.reprice.items()},
             upgrade_policy=self.upgrade_policy,
             insert_charges=tuple(
-                InsertedCharge(each.at, ChargeGeneration(each.generation_id, each.model, each.settings.settings()))
+                InsertedCharge(each.at, ChargeGeneration(each.generation_id, each.model, settings_of(each.settings)))
                 for each in self.insert_charges
             ),
         )

@@ -19,6 +19,7 @@ class Authenticator:
 
     def known_caller(self, exchange: Exchange, scope: str) -> Key | None:
         """Return the key without waiting; None where it has to be looked up. Raises Problem."""
+        exchange.refuse_ambiguous()
         scheme, _, secret = exchange.authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Problem(Unauthenticated())

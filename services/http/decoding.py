@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from services.http.instants import read_instant
 from services.http.problems import MalformedRequest, Problem, invalid
+from services.http.repeated_keys import RepeatedKey, refuse_repeated_keys
 from services.http.server.exchange import BODY_LIMIT_BYTES, Exchange, exchange_of
 from services.subscription.refusals import InvalidSettingsRefused
 
@@ -36,7 +37,16 @@ class JsonBody(Generic[T]):
         return self.decode(b"{}" if self.may_be_empty and not body else body)
 
     def decode(self, body: bytes) -> T:
-        """Decode JSON; of two equal keys the last counts. Raises Problem."""
+        """Decode JSON. Raises Problem."""
+        decoded = self.read(body)
+        try:
+            refuse_repeated_keys(body, decoded)
+        except RepeatedKey as error:
+            raise repeated(str(error)) from None
+        return decoded
+
+    def read(self, body: bytes) -> T:
+        """Decode JSON, whose keys may be there twice; of two the last counts. Raises Problem."""
         try:
             return self._decoder.decode(body)
         except ValidationError as error:
@@ -64,7 +74,7 @@ class QueryOf(Generic[T]):
         read: dict[str, Any] = {}
         for name, text in parameters:
             if name in read:
-                raise invalid(name[:_SHOWN_CHARACTERS], "is given more than once")
+                raise repeated(name)
             is_number = name in self._whole_numbers and _WHOLE_NUMBER.fullmatch(text)
             read[name] = int(text) if is_number else text
         try:
@@ -78,6 +88,11 @@ def refuse_query(exchange: Exchange) -> None:
     if exchange.query:
         name, _ = (parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True) or [("", "")])[0]
         raise invalid(name[:_SHOWN_CHARACTERS], "is not known here")
+
+
+def repeated(name: str) -> Problem:
+    """Make the problem for a key or a parameter that is given more than once."""
+    return invalid(name[:_SHOWN_CHARACTERS], "is given more than once")
 
 
 def problem_with(error: ValidationError) -> Problem:

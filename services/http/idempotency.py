@@ -34,23 +34,35 @@ def stored_form(reply: Reply[Any]) -> bytes:
     return encode(_StoredReply(reply.status, dict(reply.headers), reply.media_type, Raw(reply.body)))
 
 
-def read_stored(stored: bytes, *, is_repeated: bool = True) -> Reply[Any]:
-    """Decode a stored reply, and mark it as a repetition where it is one."""
+def read_stored(stored: bytes) -> Reply[Any]:
+    """Decode a stored reply, and mark it as a repetition."""
     first = _STORED.decode(stored)
-    headers = {**first.headers, "idempotent-replayed": "true"} if is_repeated else first.headers
-    return Reply(first.status, bytes(first.body), headers, first.media_type)
+    return Reply(first.status, bytes(first.body), {**first.headers, "idempotent-replayed": "true"}, first.media_type)
+
+
+def reserve(call: Call, body: bytes) -> Reply[Any] | None:
+    """Bind the request's key to it before anything is done, if it has one. For threads.
+
+    Return the reply that is stored under the key. Raises Problem for a key of another request, and psycopg.Error.
+    """
+    if (key := call.exchange.idempotency_key) is None:
+        return None
+    stored = call.service.idempotency_records.reserve(call.key.key_id, key, hash_request(call.exchange.path, body))
+    if isinstance(stored, IdempotencyKeyReused):
+        raise Problem(stored)
+    return read_stored(stored) if stored else None
 
 
 def answer_once(call: Call, body: Struct, answer: Callable[[], Reply[T]]) -> Reply[T]:
-    """Return the first reply to the request under its idempotency key; that of `answer` where it has none. For threads.
+    """Return the first reply to the request under its idempotency key, or else that of `answer`. For threads.
 
-    A refusal that `answer` returns is a reply like any other; where it raises, the request can be made again.
-    Raises Problem for a key that was used for something else, and psycopg.Error.
+    Where `answer` raises, such as Problem for a refusal, the same request can be made again. Raises as `reserve` does.
     """
+    if (stored := reserve(call, encode(body))) is not None:
+        return stored
+    reply = answer()
     if (key := call.exchange.idempotency_key) is None:
-        return answer()
-    records = call.service.idempotency_records
-    first = records.answer_once(call.key.key_id, key, hash_of(call, body), lambda: stored_form(answer()))
-    if isinstance(first, IdempotencyKeyReused):
-        raise Problem(first)
-    return read_stored(first.answer, is_repeated=first.is_repeated)
+        return reply
+    made = stored_form(reply)
+    first = call.service.idempotency_records.store(call.key.key_id, key, made)
+    return reply if first == made else read_stored(first)

@@ -4,7 +4,7 @@ Digits beyond microseconds are cut off, where msgspec alone would round up: an i
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, ValidationError, convert
@@ -37,10 +37,13 @@ def read_instant(kind: type, written: object) -> datetime:
 
 
 def instant_of(written: object) -> datetime:
-    """Read an instant. Raises ValueError in msgspec's words."""
+    """Read an instant, in UTC. Raises ValueError in msgspec's words."""
     cut = _BEYOND_MICROSECONDS.sub(r"\1", written) if isinstance(written, str) else written
     try:
         at: datetime = convert(cut, Annotated[datetime, Meta(tz=True)])
     except ValidationError as error:
         raise ValueError(str(error)) from None  # msgspec adds the field to this one
-    return at
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("Expected an instant of the years 1 to 9999 in UTC") from None

@@ -67,7 +67,7 @@ class FieldError(Struct, frozen=True):
 
 
 class MalformedRequest(Refusal, frozen=True):
-    """The body is not JSON."""
+    """The request cannot be read."""
 
     code: ClassVar[str] = "malformed_request"
     reason: str

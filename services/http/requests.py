@@ -1,11 +1,11 @@
 """The bodies that clients send, and the commands that they stand for. Unknown fields are refused."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from services.catalogue import Settings
 from services.catalogue.pricing import CHARACTERS_MAX, COUNT_MAX, DURATION_SECONDS_MAX
@@ -22,7 +22,9 @@ from services.subscription.events import CancelWhen
 
 GENERATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+\Z"
-_JSON_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]{0,63}")
+_JSON_NUMBER = re.compile(rb"(?=.{1,64}\Z)-?(?P<digits>[0-9]+(\.[0-9]+)?)([eE](?P<exponent>[+-]?[0-9]+))?")
+_TINY = Decimal("1e-1000")
+"""More decimal places than any field takes."""
 
 
 def _text(max_length: int, description: str, example: str) -> Meta:
@@ -50,14 +52,14 @@ def _within(low: int, high: int) -> Meta:
 
 
 class SettingsRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The settings of a generation that bear on its price. The model's rule says which it needs and knows.
+    """The settings of a generation that bear on its price. The model's rule says which it needs and knows."""
 
-    As a default it comes from a factory, since the documentation cannot write a `Raw`.
-    """
-
-    duration_seconds: Annotated[
-        Raw, Meta(extra_json_schema={"type": "number", "exclusiveMinimum": 0, "maximum": DURATION_SECONDS_MAX})
-    ] = field(default_factory=Raw)
+    duration_seconds: (
+        Annotated[
+            Raw, Meta(extra_json_schema={"type": "number", "exclusiveMinimum": 0, "maximum": DURATION_SECONDS_MAX})
+        ]
+        | UnsetType
+    ) = UNSET
     count: Annotated[int, _within(1, COUNT_MAX)] | None = None
     resolution: Resolution | None = None
     characters: Annotated[int, _within(1, CHARACTERS_MAX)] | None = None
@@ -65,11 +67,16 @@ class SettingsRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     def settings(self) -> Settings:
         """Return the settings, with the duration as the exact decimal of the request. Raises Problem."""
         return Settings(
-            duration_seconds=_exact(bytes(self.duration_seconds)),
+            duration_seconds=None if self.duration_seconds is UNSET else _exact(bytes(self.duration_seconds)),
             count=self.count,
             resolution=self.resolution,
             characters=self.characters,
         )
+
+
+def settings_of(request: SettingsRequest | UnsetType) -> Settings:
+    """Return the settings of a request, which may have none. Raises Problem."""
+    return Settings() if request is UNSET else request.settings()
 
 
 class ChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -77,11 +84,11 @@ class ChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     generation_id: GenerationId
     model: Model
-    settings: SettingsRequest = field(default_factory=SettingsRequest)
+    settings: SettingsRequest | UnsetType = UNSET
 
     def command(self) -> ChargeGeneration:
         """Make the command. Raises Problem for a duration that is no number."""
-        return ChargeGeneration(self.generation_id, self.model, self.settings.settings())
+        return ChargeGeneration(self.generation_id, self.model, settings_of(self.settings))
 
 
 class StartRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -101,7 +108,7 @@ class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """A generation to price; with a subscription, whether that could pay for it now."""
 
     model: Model
-    settings: SettingsRequest = field(default_factory=SettingsRequest)
+    settings: SettingsRequest | UnsetType = UNSET
     subscription_id: UUID | None = None
 
 
@@ -145,8 +152,13 @@ class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _exact(number: bytes) -> Decimal | None:
-    if number in {b"", b"null"}:
+    if number == b"null":
         return None
-    if not _JSON_NUMBER.fullmatch(number):
+    if not (match := _JSON_NUMBER.fullmatch(number)):
         raise invalid("settings.duration_seconds", "Expected a number of at most 64 characters")
-    return Decimal(number.decode())
+    try:
+        return Decimal(number.decode())
+    except InvalidOperation:  # the exponent has more digits than a decimal can have
+        if not match["digits"].strip(b"0."):
+            return Decimal(0)
+        return _TINY if match["exponent"].startswith(b"-") else Decimal("Infinity")

@@ -328,9 +328,8 @@ class _Decider:
         head: StreamHead | None = None,
         row: RefusalRow | None = None,
     ) -> Outcome:
-        answer = Refused(refusal)
-        record = self._new_record(submission, answer)
-        return Outcome(_always(answer), recorded, head, refusal=row, idempotency_record=record)
+        record = self._new_record(submission, None)
+        return Outcome(_always(Refused(refusal)), recorded, head, refusal=row, idempotency_record=record)
 
     def _charge(self, generation: Generation) -> RecordedCharge | None:
         return self._batch.charges.get(generation) or self._known.charge(generation)
@@ -352,13 +351,13 @@ class _Decider:
         return self._batch.records_by_key.get(place) or self._known.idempotency_records.get(place)
 
     def _new_record(self, submission: Submission, answer: Answer | None) -> IdempotencyRecord | None:
-        """Make the record to store under the command's key, if it has one and nothing is stored under it.
+        """Make the record to store under the command's key, if it has one and there is something new to store.
 
-        It has no answer where a generation was charged: the generation id makes the charge repeatable, and the key only
-        guards the request.
+        A record without an answer only guards the key against another request: a charge is repeatable by its generation
+        id, and what was refused is decided anew.
         """
         key = submission.idempotency
-        if key is None or self._record_under_key(submission) is not None:
+        if key is None or (answer is None and self._record_under_key(submission) is not None):
             return None
         rendered = b"" if answer is None else key.render(answer)
         return IdempotencyRecord(submission.metadata.key_id, key.key, key.request_hash, rendered, self._now)

@@ -47,7 +47,9 @@ class Writes:
         if stored := [row for row in refusals if isinstance(row.refusal, STORED_REFUSALS)]:
             session.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(stored))
         if idempotency_records:
-            session.execute(self._idempotency["insert_records"], insert_arguments(idempotency_records))
+            arguments = insert_arguments(idempotency_records)
+            session.execute(self._idempotency["delete_guards"], arguments)
+            session.execute(self._idempotency["insert_records"], arguments)
         if not recorded:
             return None
         of_subscriptions = [each for each in recorded if isinstance(each, Recorded)]

@@ -326,12 +326,6 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(customer: Customer) ->
     assert answer.json()["limit_bytes"] == 64 * 1024
 
 
-def test_of_two_equal_keys_the_last_counts(customer: Customer) -> None:
-    body = b'{"generation_id":"g-1","model":"lyria-3-pro","model":"lyria-3"}'
-
-    assert customer.http.post(f"{customer.path}/charges", content=body).json()["model"] == "lyria-3"
-
-
 def test_the_content_type_does_not_matter_where_the_body_is_json(customer: Customer) -> None:
     headers = {"Content-Type": "text/plain"}
 

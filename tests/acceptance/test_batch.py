@@ -1,5 +1,6 @@
 """Many charges in one request: each decided on its own, in order, and each once."""
 
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -140,23 +141,51 @@ def test_a_malformed_batch_is_refused_whole(http: httpx.Client, content: bytes, 
 @pytest.mark.parametrize(
     ("wrong", "code", "field"),
     [
-        ({"generation_id": "track 1"}, "invalid_request", "charges[1].generation_id"),
-        ({"subscription_id": "customer-1"}, "invalid_request", "charges[1].subscription_id"),
-        ({"settings": {"duration_seconds": "long"}}, "invalid_request", "charges[1].settings.duration_seconds"),
+        ({"generation_id": "track 1"}, "invalid_request", "generation_id"),
+        ({"subscription_id": "customer-1"}, "invalid_request", "subscription_id"),
+        ({"settings": {"duration_seconds": "long"}}, "invalid_request", "settings.duration_seconds"),
         ({"settings": {"loudness": 11}}, "invalid_settings", "settings.loudness"),
+        ({"priority": 1}, "invalid_request", "priority"),
+        ({"model": None}, "invalid_request", "model"),
     ],
-    ids=["generation id", "subscription id", "duration", "setting"],
+    ids=["generation id", "subscription id", "duration", "setting", "unknown field", "model"],
 )
-def test_a_malformed_charge_is_named_and_nothing_is_charged(
+def test_a_malformed_charge_is_refused_in_its_place(
     http: httpx.Client, customer: Customer, wrong: dict[str, Any], code: str, field: str
 ) -> None:
-    charges = [charge_of(customer, "track-0"), {**charge_of(customer, "track-1"), **wrong}]
+    charges = [charge_of(customer, f"track-{number}") for number in range(3)]
+    charges[1].update(wrong)
 
-    answer = http.post(BATCH, json={"charges": charges})
+    first, refused, last = results_of(http, *charges)
 
-    problem = answer.json()
-    assert (answer.status_code, problem["code"], problem["errors"][0]["field"]) == (422, code, field)
-    assert customer.balance == 16_500
+    assert (first["status"], last["status"]) == (201, 201)
+    assert (refused["status"], refused["problem"]["code"]) == (422, code)
+    assert refused["problem"]["errors"][0]["field"] == field
+    assert customer.balance == 16_500 - 300
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        b"null",
+        b"[]",
+        b'"charge"',
+        b"1e-99999999999999999999",
+        b"[" * 300 + b"]" * 300,
+        b'{"subscription_id":"%s","generation_id":"x","generation_id":"x","model":"lyria-3"}',
+        b'{"subscription_id":"%s","generation_id":"x","model":"lyria-3","settings":{"duration_seconds":1e999999999999}}',
+    ],
+    ids=["null", "list", "text", "number", "nesting", "repeated key", "absurd number"],
+)
+def test_whatever_a_charge_is_the_others_are_decided(http: httpx.Client, customer: Customer, item: bytes) -> None:
+    good = json.dumps(charge_of(customer, "good")).encode()
+    content = b'{"charges":[' + item.replace(b"%s", customer.subscription_id.encode()) + b"," + good + b"]}"
+
+    answer = http.post(BATCH, content=content)
+
+    assert answer.status_code == 200, answer.text
+    assert [result["status"] for result in answer.json()["results"]] == [422, 201]
+    assert customer.balance == 16_500 - 150
 
 
 def test_a_batch_may_be_larger_than_other_requests(http: httpx.Client, customer: Customer) -> None:
@@ -167,7 +196,7 @@ def test_a_batch_may_be_larger_than_other_requests(http: httpx.Client, customer:
     assert {result["status"] for result in results} == {422}
 
 
-def test_an_idempotency_key_repeats_the_first_answer_and_guards_the_body(
+def test_an_idempotency_key_guards_the_body_and_its_charges_are_decided_anew(
     http: httpx.Client, customer: Customer
 ) -> None:
     batch = {"charges": [charge_of(customer, "track-1")]}
@@ -177,8 +206,9 @@ def test_an_idempotency_key_repeats_the_first_answer_and_guards_the_body(
     again = http.post(BATCH, json=batch, headers=key)
     other = http.post(BATCH, json={"charges": [charge_of(customer, "track-2")]}, headers=key)
 
-    assert again.content == first.content
-    assert (first.headers.get("Idempotent-Replayed"), again.headers.get("Idempotent-Replayed")) == (None, "true")
+    ((made,), (repeated,)) = first.json()["results"], again.json()["results"]
+    assert (made["status"], repeated["status"]) == (201, 200)
+    assert repeated["charge"] == made["charge"]
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
     assert customer.balance == 16_500 - 150
 

@@ -1,27 +1,27 @@
-"""Charge many generations in one request, each decided on its own, in order.
+"""Charge many generations in one request, each checked and decided on its own, in order.
 
 All are put to the writer lane at once, so they share its transactions; one that is refused does not touch the others.
 """
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
-from starlette.concurrency import run_in_threadpool
 
 from projections.charges.view import Charge
-from services.http.calls import Call, Charger
-from services.http.decoding import JsonBody
+from services.http.calls import Charger
+from services.http.decoding import JsonBody, repeated
 from services.http.documentation import examples
 from services.http.documentation.operations import documented
-from services.http.idempotency import answer_once
-from services.http.problems import InvalidRequest, Problem, invalid, problem_body, problem_of_failure
+from services.http.idempotency import reserve
+from services.http.problems import Problem, problem_body, problem_of_failure
 from services.http.requests import ChargeRequest, SettingsRequest
 from services.http.routing import HotRoute
 from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES
-from services.http.server.reply import Reply, json_reply
+from services.http.server.reply import Reply, encode, json_reply
 from services.ledger.submission import Answer, AnyCommand, Charged, Failed, Refused
 from services.subscription.commands import ChargeGeneration
 from services.subscription.refusals import UnknownModelRefused
@@ -42,9 +42,48 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     charges: Annotated[list[BatchedCharge], Meta(min_length=1, max_length=CHARGES_MAX)]
 
-    def commands(self) -> list[tuple[UUID, AnyCommand]]:
-        """Make the command of each charge, with its subscription. Raises Problem for the first bad duration."""
-        return [(charge.subscription_id, _command(place, charge)) for place, charge in enumerate(self.charges)]
+
+class _SeparateCharges(Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch whose charges are not decoded yet."""
+
+    charges: Annotated[list[Raw], Meta(min_length=1, max_length=CHARGES_MAX)]
+
+
+BatchItem = tuple[UUID, ChargeGeneration] | Problem
+"""A command and its subscription, or why the charge of the request is none."""
+
+
+class Batch(Struct, frozen=True):
+    """The charges of a request, each decoded on its own."""
+
+    items: Sequence[BatchItem]
+    canonical: bytes
+    """The same for the same request, however its JSON is laid out."""
+
+
+class BatchBody(JsonBody[Any]):
+    """Decodes a `BatchRequest`, but its charges one by one: what one of them lacks is no matter of the others."""
+
+    def __init__(self) -> None:
+        super().__init__(BatchRequest, limit_bytes=BATCH_BODY_LIMIT_BYTES)
+        self._batch, self._charge = JsonBody(_SeparateCharges), JsonBody(BatchedCharge)
+
+    def decode(self, body: bytes) -> Batch:
+        """Decode JSON. Raises Problem for what is no list of 1 to 1,000 charges."""
+        charges = self._batch.read(body).charges
+        if body.count(b":") > 1 + sum(bytes(text).count(b":") for text in charges):
+            raise repeated("charges")
+        items: list[BatchItem] = []
+        canonical = []
+        for text in charges:
+            try:
+                charge = self._charge.decode(bytes(text))
+                items.append((charge.subscription_id, charge.command()))
+                canonical.append(encode(charge))
+            except Problem as problem:
+                items.append(problem)
+                canonical.append(bytes(text))
+        return Batch(items, b",".join(canonical))
 
 
 class ChargeResult(Struct, frozen=True, omit_defaults=True):
@@ -80,40 +119,25 @@ _EXAMPLE_RESULTS = BatchResults(
 
 
 @router.post("/v1/charges/batch", openapi_extra=documented({200: _EXAMPLE_RESULTS}, request=_EXAMPLE))
-async def charge_batch(
-    call: Charger,
-    body: Annotated[BatchRequest, Depends(JsonBody(BatchRequest, limit_bytes=BATCH_BODY_LIMIT_BYTES))],
-) -> Reply[BatchResults]:
-    """Charge many generations, each decided on its own, in order.
+async def charge_batch(call: Charger, body: Annotated[Batch, Depends(BatchBody())]) -> Reply[BatchResults]:
+    """Charge many generations, each checked and decided on its own, in order.
 
     From 1 to 1,000 charges, in at most 4 MiB. Each result has the status that the charge would have been answered with
     alone: 201 with the charge, 200 with the first charge where it was made before, or that of its problem. One that is
-    refused does not touch the others; only a request that is not of this form is refused whole. Charges of a batch are
-    not one transaction: where the answer is lost, send the batch again, and what was charged is not charged again.
+    refused, or is not of this form, does not touch the others. Charges of a batch are not one transaction: where the
+    answer is lost, send the batch again, and what was charged is not charged again. That is so under an
+    `Idempotency-Key` as well, which only makes sure that the batch is the same.
     """
-    if call.exchange.idempotency_key is None:
-        return await _charge_all(call, body)
-    loop = asyncio.get_running_loop()
-
-    def charge_all() -> Reply[BatchResults]:
-        return asyncio.run_coroutine_threadsafe(_charge_all(call, body), loop).result()
-
-    return await run_in_threadpool(answer_once, call, body, charge_all)
+    if call.exchange.idempotency_key is not None:
+        await asyncio.to_thread(reserve, call, body.canonical)
+    commands: list[tuple[UUID, AnyCommand]] = [item for item in body.items if not isinstance(item, Problem)]
+    answers = iter(await call.service.gate.execute_all(commands, call.metadata) if commands else ())
+    return json_reply(BatchResults([*_results(body.items, answers, call.exchange.request_id)]))
 
 
-async def _charge_all(call: Call, body: BatchRequest) -> Reply[BatchResults]:
-    answers = await call.service.gate.execute_all(body.commands(), call.metadata)
-    return json_reply(BatchResults([_result(answer, call.exchange.request_id) for answer in answers]))
-
-
-def _command(place: int, charge: BatchedCharge) -> ChargeGeneration:
-    try:
-        return charge.command()
-    except Problem as problem:
-        if not isinstance(problem.refusal, InvalidRequest):
-            raise
-        (wrong,) = problem.refusal.errors
-        raise invalid(f"charges[{place}].{wrong.field}", wrong.reason) from None
+def _results(items: Sequence[BatchItem], answers: Iterator[Answer], request_id: str) -> Iterator[ChargeResult]:
+    for item in items:
+        yield _problem_result(item, request_id) if isinstance(item, Problem) else _result(next(answers), request_id)
 
 
 def _result(answer: Answer, request_id: str) -> ChargeResult:
@@ -126,4 +150,8 @@ def _result(answer: Answer, request_id: str) -> ChargeResult:
             problem = problem_of_failure(answer, request_id)
         case _:
             raise AssertionError(f"no answer to a charge: {answer}")
+    return _problem_result(problem, request_id)
+
+
+def _problem_result(problem: Problem, request_id: str) -> ChargeResult:
     return ChargeResult(problem.status, problem=problem_body(problem.refusal, problem.status, request_id))

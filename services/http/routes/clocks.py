@@ -1,7 +1,8 @@
 """Test clocks: make one, read it, move it forward. Only where they are enabled."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct
@@ -52,7 +53,7 @@ def create_test_clock(
     now = _within_range("now", body.now)
 
     def create() -> Reply[Reading]:
-        reading = call.service.clocks.create(now)
+        reading = call.service.clocks.create(now, _clock_id(call))
         return json_reply(reading, 201, {"location": f"/v1/test-clocks/{reading.test_clock_id}"})
 
     return answer_once(call, body, create)
@@ -92,21 +93,27 @@ def advance_test_clock(
     _check_enabled(call)
     to = _within_range("to", body.to)
 
-    def advance() -> Reply[Any]:
+    def advance() -> Reply[Advanced]:
         match call.service.clocks.advance(test_clock_id, to, call.metadata):
             case Advanced() as advanced:
                 return json_reply(advanced)
             case Backwards(now=now):
                 clock_says = now.isoformat().replace("+00:00", "Z")
-                problem = invalid("to", f"must not be before {clock_says}, where the clock stands")
+                raise invalid("to", f"must not be before {clock_says}, where the clock stands")
             case unknown:
-                problem = Problem(unknown, status=404)
-        return problem.reply(call.exchange.request_id)
+                raise Problem(unknown, status=404)
 
     try:
         return answer_once(call, body, advance)
     except NotAllRecorded:
         raise Problem(Unavailable()) from None
+
+
+def _clock_id(call: Call) -> UUID | None:
+    """Derive the id of a new clock from the idempotency key, so that the same request twice at once makes one clock."""
+    if (key := call.exchange.idempotency_key) is None:
+        return None
+    return uuid5(NAMESPACE_URL, f"tallystick:test-clock:{call.key.key_id}:{key}")
 
 
 def _check_enabled(call: Call) -> None:

@@ -18,6 +18,7 @@ from services.http.paging import Count
 from services.http.parameters import SubscriptionId
 from services.http.problems import FieldError, InvalidRequest, NotStartedThen, Problem, invalid, require
 from services.http.routing import TypedRoute
+from services.http.server.exchange import WHAT_IF_BODY_LIMIT_BYTES
 from services.http.server.reply import Reply, json_reply
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion
 from services.ledger.what_if import UnknownNames, WhatIfAnswer
@@ -78,7 +79,9 @@ def read_past(call: Call, subscription_id: UUID, at: datetime | None, version: i
     ),
 )
 def ask_what_if(
-    call: Auditor, subscription_id: SubscriptionId, body: Annotated[WhatIfRequest, Depends(JsonBody(WhatIfRequest))]
+    call: Auditor,
+    subscription_id: SubscriptionId,
+    body: Annotated[WhatIfRequest, Depends(JsonBody(WhatIfRequest, limit_bytes=WHAT_IF_BODY_LIMIT_BYTES))],
 ) -> Reply[WhatIfAnswer]:
     """Replay the recorded history with changes, through the real rules; records nothing.
 

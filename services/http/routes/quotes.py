@@ -11,7 +11,7 @@ from services.http.documentation.operations import documented
 from services.http.idempotency import answer_once
 from services.http.previews import Quote, price_for, price_of
 from services.http.problems import require
-from services.http.requests import QuoteRequest
+from services.http.requests import QuoteRequest, settings_of
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply, json_reply
 from services.subscription.refusals import InvalidSettingsRefused, UnknownModelRefused, UnknownSubscription
@@ -36,7 +36,7 @@ def quote(call: Reader, body: Annotated[QuoteRequest, Depends(JsonBody(QuoteRequ
 
 
 def _quote(call: Call, body: QuoteRequest) -> Quote:
-    backend, settings = call.service.backend, body.settings.settings()
+    backend, settings = call.service.backend, settings_of(body.settings)
     if body.subscription_id is None:
         return price_of(body.model, settings, backend.clock(), backend.catalogue)
     current = require(call.service.reads.subscription(body.subscription_id), UnknownSubscription())

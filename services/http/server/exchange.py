@@ -9,10 +9,11 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from services.http.problems import Problem, RequestTooLarge, invalid
+from services.http.problems import MalformedRequest, Problem, RequestTooLarge, invalid
 
 BODY_LIMIT_BYTES = 64 * 1024
 BATCH_BODY_LIMIT_BYTES = 4 * 1024 * 1024
+WHAT_IF_BODY_LIMIT_BYTES = 1024 * 1024
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _EXCHANGE: Final = "tallystick.exchange"
@@ -39,6 +40,7 @@ class Exchange:
         "_content_length",
         "_idempotency_key",
         "_receive",
+        "_repeated_header",
         "_whole_body",
         "authorization",
         "path",
@@ -61,17 +63,31 @@ class Exchange:
         self._whole_body = whole_body
         self._content_length = 0
         self._idempotency_key: str | None = None
-        request_id = ""
+        self._repeated_header = ""
+        request_id, has_host = "", False
         for name, value in headers:
-            if name == b"authorization":
+            if name == b"host":
+                if has_host:
+                    self._repeated_header = "Host"
+                has_host = True
+            elif name == b"authorization":
+                if self.authorization:
+                    self._repeated_header = "Authorization"
                 self.authorization = value.decode("latin-1")
             elif name == b"content-length" and value.isdigit():
                 self._content_length = int(value)
             elif name == b"request-id":
                 request_id = value.decode("latin-1")
             elif name == b"idempotency-key":
+                if self._idempotency_key is not None:
+                    self._repeated_header = IDEMPOTENCY_KEY
                 self._idempotency_key = value.decode("latin-1")
         self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else new_request_id()
+
+    def refuse_ambiguous(self) -> None:
+        """Raise Problem for a header that says who calls or what is meant, and is there twice."""
+        if self._repeated_header:
+            raise Problem(MalformedRequest(f"the header {self._repeated_header} is given more than once"))
 
     @property
     def idempotency_key(self) -> str | None:

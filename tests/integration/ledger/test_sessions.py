@@ -59,7 +59,7 @@ def test_it_sends_only_the_verbs_of_its_sql_files(ledger: Ledger, statements: Ca
     work(ledger)
 
     verbs = {statement.split()[0].upper() for statement in statements()}
-    assert verbs == {"BEGIN", "SELECT", "WITH", "INSERT", "UPDATE", "COMMIT"}
+    assert verbs == {"BEGIN", "SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "COMMIT"}
 
 
 def test_it_changes_settings_for_the_transaction_only_and_locks_no_table(

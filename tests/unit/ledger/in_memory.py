@@ -87,7 +87,8 @@ class InMemoryLedger:
         ]
         self.heads |= batch.heads
         self.refusals += batch.refusals
-        assert not self.records.keys() & batch.records_by_key.keys(), "a key is recorded once"
+        for place in self.records.keys() & batch.records_by_key.keys():
+            assert not self.records[place].answer, "an answer is recorded once"
         self.records |= batch.records_by_key
         return batch.answers(base)
 

@@ -7,8 +7,15 @@ import pytest
 from services.idempotency import IdempotencyKeyReused
 from services.ledger.records import Metadata
 from services.ledger.submission import Answer, Charged, Done, Failed, IdempotencyKey, Refused, Repeated, Submission
-from services.subscription.commands import ChargeGeneration, Command, StartSubscription, UpgradePlan
-from services.subscription.refusals import UnknownSubscription
+from services.subscription.commands import (
+    CancelSubscription,
+    ChargeGeneration,
+    Command,
+    ResumeSubscription,
+    StartSubscription,
+    UpgradePlan,
+)
+from services.subscription.refusals import NotAnUpgrade, NothingScheduled, UnknownSubscription
 from tests.conftest import SettableClock
 from tests.unit.ledger.in_memory import BY, LARGEST, SMALL, STARTER, InMemoryLedger, key, render, submit, track
 
@@ -54,27 +61,37 @@ def test_another_request_under_the_same_key_is_refused(
     assert answers[1] == Refused(IdempotencyKeyReused())
 
 
-def test_a_refusal_is_a_first_answer_too(ledger: InMemoryLedger) -> None:
-    """The key is used up, the generation id is not."""
+@pytest.mark.parametrize("is_in_one_batch", [True, False])
+def test_a_refused_request_succeeds_once_it_can(ledger: InMemoryLedger, is_in_one_batch: bool) -> None:
     id = ledger.start(SMALL)
-    request = submit(id, track("track-1"), idempotency=key())
-    (refused,) = ledger.put(request)
+    request = submit(id, UpgradePlan(STARTER), idempotency=key())
     ledger.put(submit(id, UpgradePlan(LARGEST)))
+    refused, again = put(ledger, request, request, is_in_one_batch=is_in_one_batch)
+    assert (refused, again) == (Refused(NotAnUpgrade(STARTER)), Refused(NotAnUpgrade(STARTER)))
 
-    repeated, charged = ledger.put(request, submit(id, track("track-1")))
+    charge = submit(id, track("track-1"), idempotency=key("other"))
+    cancelled = submit(id, ResumeSubscription(), idempotency=key("resume"))
+    nothing, _, resumed, repeated = put(
+        ledger,
+        cancelled,
+        submit(id, CancelSubscription("term_end")),
+        cancelled,
+        cancelled,
+        is_in_one_batch=is_in_one_batch,
+    )
 
-    assert repeated == Repeated(render(refused))
-    assert isinstance(charged, Charged)
-    assert not charged.is_replay
+    assert nothing == Refused(NothingScheduled())
+    assert isinstance(resumed, Done)
+    assert repeated == Repeated(render(resumed))
+    assert isinstance(put(ledger, charge, is_in_one_batch=True)[0], Charged)
 
 
-def test_a_refusal_without_a_subscription_is_recorded_under_its_key(ledger: InMemoryLedger) -> None:
+def test_a_refusal_without_a_subscription_binds_its_key(ledger: InMemoryLedger) -> None:
     request = submit(UUID(int=7), UpgradePlan(LARGEST), idempotency=key())
 
-    refused, repeated = ledger.put(request, request)
+    answers = ledger.put(request, request, submit(UUID(int=7), UpgradePlan(STARTER), idempotency=key(request=b"other")))
 
-    assert refused == Refused(UnknownSubscription())
-    assert repeated == Repeated(render(refused))
+    assert answers == [Refused(UnknownSubscription()), Refused(UnknownSubscription()), Refused(IdempotencyKeyReused())]
 
 
 @pytest.mark.parametrize("is_in_one_batch", [True, False])
@@ -131,12 +148,8 @@ def test_a_command_whose_answer_cannot_be_rendered_did_not_happen(ledger: InMemo
     id = ledger.start(SMALL)
     unrenderable = IdempotencyKey("key", b"hash", fail)
 
-    answers = ledger.put(
-        submit(id, track("track-refused"), idempotency=unrenderable),
-        submit(id, UpgradePlan(LARGEST), idempotency=unrenderable),
-        submit(id, UpgradePlan(STARTER)),
-    )
+    answers = ledger.put(submit(id, UpgradePlan(LARGEST), idempotency=unrenderable), submit(id, UpgradePlan(STARTER)))
 
-    assert [type(answer) for answer in answers] == [Failed, Failed, Done]
+    assert [type(answer) for answer in answers] == [Failed, Done]
     assert (ledger.refusals, ledger.records) == ([], {})
     assert ledger.types(id)[2:] == ["PlanUpgraded"]
