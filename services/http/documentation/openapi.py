@@ -47,10 +47,12 @@ _HEADERS = {
 _DESCRIPTION = """The ledger of the AI credits of subscriptions.
 
 Bodies are JSON, and no object has a key twice. Instants are UTC with microseconds (RFC 3339; further digits in a
-request are cut off), credits are whole numbers. Errors are problems (RFC 9457) with a stable `code`. Any `POST` may
-carry an `Idempotency-Key`, which belongs to its first body from then on: the same again gets the answer of the first
-success, another is refused. A refusal is not kept: the same request succeeds once it can. Charges and batches need no
-key, since each charge is made once for its `generation_id`. Lists come in pages: send `next_cursor` back as `cursor`."""
+request are cut off), credits are whole numbers. Errors are problems (RFC 9457) with a stable `code`. Lists come in
+pages: send `next_cursor` back as `cursor`.
+
+Any `POST` may carry an `Idempotency-Key`, which belongs to its first body from then on: the same again gets the answer
+of the first success, another is refused. A refusal is not kept: the same request succeeds once it can. Charges and
+batches need no key, since each charge is made once for its `generation_id`."""
 
 
 def openapi_document(routers: Sequence[APIRouter]) -> bytes:
