@@ -20,6 +20,7 @@ from msgspec import Struct
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from services.postgres.database import read_again
 from services.postgres.sql import load_queries
 
 SCOPES = ("read", "charge", "manage", "audit", "dispute")
@@ -116,7 +117,7 @@ class KeyRing:
         if self._monotonic() < self._away_until:
             raise psycopg.OperationalError("the database could not be asked for a key a moment ago")
         try:
-            return self._run("find_key", key_hash=_hash(secret)).fetchone()
+            return read_again(lambda: self._run("find_key", key_hash=_hash(secret)).fetchone())
         except psycopg.Error:
             self._away_until = self._monotonic() + AWAY_SECONDS
             raise

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from services.config import Settings
 from services.migrations import SERVICE_ROLE
@@ -21,9 +22,13 @@ class NotMigrated(RuntimeError):
     """The ledger's schema is not up to date: run `tallystick migrate` first."""
 
 
+class BadDatabaseUrl(ValueError):
+    """The configured URL of the database has not the form of one. The message shows no part of it, nor a password."""
+
+
 def database_url_of(settings: Settings) -> str:
-    """The configured database, or the embedded one that runs on the data directory. Raises NoDatabase."""
-    url = settings.url or running_url(settings.data_dir / "postgres")
+    """The URL of the configured database, or of the embedded one. Raises NoDatabase, BadDatabaseUrl."""
+    url = _configured_url(settings) or running_url(settings.data_dir / "postgres")
     if url is None:
         raise NoDatabase(
             f"no TALLYSTICK_DATABASE_URL, and no embedded PostgreSQL is running in {settings.data_dir}: "
@@ -32,8 +37,20 @@ def database_url_of(settings: Settings) -> str:
     return url
 
 
+def _configured_url(settings: Settings) -> str | None:
+    if settings.url is not None:
+        try:
+            conninfo_to_dict(settings.url)
+        except ProgrammingError:
+            raise BadDatabaseUrl(
+                "TALLYSTICK_DATABASE_URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with any other "
+                "character in it than letters, digits and -._~ written as %XX"
+            ) from None
+    return settings.url
+
+
 def migrated_url_of(settings: Settings) -> str:
-    """The URL of a database whose schema is up to date. Raises NoDatabase, NotMigrated."""
+    """The URL of a database whose schema is up to date. Raises NoDatabase, BadDatabaseUrl, NotMigrated, NewerSchema."""
     database_url = database_url_of(settings)
     if missing := missing_revisions(database_url, settings.db_schema):
         raise NotMigrated(f"revisions {', '.join(missing)} are missing: run `tallystick migrate` first")
@@ -54,11 +71,12 @@ def upgrade_schema(settings: Settings) -> list[str]:
 def run_database(settings: Settings, on_wait: Callable[[str], None]) -> Iterator[str]:
     """The owner's URL of the configured database, or of an embedded one that runs as long as this context.
 
-    The schema is up to date. `on_wait` takes, in words, what a slow start waits for. Raises EmbeddedPostgresError.
+    The schema is up to date. `on_wait` takes, in words, what a slow start waits for. Raises EmbeddedPostgresError,
+    BadDatabaseUrl, NewerSchema.
     """
-    if settings.url:
-        _migrate(settings.url, settings.db_schema)
-        yield settings.url
+    if (url := _configured_url(settings)) is not None:
+        _migrate(url, settings.db_schema)
+        yield url
         return
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with EmbeddedPostgres(settings.data_dir / "postgres", on_wait=on_wait) as server:

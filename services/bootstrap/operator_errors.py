@@ -1,20 +1,24 @@
 """The errors that an operator can mend; the command line prints each in one line without a traceback."""
 
+import psycopg
+
 from projections.ledger_events import BadEvent, MissingEvent
 from projections.rebuilding.processes import ProcessFailed
 from projections.rebuilding.rebuild import RebuildInProgress
-from services.bootstrap.database import NoDatabase, NotMigrated
+from services.bootstrap.database import BadDatabaseUrl, NoDatabase, NotMigrated
 from services.catalogue import CatalogueError
 from services.integrity.checkpoints import OtherKey
 from services.integrity.sealer import LedgerIsOlder
 from services.integrity.signing import NoSigningKey
 from services.ledger.mapper import UnreadableEvent
+from services.migrations.revisions import NewerSchema
 from services.postgres.embedded import EmbeddedPostgresError
 
 OPERATOR_ERRORS = (
     CatalogueError,
     NoDatabase,
     NotMigrated,
+    NewerSchema,
     EmbeddedPostgresError,
     UnreadableEvent,
     MissingEvent,
@@ -26,3 +30,8 @@ OPERATOR_ERRORS = (
     LedgerIsOlder,
     OSError,
 )
+WRONG_SETTINGS = (BadDatabaseUrl,)
+"""Those of them that come from a setting alone."""
+
+DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.InsufficientPrivilege)
+"""What a server answers to a wrong address, role or database, or does not answer at all."""

@@ -12,7 +12,7 @@ from msgspec.json import Encoder
 from pydantic import ValidationError
 from rich.console import Console
 
-from services.bootstrap.operator_errors import OPERATOR_ERRORS
+from services.bootstrap.operator_errors import DATABASE_ERRORS, OPERATOR_ERRORS, WRONG_SETTINGS
 from services.config import Settings, UnknownSettings, load_settings
 from services.process.supervisor import hold_lifeline
 
@@ -58,8 +58,12 @@ def plain_errors() -> Iterator[None]:
     """Print an error that an operator can mend as one line, and exit with status 1."""
     try:
         yield
+    except WRONG_SETTINGS as error:
+        fail(str(error), EXIT_USAGE)
     except OPERATOR_ERRORS as error:
         fail(str(error))
+    except DATABASE_ERRORS as error:
+        fail("PostgreSQL: " + " ".join(str(error).split()))
 
 
 def set_up_logs(settings: Settings) -> None:

@@ -8,6 +8,7 @@ connection pooler. Positions and versions have no gaps and never change, so no r
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from fastapi import Depends
@@ -18,6 +19,7 @@ from starlette.responses import StreamingResponse
 from services.http.paging import LIMIT_DEFAULT, Paging
 from services.http.problems import invalid
 from services.http.server.reply import encode
+from services.postgres.database import read_again
 
 T = TypeVar("T", bound=Struct)
 
@@ -72,7 +74,7 @@ def streamed(
     for parameter, is_given in (("cursor", query.cursor is not None), ("limit", query.limit != LIMIT_DEFAULT)):
         if is_given:
             raise invalid(parameter, "is not for a stream, which has everything")
-    pages = _pages(fetch(None, PAGE_ROWS), fetch, place_of)
+    pages = _pages(fetch(None, PAGE_ROWS), lambda place, limit: read_again(partial(fetch, place, limit)), place_of)
     lines = _csv(columns, pages) if form == CSV else _ndjson(pages)
     file_name = f"{name}.{'csv' if form == CSV else 'ndjson'}"
     headers = {"content-disposition": f'attachment; filename="{file_name}"', "vary": "Accept"}

@@ -6,7 +6,7 @@ its return type, what it answers with. FastAPI, the fast path and the documentat
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -18,6 +18,7 @@ from starlette.responses import Response
 from services.http.decoding import JsonBody, QueryOf
 from services.http.parameters import expected_versions
 from services.http.server.reply import Reply, json_reply
+from services.postgres.database import read_again
 
 Handler = Callable[..., Any]
 
@@ -64,7 +65,8 @@ class TypedRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:
         self.handler: Handler = inspect.unwrap(endpoint)
-        super().__init__(path, _endpoint(self.handler), **{**options, "response_model": None})
+        is_read = {*options.get("methods", ())} == {"GET"}
+        super().__init__(path, _endpoint(self.handler, is_read=is_read), **{**options, "response_model": None})
 
 
 class HotRoute(TypedRoute):
@@ -92,8 +94,11 @@ def typed_routes(routers: Iterable[APIRouter]) -> Iterator[TypedRoute]:
         yield route
 
 
-def _endpoint(handler: Handler) -> Handler:
-    """Make the endpoint that FastAPI calls: the handler, with a response made of what it returns."""
+def _endpoint(handler: Handler, *, is_read: bool) -> Handler:
+    """Make the endpoint that FastAPI calls: the handler, with a response made of what it returns.
+
+    A read whose connection to the database is lost is done once more.
+    """
     if inspect.iscoroutinefunction(handler):
 
         @wraps(handler)
@@ -103,7 +108,8 @@ def _endpoint(handler: Handler) -> Handler:
 
         @wraps(handler)
         def endpoint(*arguments: Any, **named: Any) -> Response:
-            return _response(handler(*arguments, **named))
+            call = partial(handler, *arguments, **named)
+            return _response(read_again(call) if is_read else call())
 
     return endpoint
 

@@ -9,6 +9,7 @@
 -- would still have it scanned. So one plan does for any arguments, and planning anew for each would be a third of the
 -- server's work for a small batch.
 SELECT set_config('synchronous_commit', 'on', true),
+       set_config('jit', 'off', true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true),

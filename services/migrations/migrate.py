@@ -4,18 +4,19 @@ One migrator at a time: an advisory lock makes a second one wait and then find n
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from psycopg import connect
 from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from services.migrations import SERVICE_ROLE
 from services.migrations.revisions import missing_on
 from services.migrations.sql_file import run_file
+from services.postgres.database import connect
 from services.postgres.sql import quote_schema
 
 _FOLDER = Path(__file__).parent
@@ -25,7 +26,7 @@ def migrate(database_url: str, schema: str) -> list[str]:
     """Apply the revisions that are missing, in one transaction, and return their names, oldest first.
 
     Then the service's role gets its rights (`grants.sql`), also where only those are missing, as after a restore.
-    Raises psycopg.Error.
+    Raises NewerSchema, psycopg.Error.
     """
     with _connection(database_url) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {schema}"})
@@ -62,7 +63,12 @@ def _config(schema: str) -> Config:
 
 @contextmanager
 def _connection(database_url: str) -> Iterator[Connection]:
-    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(database_url), poolclass=NullPool)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
+    """SQLAlchemy's connection, for Alembic, on one of ours. Raises psycopg's errors and not SQLAlchemy's."""
+    with closing(connect(database_url)) as ours:
+        engine = create_engine("postgresql+psycopg://", creator=lambda: ours, poolclass=NullPool)
+        try:
+            with engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise (error.orig or error) from error
+        engine.dispose()

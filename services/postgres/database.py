@@ -1,17 +1,21 @@
-"""Makes connections to PostgreSQL, and has the same types on all of them."""
+"""Makes connections to PostgreSQL, and has the same settings and types on all of them."""
 
+import select
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from services.postgres.arrays import register_arrays
+from services.postgres.sessions import prepare
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 2
 
@@ -24,9 +28,13 @@ class UtcLoader(Loader):
 
 
 def connect(database_url: str, *, autocommit: bool = False) -> Connection[Any]:
-    """A new connection. Raises psycopg.OperationalError within seconds where there is no server."""
-    connection = psycopg.connect(database_url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_SECONDS)
-    configure(connection)
+    """A new connection. Raises psycopg.OperationalError within seconds where there is no server; UnfitServer."""
+    connection = psycopg.connect(database_url, autocommit=autocommit, **_options())
+    try:
+        configure(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -39,16 +47,50 @@ def reading_pool(database_url: str, *, size: int) -> ConnectionPool[Connection[A
         open=False,
         timeout=CONNECT_TIMEOUT_SECONDS,
         configure=configure,
-        kwargs={"autocommit": True, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        check=check_open,
+        kwargs={"autocommit": True, **_options()},
     )
 
 
+def _options() -> dict[str, Any]:
+    return {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "client_encoding": "UTF8"}
+
+
+def check_open(connection: Connection[Any]) -> None:
+    """Close an idle connection that the server has closed, without asking it. Raises psycopg.OperationalError then.
+
+    Any unsolicited message counts, since it is nearly always the reason why the server is about to close.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        connection.close()  # or else the pool would take it for a good one
+        raise psycopg.OperationalError("the server has closed the connection")
+
+
 def configure(connection: Connection[Any]) -> None:
-    """Adapt types: instants are loaded in UTC, an int is always sent as bigint, and our own arrays are registered."""
+    """Set the session up and adapt types: instants are loaded in UTC, an int is sent as bigint, our arrays are known.
+
+    Raises UnfitServer, psycopg.Error.
+    """
+    prepare(connection)
     connection.adapters.register_loader("timestamptz", UtcLoader)
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     register_arrays(connection)
+
+
+def read_again(read: Callable[[], T]) -> T:
+    """Return what `read` reads; where its connection was lost meanwhile, read once more, on another one.
+
+    Raises what the second attempt raises. A pool that has no connection to give has tried for long enough.
+    """
+    try:
+        return read()
+    except PoolTimeout:
+        raise
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        return read()
 
 
 Connect = Callable[[], Connection[Any]]

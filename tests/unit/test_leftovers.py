@@ -4,12 +4,16 @@ import os
 import subprocess
 import threading
 
+import psutil
+
 from tests.leftovers import children, end_left_children, left_threads
+from tests.waiting import wait_until
 
 
 def test_a_process_that_runs_on_is_named_and_ended() -> None:
     before = children()
     process = subprocess.Popen(["sleep", "600"])
+    wait_until(lambda: psutil.Process(process.pid).cmdline() or None)  # empty while the program is being loaded
 
     (left,) = end_left_children(before)
 

@@ -5,10 +5,12 @@ A read joins only a query that starts after it arrived, so it sees every charge 
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from uuid import UUID
 
 from projections.balance.view import Balance
+from services.postgres.database import read_again
 
 IDS_MAX = 500
 """The most subscriptions that share a query."""
@@ -36,7 +38,7 @@ class SharedBalanceReads:
             for id in batch:
                 del self._waiting[id]
             try:
-                balances = await asyncio.to_thread(self._read, list(batch))
+                balances = await asyncio.to_thread(read_again, partial(self._read, list(batch)))
                 results = [balances[id] for id in batch]
             except Exception as error:  # noqa: BLE001 - raised in each that waits
                 for future in chain(*batch.values()):
