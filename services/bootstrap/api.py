@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.bootstrap.database import migrated_url_of
+from services.bootstrap.database import serving_url_of
 from services.bootstrap.keys import ensure_configured_key
 from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
 from services.bootstrap.signing import sealer_of
@@ -35,7 +35,7 @@ def run_api(settings: Settings, listening: socket.socket) -> None:
 @contextmanager
 def _open_backend(settings: Settings) -> Iterator[Backend]:
     catalogue_of(settings)
-    database_url, schema = migrated_url_of(settings), settings.db_schema
+    database_url, schema = serving_url_of(settings), settings.db_schema
     catalogue = stored_catalogue_of(settings, database_url)
     with (
         reading_pool(database_url, size=READING_CONNECTIONS) as reads,

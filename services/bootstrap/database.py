@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from psycopg import Connection, ProgrammingError
@@ -12,6 +13,7 @@ from services.migrations import SERVICE_ROLE
 from services.migrations.revisions import missing_revisions
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres, running_url
+from services.postgres.sessions import require_prepared_statements
 
 
 class NoDatabase(RuntimeError):
@@ -57,13 +59,23 @@ def migrated_url_of(settings: Settings) -> str:
     return database_url
 
 
+def serving_url_of(settings: Settings) -> str:
+    """The same, for a process that serves: a pooler before the database must follow prepared statements.
+
+    Raises as `migrated_url_of` does, and UnfitServer.
+    """
+    database_url = migrated_url_of(settings)
+    require_prepared_statements(partial(connect, database_url, autocommit=True))
+    return database_url
+
+
 def connect_migrated(settings: Settings) -> Connection[Any]:
     """An autocommit connection to a database whose schema is up to date. Raises NoDatabase, NotMigrated."""
     return connect(migrated_url_of(settings), autocommit=True)
 
 
 def upgrade_schema(settings: Settings) -> list[str]:
-    """Apply the revisions that are missing, and return their names, oldest first. Raises NoDatabase."""
+    """Apply the revisions that are missing, and return their names, oldest first. Raises NoDatabase, BadDatabaseUrl."""
     return _migrate(database_url_of(settings), settings.db_schema)
 
 
@@ -85,6 +97,7 @@ def run_database(settings: Settings, on_wait: Callable[[str], None]) -> Iterator
 
 
 def _migrate(database_url: str, schema: str) -> list[str]:
+    require_prepared_statements(partial(connect, database_url, autocommit=True))
     from services.migrations.migrate import migrate  # only here: importing Alembic takes longer than most commands
 
     return migrate(database_url, schema)

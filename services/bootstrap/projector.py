@@ -4,7 +4,7 @@ import threading
 from contextlib import ExitStack
 from functools import partial
 
-from services.bootstrap.database import migrated_url_of
+from services.bootstrap.database import serving_url_of
 from services.bootstrap.signing import sealer_of
 from services.config import Settings
 from services.integrity.checkpointer import Checkpointer
@@ -15,7 +15,7 @@ from services.process.status_page import status_page
 
 def run_projector(settings: Settings, stopping: threading.Event, *, has_status_page: bool) -> None:
     """Catch projections up until `stopping` is set. Raises NoDatabase, NotMigrated, OSError for a port in use."""
-    connect_here = partial(connect, migrated_url_of(settings))
+    connect_here = partial(connect, serving_url_of(settings))
     projector = Projector(connect_here, settings.db_schema)
     with ExitStack() as parts:
         if has_status_page:

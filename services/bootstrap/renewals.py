@@ -8,7 +8,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from projections.renewal.lag import LagCollector
-from services.bootstrap.database import migrated_url_of
+from services.bootstrap.database import serving_url_of
 from services.bootstrap.ledger import catalogue_of
 from services.config import Settings
 from services.ledger.ledger import Ledger, utc_now
@@ -40,7 +40,7 @@ def record_due(settings: Settings, progress: OpenProgress) -> Tally:
 
 @contextmanager
 def _open_role(settings: Settings, progress: OpenProgress) -> Iterator[RenewalRole]:
-    database_url, schema = migrated_url_of(settings), settings.db_schema
+    database_url, schema = serving_url_of(settings), settings.db_schema
     connect_here = partial(connect, database_url, autocommit=True)
     registry = CollectorRegistry()
     registry.register(LagCollector(lambda: closing(connect_here()), schema, utc_now))

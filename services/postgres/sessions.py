@@ -1,5 +1,8 @@
 """What a session needs of the server. A database is somebody else's: its defaults, and its roles', must not matter."""
 
+import secrets
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from psycopg import Connection
@@ -77,3 +80,37 @@ def prepare(connection: Connection[Any]) -> None:
     assert row is not None
     if row[1] != "UTF8":
         raise UnfitServer(f"the database's encoding is {row[1]}: make one with UTF8")
+
+
+def require_prepared_statements(connect: Callable[[], Connection[Any]]) -> None:
+    """Raise UnfitServer where a pooler stands before the server that takes no prepared statements in transaction mode.
+
+    A pooler makes up the id of the process that a client is told. One that follows prepared statements, as PgBouncer
+    does from 1.21 on, gives them names of its own; another is fine as long as it leaves a client its session.
+    """
+    with closing(connect()) as one:
+        if one.info.backend_pid == _process_of(one) or _follows_prepared_statements(one):
+            return
+        with closing(connect()) as other:
+            if _process_of(one) != _process_of(other):
+                return
+    raise UnfitServer(
+        "the connection pooler before the database does not follow prepared statements: "
+        "PgBouncer from 1.21 on does, with max_prepared_statements above 0"
+    )
+
+
+def _process_of(connection: Connection[Any]) -> int:
+    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _follows_prepared_statements(pooled: Connection[Any]) -> bool:
+    name = f"tallystick_{secrets.token_hex(8)}"
+    with pooled.transaction():
+        pooled.pgconn.prepare(name.encode(), b"SELECT 1")
+        found = pooled.execute("SELECT FROM pg_prepared_statements WHERE name = %s", [name], prepare=False).rowcount
+        if found:
+            pooled.execute(f"DEALLOCATE {name}", prepare=False)
+    return not found
