@@ -16,7 +16,7 @@ SETUP := .venv/.installed
 SECRETS := .secrets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test long bench check format lock up down clean
+.PHONY: help setup run test foreign long bench check format lock up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ run: $(SETUP) ## start everything here, embedded PostgreSQL included
 test: $(SETUP) ## run the whole test suite, or one file or test: make test T=path::name
 	@if [ -n "$$T" ]; then exec .venv/bin/python -m pytest -q "$$T" $(ARGS); \
 		else exec .venv/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS); fi
+
+foreign: $(SETUP) ## run the suite against another PostgreSQL: make foreign PROGRAMS=/usr/lib/postgresql/15/bin
+	@TEST_POSTGRES_PROGRAMS="$(PROGRAMS)" .venv/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 long: $(SETUP) ## run the tests that take minutes: faults, simulations, large ledgers
 	@.venv/bin/python -m pytest -q -s -m long -o faulthandler_timeout=7200 $(ARGS)

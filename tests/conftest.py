@@ -1,5 +1,6 @@
 """What tests with real parts share: a PostgreSQL per test process, a migrated database per test, a clock to set."""
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from services.migrations.migrate import migrate
 from services.postgres import database
 from services.postgres.embedded import EmbeddedPostgres
 from tests.leftovers import children, end_left_children, left_threads
+from tests.other_postgres import PROGRAMS, OtherPostgres
 from tests.scratch import prefer_memory
 from tests.waiting import PATIENCE_SECONDS
 
@@ -88,7 +90,13 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this test process's own. Durability is tested where it matters, on servers of those tests."""
     with tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder:
         server_settings = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "max_connections": "200"}
-        with EmbeddedPostgres(Path(folder) / "postgres", settings=server_settings, scratch=True) as server:
+        data_dir = Path(folder) / "postgres"
+        if PROGRAMS in os.environ:
+            options = [f"--{name}={value}" for name, value in server_settings.items()]
+            chosen: EmbeddedPostgres = OtherPostgres(data_dir, Path(os.environ[PROGRAMS]), *options)
+        else:
+            chosen = EmbeddedPostgres(data_dir, settings=server_settings, scratch=True)
+        with chosen as server:
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
             migrate(_url_of(server, TEMPLATE), SCHEMA)

@@ -1,5 +1,7 @@
 """A database is somebody else's: what it, or a role, has as defaults makes no difference to anything."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,8 +14,10 @@ from services.catalogue import Catalogue
 from services.integrity.verify.order import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.mapper import decode_event
+from services.migrations.migrate import migrate
 from tests.acceptance.server import Customer, Listener, running_server
 from tests.conftest import SCHEMA, SettableClock
+from tests.other_postgres import OtherPostgres, programs_of_a_package
 
 DEFAULTS = {
     "texts": {"client_encoding": "LATIN1", "standard_conforming_strings": "off", "bytea_output": "escape"},
@@ -61,7 +65,12 @@ def strange_url(request: pytest.FixtureRequest, database_url: str) -> str:
 def test_its_defaults_make_no_difference(
     strange_url: str, listener: Listener, catalogue: Catalogue, clock: SettableClock
 ) -> None:
-    with running_server(listener, strange_url, catalogue, clock) as server, server.client() as http:
+    live_and_check(strange_url, listener, catalogue, clock)
+
+
+def live_and_check(url: str, listener: Listener, catalogue: Catalogue, clock: SettableClock) -> None:
+    """Charge, refuse, renew; read what came of it; rebuild and verify."""
+    with running_server(listener, url, catalogue, clock) as server, server.client() as http:
         customer = Customer.with_plan(http, "ai-starter-16500-monthly", account_id="Żółw & Sön 音楽 \\\\x41 '")
         first = customer.charge("lyria-3", duration_seconds=61.5)
         assert customer.try_charge("lyria-3-pro", "dear", count=1000).status_code == 402
@@ -78,9 +87,26 @@ def test_its_defaults_make_no_difference(
         assert refusal["refused_at"].startswith("2026-01-15T12:00:00")
         assert http.get("/v1/renewals", params={"before": "2027-01-01T00:00:00Z"}).json()["data"]
 
-    assert Rebuild(strange_url, SCHEMA, (), decode_event, processes=1).run().differences == ()
-    verified = Verification(SCHEMA, Trust()).run(strange_url, processes=1)
+    assert Rebuild(url, SCHEMA, (), decode_event, processes=1).run().differences == ()
+    verified = Verification(SCHEMA, Trust()).run(url, processes=1)
     assert verified.findings == ()
+
+
+@pytest.fixture
+def other_url(tmp_path: Path) -> Iterator[str]:
+    """A ledger in a PostgreSQL of Debian, with all of its defaults."""
+    programs = programs_of_a_package()
+    if programs is None:
+        pytest.skip("no PostgreSQL of Debian's packages is installed here")
+    with OtherPostgres(tmp_path / "postgres", programs) as server:
+        migrate(server.url, SCHEMA)
+        yield server.url
+
+
+def test_another_postgresql_with_its_defaults_does_as_well(
+    other_url: str, listener: Listener, catalogue: Catalogue, clock: SettableClock
+) -> None:
+    live_and_check(other_url, listener, catalogue, clock)
 
 
 def _read(http: httpx.Client, path: str) -> list[dict[str, Any]]:
