@@ -34,7 +34,8 @@ previews.py        quotes and upgrade previews
 paging.py          pages and cursors
 exports.py         whole lists as CSV and NDJSON
 problems.py        refusals and errors as problems
-readiness.py       whether requests can be answered
+readiness.py       whether charges can be made
+freshness.py       values that are computed once a second, however many ask
 metrics.py         Prometheus
 server/            the socket, the fast path, requests and replies
 documentation/     the OpenAPI document and its page

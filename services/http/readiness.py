@@ -1,54 +1,117 @@
-"""Checks whether this process can answer requests, part by part."""
+"""Checks whether this process can charge, part by part."""
 
-from typing import Literal
+import os
+from datetime import datetime
+from typing import Any, Literal
 
 import psycopg
 import structlog
 from msgspec import Struct
+from psycopg import Connection
 
+from projections.positions import Positions
 from services.http.backend import Backend
-from services.migrations.revisions import missing_revisions
+from services.ledger import clock_guard
+from services.ledger.clock_guard import ClockDiffers, refuse_difference
+from services.migrations.revisions import NewerSchema, missing_on
+from services.postgres.database import read_again
+from services.postgres.sql import load_queries
+
+STUCK_SECONDS = 10.0
+"""A writer lane that is so long at one batch gets nowhere."""
+_PROBE_BYTES = 256 * 1024
 
 log = structlog.get_logger()
 
 
 class Readiness(Struct, frozen=True):
-    """`ready` where every part is."""
+    """`ready` where every part is: charges can be made.
+
+    `database`: it answers. `writable`: it takes writes. `migrations`: its schema is that of this version. `clock`: it
+    is within two seconds of this machine's. `writer_lane`: commands are taken and answered. The lag is that of the
+    catch-up projection that is furthest behind, which keeps nobody from charging.
+    """
 
     status: Literal["ready", "not_ready"]
-    database: bool
-    migrations: bool
-    writer_lane: bool
+    database: bool = False
+    writable: bool = False
+    migrations: bool = False
+    clock: bool = False
+    writer_lane: bool = False
+    projection_lag_events: int | None = None
 
 
 class ReadinessCheck:
-    """Checks the parts of one backend."""
+    """Checks the parts of one backend. For threads."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._is_migrated = False
+        self._positions = Positions(backend.schema)
+        self._queries = load_queries(__file__, "readiness.sql", schema=backend.schema)
 
     def now(self) -> Readiness:
-        """Check every part now."""
-        database = self._database_answers()
-        migrations = database and self._schema_is_up_to_date()
-        writer_lane = self._backend.ledger.lane.is_alive
-        is_ready = database and migrations and writer_lane
-        return Readiness("ready" if is_ready else "not_ready", database, migrations, writer_lane)
-
-    def _database_answers(self) -> bool:
+        """Check every part now. Never raises for a database that cannot be reached."""
+        lane = self._backend.ledger.lane
+        is_lane_well = lane.is_alive and lane.busy_seconds < STUCK_SECONDS
         try:
-            with self._backend.reads.connection() as connection:
-                connection.execute("SELECT 1")
+            found = read_again(self._ask_database)
         except psycopg.Error as error:
             log.warning("the database does not answer", error=repr(error))
+            return Readiness("not_ready", writer_lane=is_lane_well)
+        is_writable, is_migrated, is_clock_right, lag_events = found
+        is_ready = is_writable and is_migrated and is_clock_right and is_lane_well
+        return Readiness(
+            "ready" if is_ready else "not_ready",
+            database=True,
+            writable=is_writable,
+            migrations=is_migrated,
+            clock=is_clock_right,
+            writer_lane=is_lane_well,
+            projection_lag_events=lag_events,
+        )
+
+    def _ask_database(self) -> tuple[bool, bool, bool, int | None]:
+        with self._backend.reads.connection() as connection:
+            before = clock_guard.machine_clock()
+            row = connection.execute(self._queries["describe_server"]).fetchone()
+            after = clock_guard.machine_clock()
+            assert row is not None
+            takes_writes, clock = row
+            is_migrated = self._is_migrated(connection)
+            lags = self._positions.lags(connection) if is_migrated else []
+            return (
+                takes_writes and self._has_room(connection),
+                is_migrated,
+                _is_right(clock, before, after),
+                max((lag.lag_events for lag in lags), default=None),
+            )
+
+    def _is_migrated(self, connection: Connection[Any]) -> bool:
+        try:
+            return not missing_on(connection, self._backend.schema)
+        except NewerSchema as error:
+            log.warning("the schema is of a later version", error=str(error))
             return False
+
+    def _has_room(self, connection: Connection[Any]) -> bool:
+        """Try a write, which is rolled back, where the last one of the lane has failed."""
+        lane = self._backend.ledger.lane
+        if lane.write_failure is None:
+            return True
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(self._queries["probe"], {"bytes": os.urandom(_PROBE_BYTES)})
+        except psycopg.Error as error:
+            log.warning("the database takes no writes", error=repr(error))
+            return False
+        lane.write_failure = None
         return True
 
-    def _schema_is_up_to_date(self) -> bool:
-        """Query until it is so; from then on only a newer release could change it."""
-        if not self._is_migrated:
-            conninfo = self._backend.reads.conninfo
-            url = conninfo if isinstance(conninfo, str) else conninfo()
-            self._is_migrated = not missing_revisions(url, self._backend.schema)
-        return self._is_migrated
+
+def _is_right(database: datetime, before: datetime, after: datetime) -> bool:
+    try:
+        refuse_difference(database, before, after)
+    except ClockDiffers as error:
+        log.warning("nothing is decided", error=str(error))
+        return False
+    return True

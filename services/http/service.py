@@ -10,8 +10,9 @@ from services.clocks import Clocks
 from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
+from services.http.freshness import Shared
 from services.http.metrics import Metrics
-from services.http.readiness import ReadinessCheck
+from services.http.readiness import Readiness, ReadinessCheck
 from services.http.reads import Reads
 from services.http.server.shared_reads import SharedBalanceReads
 from services.idempotency import IdempotencyRecords
@@ -30,7 +31,8 @@ class Service:
     authenticator: Authenticator
     gate: AsyncGate
     metrics: Metrics
-    readiness: ReadinessCheck
+    exposition: Shared[bytes]
+    readiness: Shared[Readiness]
     as_of: AsOf
     what_if: WhatIf
     evidence: Evidence
@@ -44,15 +46,16 @@ class Service:
         """Make the service on a backend."""
         as_of = AsOf(backend.schema, backend.clock)
         reads = Reads(backend)
-        lag = LagCollector(backend.reads.connection, backend.schema, backend.clock)
+        metrics = Metrics(backend.ledger, LagCollector(backend.reads.connection, backend.schema, backend.clock))
         return Service(
             backend=backend,
             reads=reads,
             balances=SharedBalanceReads(reads.balances),
             authenticator=Authenticator(backend.keys),
             gate=AsyncGate(backend.ledger.lane),
-            metrics=Metrics(backend.ledger, lag),
-            readiness=ReadinessCheck(backend),
+            metrics=metrics,
+            exposition=Shared(metrics.exposition),
+            readiness=Shared(ReadinessCheck(backend).now),
             as_of=as_of,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             what_if=WhatIf(as_of, backend.schema, backend.catalogue),

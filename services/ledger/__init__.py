@@ -6,6 +6,7 @@ ledger.py        what the rest of the service calls: put a command, get its answ
 gate.py          the same from an event loop
 submission.py    a command on its way, and every kind of answer
 lane.py          the queue, the thread that empties it, and its retries
+clock_guard.py   the machine's clock against the database's
 transaction.py   load, decide, append: one transaction for a batch of commands
 lookups.py       what a transaction reads first
 known.py         what it has read: all that is stored of what its commands are about

@@ -25,9 +25,10 @@ from uuid import UUID
 import psycopg
 import structlog
 from psycopg import Connection
-from psycopg.errors import LockNotAvailable, UniqueViolation
+from psycopg.errors import DiskFull, LockNotAvailable, ReadOnlySqlTransaction, UniqueViolation
 from psycopg.pq import TransactionStatus
 
+from services.ledger.clock_guard import ClockGuard
 from services.ledger.records import StreamHead
 from services.ledger.submission import Answer, Failed, Submission
 from services.ledger.transaction import BatchContext, Misspeculation, Transaction, speculate
@@ -68,6 +69,10 @@ class WriterLane:
         self._connect = connect
         self._session: Session | None = None
         self._connect_error: psycopg.Error | None = None
+        self._clock_guard = ClockGuard()
+        self._batch_began_at: float | None = None
+        self.write_failure: psycopg.Error | None = None
+        """Why the server took the last writes not: a full disk, a read-only server; None where it took them."""
         self._next_submissions: Sequence[Submission] = ()
         """The batch after the one that is being committed, drained from the queue meanwhile."""
         self._next_transaction: Transaction | None = None
@@ -110,10 +115,18 @@ class WriterLane:
         """Whether commands are taken and there is a thread to answer them."""
         return self._is_open and self._thread.is_alive()
 
+    @property
+    def busy_seconds(self) -> float:
+        """How long it has been at the batch that it is at; 0 where it waits for one."""
+        began_at = self._batch_began_at
+        return 0.0 if began_at is None else time.monotonic() - began_at
+
     def _run(self) -> None:
         while submissions := self._next_batch():
+            self._batch_began_at = time.monotonic()
             for submission, answer in zip(submissions, self._answers(submissions), strict=True):
                 _deliver(submission, answer)
+            self._batch_began_at = None
         self._disconnect()
 
     def _next_batch(self) -> Sequence[Submission]:
@@ -231,9 +244,13 @@ class WriterLane:
                 transaction.send(session)
                 session.flush()
                 self._speculate_on_next(transaction.heads)
-            return transaction.answers()
+            answers = transaction.answers()
+            self.write_failure = None
+            return answers
         except Exception as error:  # noqa: BLE001 - it becomes an answer, in the end
             self._next_transaction = None  # it was decided on heads that did not come to be
+            if isinstance(error, DiskFull | ReadOnlySqlTransaction):
+                self.write_failure = error
             is_undone = self._roll_back(session.connection, error)
             if transaction.is_committing and not is_undone:
                 for place, attempt in transaction.attempts():
@@ -259,7 +276,7 @@ class WriterLane:
         return was_open
 
     def _open_session(self) -> Session:
-        """Return the session, or a new one where there is none. Raises psycopg.Error."""
+        """Return the session, or a new one where there is none. Raises psycopg.Error, ClockDiffers among them."""
         if self._session is not None and self._session.is_closed_by_server:
             self._disconnect()  # before a commit is sent on it, whose outcome would be unknown
         if self._session is None:
@@ -269,6 +286,7 @@ class WriterLane:
                 self._connect_error = error
                 raise
             self._connect_error = None
+        self._clock_guard.compare(self._session)
         return self._session
 
     def _disconnect(self) -> None:

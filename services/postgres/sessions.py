@@ -20,7 +20,7 @@ _FORMS = {
     "extra_float_digits": "1",
     "array_nulls": "on",
     "transform_null_equals": "off",
-    "search_path": "pg_catalog",
+    "search_path": "public",
     "quote_all_identifiers": "off",
 }
 """The forms of texts, bytes and instants, and what names and NULLs mean."""

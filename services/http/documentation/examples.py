@@ -193,8 +193,8 @@ EVENT_STREAMS = {
     f'"{{""key_id"":""k3v7m2qa"",""request_id"":""8rVbW2mJ4kQ1xZpN""}}",{EVENT.hash},{EVENT.previous_hash}\r\n',
     "application/x-ndjson": encode(EVENT).decode() + "\n",
 }
-READY = Readiness("ready", database=True, migrations=True, writer_lane=True)
-NOT_READY = Readiness("not_ready", database=False, migrations=False, writer_lane=True)
+READY = Readiness("ready", True, True, True, True, True, projection_lag_events=0)
+NOT_READY = Readiness("not_ready", writer_lane=True)
 METRICS = (
     'tallystick_http_request_seconds_count{method="POST",'
     'route="/v1/subscriptions/{subscription_id}/charges",status="201"} 1874.0\n'

@@ -29,13 +29,13 @@ async def livez() -> Alive:
 
 
 @router.get("/readyz", openapi_extra=documented({200: examples.READY, 503: examples.NOT_READY}))
-def readyz(request: Request) -> Reply[Readiness]:
-    """Say whether requests can be answered: the database is reached, its schema up to date, the writer lane alive."""
-    readiness = service_of(request).readiness.now()
+async def readyz(request: Request) -> Reply[Readiness]:
+    """Say whether charges can be made, and what keeps them from it. It is checked once a second at most."""
+    readiness = await service_of(request).readiness.value()
     return json_reply(readiness, 200 if readiness.status == "ready" else 503)
 
 
 @router.get("/metrics", openapi_extra=documented({200: Shown(examples.METRICS, media_type=CONTENT_TYPE)}))
-def metrics(request: Request) -> Reply[str]:
-    """Show the metrics of this process, for Prometheus."""
-    return Reply(200, service_of(request).metrics.exposition(), media_type=CONTENT_TYPE)
+async def metrics(request: Request) -> Reply[str]:
+    """Show the metrics of this process, for Prometheus, as of the last second."""
+    return Reply(200, await service_of(request).exposition.value(), media_type=CONTENT_TYPE)
