@@ -1,17 +1,29 @@
 """Authenticates callers by `Authorization: Bearer <key>`, and checks the scopes of the key."""
 
 import asyncio
+import time
 
+import structlog
+
+from services.http.metrics import Metrics
 from services.http.problems import MissingScope, Problem, Unauthenticated
 from services.http.server.exchange import Exchange
 from services.keys import Key, KeyRing
+
+FAILED_KEY_PAUSE_SECONDS = 0.5
+"""Who comes with a key that there is not waits for so long, and so do those who try many."""
+_LOG_SECONDS = 10.0
+
+log = structlog.get_logger()
 
 
 class Authenticator:
     """Looks keys up, from the event loop; in a thread where a key was not seen within the last seconds."""
 
-    def __init__(self, keys: KeyRing) -> None:
+    def __init__(self, keys: KeyRing, metrics: Metrics) -> None:
         self._keys = keys
+        self._metrics = metrics
+        self._failures, self._logged_at = 0, float("-inf")
 
     async def caller(self, exchange: Exchange, scope: str) -> Key:
         """Return the key of the request. Raises Problem where there is none or it lacks the scope; psycopg.Error."""
@@ -19,7 +31,6 @@ class Authenticator:
 
     def known_caller(self, exchange: Exchange, scope: str) -> Key | None:
         """Return the key without waiting; None where it has to be looked up. Raises Problem."""
-        exchange.refuse_ambiguous()
         scheme, _, secret = exchange.authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Problem(Unauthenticated())
@@ -32,7 +43,17 @@ class Authenticator:
         secret = exchange.authorization.partition(" ")[2]
         key = await asyncio.to_thread(self._keys.authenticate, secret)
         if key is None:
+            await self._slow_down()
             raise Problem(Unauthenticated())
         if scope not in key.scopes:
             raise Problem(MissingScope(scope))
         return key
+
+    async def _slow_down(self) -> None:
+        """Count a key that there is not, log how many there were, once in a while, and wait."""
+        self._metrics.count_failed_key()
+        self._failures += 1
+        if time.monotonic() > self._logged_at + _LOG_SECONDS:
+            log.warning("keys that there are not were refused", count=self._failures)
+            self._failures, self._logged_at = 0, time.monotonic()
+        await asyncio.sleep(FAILED_KEY_PAUSE_SECONDS)

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from services.http.paging import LIMIT_DEFAULT, Paging
-from services.http.problems import invalid
+from services.http.problems import NotAcceptable, Problem, invalid
 from services.http.server.reply import encode
 from services.postgres.database import read_again
 
@@ -33,15 +33,28 @@ Place = Any
 
 
 async def accepted_format(request: Request) -> Format:
-    """Return the form that the client prefers by its `Accept`; of equal ones JSON."""
-    preferences = dict.fromkeys(get_args(Format), 0.0)
-    for each in request.headers.get("accept", JSON).lower().split(","):
-        media_type, *parameters = (part.strip() for part in each.split(";"))
-        known = JSON if media_type in {"*/*", "application/*"} else media_type
-        if known in preferences:
-            preferences[known] = max(preferences[known], _quality(parameters))
-    best: Format = max(get_args(Format), key=lambda form: preferences[form])  # of equals the first, which is JSON
+    """Return the form that the client prefers by its `Accept` (RFC 9110, 12.5.1); of equal ones JSON.
+
+    Raises Problem where it takes none of them.
+    """
+    offered: tuple[Format, ...] = get_args(Format)
+    written = ",".join(request.headers.getlist("accept")).lower()
+    ranges = dict(map(_range, filter(str.strip, written.split(",")))) or {"*/*": 1.0}
+
+    def quality(form: Format) -> float:
+        """Return what the most specific range says of a form."""
+        fitting = (form, f"{form.partition('/')[0]}/*", "*/*")
+        return next((ranges[each] for each in fitting if each in ranges), 0.0)
+
+    best = max(offered, key=quality)  # of equals the first, which is JSON
+    if not quality(best):
+        raise Problem(NotAcceptable(offered))
     return best
+
+
+def _range(written: str) -> tuple[str, float]:
+    media_range, *parameters = (part.strip() for part in written.split(";"))
+    return media_range, _quality(parameters)
 
 
 def _quality(parameters: Sequence[str]) -> float:

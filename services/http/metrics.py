@@ -1,6 +1,6 @@
 """Metrics for Prometheus: requests by route and status, their duration, and the queue of the writer lane."""
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
@@ -27,10 +27,17 @@ class Metrics:
             registry=self._registry,
         )
         self._by_labels: dict[tuple[str, str, int], Histogram] = {}
+        self._failed_keys = Counter(
+            "tallystick_failed_keys", "Requests whose key there is not.", registry=self._registry
+        )
         waiting = Gauge(
             "tallystick_lane_waiting_commands", "Commands that wait for the writer lane.", registry=self._registry
         )
         waiting.set_function(lambda: ledger.lane.waiting)
+
+    def count_failed_key(self) -> None:
+        """Count a request whose key there is not."""
+        self._failed_keys.inc()
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is a template such as `/v1/plans/{plan_id}`, never an address."""

@@ -35,6 +35,7 @@ STATUS: Mapping[str, int] = {
     "unknown_dispute": 404,
     "test_clocks_disabled": 404,
     "method_not_allowed": 405,
+    "not_acceptable": 406,
     "generation_id_conflict": 409,
     "subscription_exists": 409,
     "subscription_ended": 409,
@@ -47,12 +48,14 @@ STATUS: Mapping[str, int] = {
     "charge_already_reversed": 409,
     "version_mismatch": 412,
     "request_too_large": 413,
+    "unsupported_encoding": 415,
     "invalid_request": 422,
     "unknown_model": 422,
     "unknown_plan": 422,
     "unknown_test_clock": 422,
     "invalid_settings": 422,
     "idempotency_key_reused": 422,
+    "headers_too_large": 431,
     "internal_error": 500,
     "unavailable": 503,
 }
@@ -122,6 +125,25 @@ class RequestTooLarge(Refusal, frozen=True):
 
     code: ClassVar[str] = "request_too_large"
     limit_bytes: int
+
+
+class UnsupportedEncoding(Refusal, frozen=True):
+    """A body is taken as it is, without Content-Encoding."""
+
+    code: ClassVar[str] = "unsupported_encoding"
+
+
+class NotAcceptable(Refusal, frozen=True):
+    """Nothing of what is offered here meets the request's Accept."""
+
+    code: ClassVar[str] = "not_acceptable"
+    offered: tuple[str, ...]
+
+
+class HeadersTooLarge(Refusal, frozen=True):
+    """The request's head is larger than 32 KiB, or has more than 100 lines."""
+
+    code: ClassVar[str] = "headers_too_large"
 
 
 class Unavailable(Refusal, frozen=True):

@@ -51,7 +51,7 @@ class Service:
             backend=backend,
             reads=reads,
             balances=SharedBalanceReads(reads.balances),
-            authenticator=Authenticator(backend.keys),
+            authenticator=Authenticator(backend.keys, metrics),
             gate=AsyncGate(backend.ledger.lane),
             metrics=metrics,
             exposition=Shared(metrics.exposition),

@@ -12,11 +12,20 @@ import pytest
 
 from projections.engine import Engine
 from services.catalogue import Catalogue
+from services.http import authentication
 from services.ledger.mapper import decode_event
 from services.postgres.database import connect
 from tests.acceptance.server import Listener, Server, running_server
 from tests.conftest import SCHEMA, SettableClock
 from tests.processes import running
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _failed_keys_are_answered_at_once() -> Iterator[None]:
+    """Many tests ask with a key that there is not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authentication, "FAILED_KEY_PAUSE_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture

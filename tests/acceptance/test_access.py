@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.http import authentication, freshness
 from services.http.metrics import CONTENT_TYPE
 from services.keys import SCOPES, KeyRing
 from tests.acceptance.server import Customer, Server, plain_client
@@ -150,7 +151,7 @@ def test_metrics_count_requests_by_template_and_status(http: httpx.Client) -> No
     assert counted("POST", charges, 201) in lines
     assert counted("POST", charges, 402) in lines
     assert counted("GET", "unmatched", 404) in lines
-    assert counted("OTHER", "/v1/plans", 405) in lines
+    assert counted("OTHER", "unmatched", 405) in lines
     assert "tallystick_lane_waiting_commands 0.0" in lines
 
 
@@ -209,3 +210,30 @@ def get_plans(server: Server, secret: str) -> httpx.Response:
     """Read the plans with a key."""
     headers = {"Authorization": f"Bearer {secret}"}
     return httpx.get(f"{server.url}/v1/plans", headers=headers, timeout=PATIENCE_SECONDS)
+
+
+def test_a_key_that_there_is_not_is_answered_late_and_counted(
+    server: Server, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authentication, "FAILED_KEY_PAUSE_SECONDS", 0.1)
+    answers = [get_plans(server, "ts_nobody_0123456789") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [401] * 3
+    assert min(answer.elapsed.total_seconds() for answer in answers) >= 0.1
+    assert "tallystick_failed_keys_total 3.0" in http.get("/metrics").text
+
+
+def test_a_caller_without_a_key_cannot_make_the_metrics_grow(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "FRESH_SECONDS", -1.0)
+    with httpx.Client(base_url=server.url) as client:
+        paths = [*client.get("/openapi.json").json()["paths"]]
+
+        def ask(number: int) -> int:
+            for path in paths:
+                for method in ("GET", "PUT", "BREW", f"M{number}"):
+                    client.request(method, path.replace("}", f"{number}}}"))
+            return len(client.get("/metrics").content)
+
+        first = ask(1)
+        assert ask(2) - first < 1_000
+        assert first < 128 * 1024

@@ -1,14 +1,10 @@
 """Requests byte by byte: however a request arrives, it is answered alike, once, and in its turn."""
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -18,55 +14,9 @@ from services.http.app import create_app
 from services.http.server.edge import Edge
 from services.http.server.exchange import BODY_LIMIT_BYTES
 from tests.acceptance.server import Customer, Server, listening
+from tests.acceptance.sockets import Connection
 from tests.conftest import SCHEMA
-from tests.waiting import PATIENCE_SECONDS, wait_until
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One response, as received."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Connection:
-    """A socket to the service, with nothing in between."""
-
-    def __init__(self, url: str) -> None:
-        address = urlsplit(url)
-        assert address.hostname
-        assert address.port
-        self.socket = socket.create_connection((address.hostname, address.port), timeout=PATIENCE_SECONDS)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._answers = self.socket.makefile("rb")
-
-    def send(self, *pieces: bytes) -> None:
-        """Send pieces one by one: the service receives each before the next is sent."""
-        for piece in pieces:
-            self.socket.sendall(piece)
-            if len(pieces) > 1:
-                time.sleep(0.02)
-
-    def answer(self) -> Answer:
-        """Read the next response."""
-        status = int(self._answers.readline().split()[1])
-        lines = iter(self._answers.readline, b"\r\n")
-        headers = dict(line.decode().rstrip().lower().split(": ", 1) for line in lines)
-        return Answer(status, headers, self._answers.read(int(headers.get("content-length", 0))))
-
-    def is_closed(self) -> bool:
-        """Wait for the end; whether the service has closed without another byte."""
-        return self._answers.read() == b""
-
-    def close(self) -> None:
-        self._answers.close()
-        self.socket.close()
+from tests.waiting import wait_until
 
 
 @pytest.fixture

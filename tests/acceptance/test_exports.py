@@ -132,19 +132,30 @@ def test_a_stream_of_nothing_is_empty(http: httpx.Client) -> None:
     ("accept", "media_type"),
     [
         ("*/*", "application/json"),
-        ("text/html", "application/json"),
+        ("text/*", CSV),
+        ("text/csv, */*", "application/json"),
+        ("text/csv, */*;q=0.1", CSV),
+        ("*/*, application/json;q=0", CSV),
         ("application/*, text/csv;q=0.5", "application/json"),
         ("text/csv, application/json", "application/json"),
         ("application/json;q=0.5, text/csv;q=0.9", CSV),
         ("TEXT/CSV", CSV),
         ("text/csv;q=0.5, application/x-ndjson", NDJSON),
-        ("text/csv;q=nonsense", "application/json"),
+        ("text/csv;q=nonsense, application/json", "application/json"),
     ],
 )
 def test_the_client_gets_the_form_that_it_prefers(customer: Customer, accept: str, media_type: str) -> None:
     answer = get(customer.http, "/v1/charges", accept)
 
     assert answer.headers["content-type"].partition(";")[0] == media_type
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/*", "text/csv;q=0", "application/json;q=0.0"])
+def test_a_client_that_takes_nothing_of_what_is_offered_is_told_so(http: httpx.Client, accept: str) -> None:
+    answer = http.get("/v1/charges", headers={"Accept": accept})
+
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+    assert answer.json()["offered"] == ["application/json", "text/csv", "application/x-ndjson"]
 
 
 @pytest.mark.parametrize("parameter", [{"cursor": "x"}, {"limit": 5}])

@@ -1,5 +1,6 @@
 """The server side of HTTP, from the socket to a handler.
 
+limits.py        bounds of connections in number, size and time
 wire.py          uvicorn's protocol; plain requests to hot routes leave it here
 edge.py          the ASGI app: the fast path, and FastAPI behind it
 fast_path.py     finds the hot route of a request and calls its handler

@@ -8,10 +8,12 @@ from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from services.http.metrics import UNMATCHED, Metrics
-from services.http.problems import problem_of
+from services.http.problems import STATUS, MethodNotAllowed, NotFound, Problem, problem_of
 from services.http.server.exchange import Exchange, remember
 from services.http.server.fast_path import FastPath
 from services.http.server.reply import Reply
+
+_METHOD_NOT_ALLOWED = STATUS[MethodNotAllowed.code]
 
 log = structlog.get_logger()
 
@@ -29,14 +31,22 @@ class Edge:
             await self.api(scope, receive, send)
             return
         method: str = scope["method"]
-        exchange = Exchange(scope["path"], scope["query_string"], scope["headers"], receive)
-        if (match := self.fast_path.find(method, exchange.path)) is not None:
+        if method == "HEAD":  # answered as GET, whose body is then not sent
+            scope = {**scope, "method": "GET"}
+        exchange = Exchange(
+            scope["path"], scope["query_string"], scope["headers"], receive, needs_host=scope["http_version"] != "1.0"
+        )
+        if (match := self.fast_path.find(scope["method"], exchange.path)) is not None:
             await _send(send, await self.fast_path.answer(*match, exchange), exchange.request_id)
             return
         started = time.perf_counter()
         status = await self._pass_on(exchange, scope, receive, send)
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        route = UNMATCHED if status == _METHOD_NOT_ALLOWED else getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.observe(method, route, status, time.perf_counter() - started)
+
+    def count_refusal(self, status: int) -> None:
+        """Count what was no request."""
+        self._metrics.observe("", UNMATCHED, status, 0.0)
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> int:
         """Let the API answer, and return the status of its answer."""
@@ -52,6 +62,9 @@ class Edge:
             await send(message)
 
         try:
+            exchange.refuse_ambiguous()
+            if not exchange.path.isprintable():  # patterns of routes pass over a line feed at the end
+                raise Problem(NotFound())
             await self.api(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
             if status:  # the API has answered with a problem, and logged it

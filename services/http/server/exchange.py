@@ -9,15 +9,16 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from services.http.problems import MalformedRequest, Problem, RequestTooLarge, invalid
+from services.http.problems import MalformedRequest, Problem, RequestTooLarge, UnsupportedEncoding, invalid
 
 BODY_LIMIT_BYTES = 64 * 1024
 BATCH_BODY_LIMIT_BYTES = 4 * 1024 * 1024
 WHAT_IF_BODY_LIMIT_BYTES = 1024 * 1024
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
+_PLAIN_ENCODINGS = {b"", b"identity"}
 _EXCHANGE: Final = "tallystick.exchange"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -31,16 +32,18 @@ def new_request_id() -> str:
 
 
 class Exchange:
-    """A request and its id: the client's `Request-Id`, if it has the form of one, or a new one.
+    """A request and its id: the client's `Request-Id`, or else `X-Request-Id`, if it has the form of one, or a new one.
 
-    Its body is `whole_body`, unless there is a `receive` to get it from.
+    Its body is `whole_body`, unless there is a `receive` to get it from. Every request but one of HTTP/1.0 needs a
+    `Host`.
     """
 
     __slots__ = (
         "_content_length",
+        "_encoding",
+        "_fault",
         "_idempotency_key",
         "_receive",
-        "_repeated_header",
         "_whole_body",
         "authorization",
         "path",
@@ -55,6 +58,8 @@ class Exchange:
         headers: Iterable[tuple[bytes, bytes]],
         receive: Receive | None = None,
         whole_body: bytes = b"",
+        *,
+        needs_host: bool = True,
     ) -> None:
         self.path = path
         self.query = query
@@ -63,31 +68,39 @@ class Exchange:
         self._whole_body = whole_body
         self._content_length = 0
         self._idempotency_key: str | None = None
-        self._repeated_header = ""
-        request_id, has_host = "", False
+        self._encoding = b""
+        self._fault = ""
+        request_id, other_request_id, has_host = "", "", False
         for name, value in headers:
             if name == b"host":
                 if has_host:
-                    self._repeated_header = "Host"
+                    self._fault = _repeated("Host")
                 has_host = True
             elif name == b"authorization":
                 if self.authorization:
-                    self._repeated_header = "Authorization"
+                    self._fault = _repeated("Authorization")
                 self.authorization = value.decode("latin-1")
             elif name == b"content-length" and value.isdigit():
                 self._content_length = int(value)
             elif name == b"request-id":
                 request_id = value.decode("latin-1")
+            elif name == b"x-request-id":
+                other_request_id = value.decode("latin-1")
+            elif name == b"content-encoding":
+                self._encoding = value.lower()
             elif name == b"idempotency-key":
                 if self._idempotency_key is not None:
-                    self._repeated_header = IDEMPOTENCY_KEY
+                    self._fault = _repeated(IDEMPOTENCY_KEY)
                 self._idempotency_key = value.decode("latin-1")
+        if needs_host and not has_host:
+            self._fault = "the header Host is missing"
+        request_id = request_id or other_request_id
         self.request_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else new_request_id()
 
     def refuse_ambiguous(self) -> None:
-        """Raise Problem for a header that says who calls or what is meant, and is there twice."""
-        if self._repeated_header:
-            raise Problem(MalformedRequest(f"the header {self._repeated_header} is given more than once"))
+        """Raise Problem for a header that says who calls, whom, or what is meant, and is there twice; for no `Host`."""
+        if self._fault:
+            raise Problem(MalformedRequest(self._fault))
 
     @property
     def idempotency_key(self) -> str | None:
@@ -99,9 +112,15 @@ class Exchange:
 
     async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
         """Return the whole body. Raises Problem as soon as it is known to be too large, and ClientDisconnect."""
+        if self._encoding not in _PLAIN_ENCODINGS:
+            raise Problem(UnsupportedEncoding())
         if self._content_length > limit_bytes or len(self._whole_body) > limit_bytes:
             raise Problem(RequestTooLarge(limit_bytes))
         return self._whole_body if self._receive is None else await _receive_body(self._receive, limit_bytes)
+
+
+def _repeated(header: str) -> str:
+    return f"the header {header} is given more than once"
 
 
 async def _receive_body(receive: Receive, limit_bytes: int) -> bytes:

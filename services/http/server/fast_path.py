@@ -46,6 +46,7 @@ class FastPath:
         started = time.perf_counter()
         service, body = self._service, route.body
         try:
+            exchange.refuse_ambiguous()
             authenticator, scope = service.authenticator, route.scope
             key = authenticator.known_caller(exchange, scope) or await authenticator.caller(exchange, scope)
             if exchange.query:

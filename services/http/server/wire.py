@@ -7,9 +7,13 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from services.http.problems import HeadersTooLarge, MalformedRequest, Problem
 from services.http.routing import HotRoute
+from services.http.server import limits
 from services.http.server.edge import Edge
-from services.http.server.exchange import Exchange
+from services.http.server.exchange import Exchange, new_request_id
+from services.http.server.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX, Connections, raise_file_limit
+from services.http.server.reply import Reply
 
 _NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
@@ -21,7 +25,7 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
     """Make uvicorn on the app, as the fast path needs it: no access log, no limit of concurrency, no root path."""
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=type("BoundedProtocol", (Protocol,), {"open_connections": Connections(raise_file_limit())}),
         ws="none",
         lifespan="off",
         proxy_headers=False,
@@ -60,13 +64,19 @@ class JoinedWrites(asyncio.Transport):
         """Write a whole response, which nothing follows."""
         if self._gathered:
             self.write(data)
-        else:
+        elif not self._transport.is_closing():
             self._transport.write(data)
 
     def _flush(self) -> None:
         if self._gathered:
             gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
-            self._transport.write(b"".join(gathered))
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(gathered))
+
+    def write_eof(self) -> None:
+        self._flush()
+        if not self._transport.is_closing():
+            self._transport.write_eof()
 
     def close(self) -> None:
         self._flush()
@@ -102,11 +112,17 @@ class _PlainCycle(RequestResponseCycle):
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 over such a transport; plain requests to hot routes are answered without ASGI.
+    """uvicorn's HTTP/1.1 over such a transport, within bounds; plain requests to hot routes are answered without ASGI.
 
     A plain request arrived whole, in one piece, on a connection where no other is under way, in HTTP/1.1 with
     keep-alive and without `Expect`, an upgrade or a query. Every other request is left to uvicorn.
+
+    Requests are answered in their order. What is no request is refused once those before it are answered, and ends the
+    connection.
     """
+
+    open_connections: Connections
+    """All connections of the server."""
 
     transport: JoinedWrites
     _hot: tuple[HotRoute, str] | None = None
@@ -114,15 +130,93 @@ class Protocol(HttpToolsProtocol):
     _parts: list[bytes]
     """The parts of its body that have arrived."""
 
+    is_known = False
+    receives_since: float | None = None
+    _is_in_head = True
+    """Whether the head of a request is being received or awaited, and not its body."""
+    _head_bytes = _head_lines = 0
+    _is_head_too_large = False
+    _refusal: Problem | None = None
+    """Why what has arrived is no request; nothing behind it is read."""
+    _half_closed_since: float | None = None
+    _blocked_since: float | None = None
+    """Since when the client has not taken what is buffered for it."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own type
         super().connection_made(JoinedWrites(transport, self.loop))
+        self.receives_since = self.loop.time()
+        self.open_connections.add(self, self.loop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open_connections.discard(self)
+        super().connection_lost(exc)
+
+    def overdue_since(self, now: float) -> float | None:
+        """Return since when the client has been too slow; None where it is not."""
+        limit = limits.HEAD_SECONDS if self._is_in_head else limits.BODY_SECONDS
+        for since, seconds in (
+            (self.receives_since, limit),
+            (self._blocked_since, limits.ANSWER_SECONDS),
+            (self._half_closed_since, limits.HALF_CLOSED_SECONDS),
+        ):
+            if since is not None and now > since + seconds:
+                return since
+        return None
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        self._blocked_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._blocked_since = None
+        super().resume_writing()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # uvicorn always closes
+        """Keep the connection open where the client has closed its own side and still waits for answers."""
+        if self.receives_since is not None or self._refusal is not None or not self._is_answering:
+            return False
+        self._half_closed_since = self.loop.time()
+        last = self.pipeline[0][0] if self.pipeline else self.cycle
+        last.keep_alive = False
+        return True
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        if self._is_in_head:
+            self._head_bytes += len(data)  # the parser keeps what it has of a line, however long
+            if self.receives_since is None:
+                self.receives_since = self.loop.time()
         super().data_received(data)
         if self._hot is not None:
             self._leave_to_uvicorn()
+        if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX and self._refusal is None:
+            self._is_head_too_large = True
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head, self._head_lines = True, 0
+        self.receives_since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count the lines, those of trailers too; a trailer says nothing of the request."""
+        self._head_lines += 1
+        if self._head_lines > HEAD_LINES_MAX or len(name) + len(value) > HEAD_BYTES_MAX:
+            self._is_head_too_large = True
+            raise ValueError("too many lines, or too long ones")  # which ends the parsing
+        if self._is_in_head:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self._is_in_head, self._head_bytes = False, 0
         self._hot, self._parts = self._plain_request(), []
         if self._hot is None:
             super().on_headers_complete()
@@ -134,6 +228,7 @@ class Protocol(HttpToolsProtocol):
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
+        self._is_in_head, self.receives_since = True, None
         if self._hot is None:
             super().on_message_complete()
             return
@@ -144,11 +239,51 @@ class Protocol(HttpToolsProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or with what is no request."""
+        if self._refusal is not None and not self.pipeline:
+            self._refuse()
+            return
+        if self.receives_since is None and not self.pipeline:
+            self.receives_since = self.loop.time()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what has arrived, once all requests before it are answered."""
+        self._refusal = Problem(HeadersTooLarge() if self._is_head_too_large else MalformedRequest(msg))
+        is_body_bad = not self._is_in_head and self._hot is None
+        self._hot, self.receives_since = None, None
+        if is_body_bad and self.pipeline:
+            self.pipeline.popleft()  # the newest, to which the body belongs
+        elif is_body_bad or not self._is_answering:
+            self._refuse()
+
+    @property
+    def _is_answering(self) -> bool:
+        return not getattr(self.cycle, "response_complete", True)  # there is none before the first request
+
+    def _refuse(self) -> None:
+        assert self._refusal is not None
+        request_id = new_request_id()
+        reply = self._refusal.reply(request_id)
+        if isinstance(self.app, Edge):
+            self.app.count_refusal(reply.status)
+        self._write(reply, request_id, keep_alive=False)
+        self._half_closed_since = self.loop.time()  # with unread bytes a close would be a reset, and the answer lost
+        self.transport.write_eof()
+
+    def _write(self, reply: Reply[Any], request_id: str, *, keep_alive: bool) -> None:
+        headers = [*self.server_state.default_headers, *reply.all_headers(request_id)]
+        if not keep_alive:
+            headers.append((b"connection", b"close"))
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self.transport.write_whole(b"".join((STATUS_LINE[reply.status], lines, b"\r\n", reply.body)))
+
     def _plain_request(self) -> tuple[HotRoute, str] | None:
         parser, app = self.parser, self.app
         is_plain = (
             isinstance(app, Edge)
-            and getattr(self.cycle, "response_complete", True)  # there is none before the first request
+            and not self._is_answering
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not parser.should_upgrade()
@@ -175,11 +310,8 @@ class Protocol(HttpToolsProtocol):
             raise
         if cycle.disconnected:
             return
-        headers = [*self.server_state.default_headers, *reply.all_headers(exchange.request_id)]
-        if not cycle.keep_alive:
-            headers.append((b"connection", b"close"))
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        self.transport.write_whole(b"".join((STATUS_LINE[reply.status], lines, b"\r\n", reply.body)))
+        self.is_known |= reply.status != 401
+        self._write(reply, exchange.request_id, keep_alive=cycle.keep_alive)
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()

@@ -1,0 +1,80 @@
+"""The bounds of connections: nobody without a key can slow those with one.
+
+A head has a size and a time, a body a time, an answer a time in which it is taken, and a process a number of
+connections. One sweep a second looks at all connections, so that a request costs no timer.
+"""
+
+import asyncio
+import resource
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+HEAD_BYTES_MAX: Final = 32 * 1024
+HEAD_LINES_MAX: Final = 100
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
+"""A client that has not taken any of what is buffered for so long is gone."""
+HALF_CLOSED_SECONDS = 5.0
+"""A client that has closed its side may wait for an answer, or may be gone: so long it is taken to wait."""
+SWEEP_SECONDS = 1.0
+
+CONNECTIONS_MAX: Final = 4_096
+_OTHER_FILES: Final = 128
+"""Room for listeners, the database, logs and libraries."""
+
+
+class BoundedConnection(Protocol):
+    """A connection as the sweep sees it. Instants are those of the event loop's clock."""
+
+    is_known: bool
+    """Whether a request of a valid key came on it."""
+    receives_since: float | None
+    """Since when a request, or its next part, is awaited; None while one is being answered."""
+
+    def overdue_since(self, now: float) -> float | None:
+        """Return since when it has been too slow; None where it is not."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+
+def raise_file_limit() -> int:
+    """Let the process open as many files as it may, and return how many connections that is room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(16, min(CONNECTIONS_MAX, hard - _OTHER_FILES))
+
+
+class Connections:
+    """The connections of one process, bounded in number and in time."""
+
+    def __init__(self, limit: int = CONNECTIONS_MAX) -> None:
+        self.limit = limit
+        self._open: set[BoundedConnection] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def add(self, connection: BoundedConnection, loop: asyncio.AbstractEventLoop) -> None:
+        """Add a new connection; where there are too many, close the one that has kept us waiting for longest."""
+        self._open.add(connection)
+        if len(self._open) > self.limit and (slowest := _slowest(self._open)) is not None:
+            self._open.discard(slowest)
+            slowest.abort()
+        if self._sweep is None:
+            self._sweep = loop.call_later(SWEEP_SECONDS, self._look, loop)
+
+    def discard(self, connection: BoundedConnection) -> None:
+        """Remove a connection that is closed."""
+        self._open.discard(connection)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in [each for each in self._open if each.overdue_since(now) is not None]:
+            connection.abort()
+        self._sweep = loop.call_later(SWEEP_SECONDS, self._look, loop) if self._open else None
+
+
+def _slowest(connections: Iterable[BoundedConnection]) -> BoundedConnection | None:
+    waiting = ((each.is_known, each.receives_since, each) for each in connections if each.receives_since is not None)
+    return min(waiting, key=lambda found: found[:2], default=(None, None, None))[2]
