@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from random import Random
 
 import httpx
@@ -294,3 +294,22 @@ def test_of_too_many_connections_those_end_that_ask_for_nothing(
     assert _is_ended(silent[0])
     silent[-1].send(head("GET", f"{customer.path}/balance"))
     assert silent[-1].answer().status == 200
+
+
+@pytest.mark.parametrize("part", [b"1000\r\n" + b" " * 4096 + b"\r\n", b"A: b\r\n" * 800], ids=["body", "trailers"])
+@pytest.mark.parametrize("path", ["/charges", "/cancel"])
+def test_a_body_without_end_is_refused_in_time(
+    connect: Connect, head: Head, customer: Customer, path: str, part: bytes
+) -> None:
+    connection = connect()
+    connection.send(head("POST", customer.path + path, "Transfer-Encoding: chunked"))
+    if part.startswith(b"A"):
+        connection.send(b"0\r\n")
+    with suppress(OSError):
+        for _ in range(2_000):
+            connection.socket.sendall(part)
+
+    answer = connection.answer()
+
+    assert (answer.status, answer.json["code"]) == (413, "request_too_large")
+    assert connection.is_closed()

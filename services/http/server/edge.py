@@ -63,7 +63,7 @@ class Edge:
 
         try:
             exchange.refuse_ambiguous()
-            if not exchange.path.isprintable():  # patterns of routes pass over a line feed at the end
+            if exchange.path.endswith("\n"):  # which patterns of routes pass over
                 raise Problem(NotFound())
             await self.api(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there

@@ -7,16 +7,19 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from services.http.problems import HeadersTooLarge, MalformedRequest, Problem
+from services.http.problems import HeadersTooLarge, MalformedRequest, Problem, RequestTooLarge
 from services.http.routing import HotRoute
 from services.http.server import limits
 from services.http.server.edge import Edge
-from services.http.server.exchange import Exchange, new_request_id
+from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES, Exchange, new_request_id
 from services.http.server.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX, Connections, raise_file_limit
 from services.http.server.reply import Reply
+from services.subscription.refusals import Refusal
 
 _NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
+REQUEST_BYTES_MAX = BATCH_BODY_LIMIT_BYTES + 256 * 1024
+"""The largest body, with its head and the frames of its chunks."""
 GRACE_SECONDS = 10
 """The time that a stop waits for requests that are under way."""
 
@@ -111,6 +114,16 @@ class _PlainCycle(RequestResponseCycle):
         self.message_event = _NOBODY
 
 
+class _Trailers(list[tuple[bytes, bytes]]):
+    """Passes over the lines behind a body, which say nothing of the request."""
+
+    def append(self, _line: tuple[bytes, bytes]) -> None:
+        pass
+
+
+_NO_TRAILERS = _Trailers()
+
+
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 over such a transport, within bounds; plain requests to hot routes are answered without ASGI.
 
@@ -127,6 +140,8 @@ class Protocol(HttpToolsProtocol):
     transport: JoinedWrites
     _hot: tuple[HotRoute, str] | None = None
     """The route of the plain request that is being parsed, and the subscription id in its path; None for any other."""
+    _head: list[tuple[bytes, bytes]]
+    """Its headers."""
     _parts: list[bytes]
     """The parts of its body that have arrived."""
 
@@ -134,8 +149,9 @@ class Protocol(HttpToolsProtocol):
     receives_since: float | None = None
     _is_in_head = True
     """Whether the head of a request is being received or awaited, and not its body."""
-    _head_bytes = _head_lines = 0
-    _is_head_too_large = False
+    _request_bytes = 0
+    """What has arrived of the request that is being received, at least."""
+    _too_large: Refusal | None = None
     _refusal: Problem | None = None
     """Why what has arrived is no request; nothing behind it is read."""
     _half_closed_since: float | None = None
@@ -187,39 +203,33 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        if self._is_in_head:
-            self._head_bytes += len(data)  # the parser keeps what it has of a line, however long
-            if self.receives_since is None:
-                self.receives_since = self.loop.time()
+        self._request_bytes += len(data)
         super().data_received(data)
         if self._hot is not None:
             self._leave_to_uvicorn()
-        if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX and self._refusal is None:
-            self._is_head_too_large = True
+        if self._request_bytes > HEAD_BYTES_MAX and self._refusal is None:
+            if self._is_in_head:  # the parser keeps what it has of a line, however long
+                self._too_large = HeadersTooLarge()
+            elif self._request_bytes > REQUEST_BYTES_MAX:
+                self._too_large = RequestTooLarge(BATCH_BODY_LIMIT_BYTES)
+            else:
+                return
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_in_head, self._head_lines = True, 0
+        self._is_in_head = True
         self.receives_since = self.loop.time()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the lines, those of trailers too; a trailer says nothing of the request."""
-        self._head_lines += 1
-        if self._head_lines > HEAD_LINES_MAX or len(name) + len(value) > HEAD_BYTES_MAX:
-            self._is_head_too_large = True
-            raise ValueError("too many lines, or too long ones")  # which ends the parsing
-        if self._is_in_head:
-            name = name.lower()
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-            self.headers.append((name, value))
-
     def on_headers_complete(self) -> None:
-        self._is_in_head, self._head_bytes = False, 0
-        self._hot, self._parts = self._plain_request(), []
+        if len(self.headers) > HEAD_LINES_MAX or (self._request_bytes > HEAD_BYTES_MAX and self._is_head_large()):
+            self._too_large = HeadersTooLarge()
+            raise ValueError("a head with too many lines, or too long ones")  # which ends the parsing
+        self._is_in_head = False
+        self._hot, self._head, self._parts = self._plain_request(), self.headers, []
         if self._hot is None:
             super().on_headers_complete()
+        self.headers = _NO_TRAILERS
 
     def on_body(self, body: bytes) -> None:
         if self._hot is None:
@@ -228,13 +238,13 @@ class Protocol(HttpToolsProtocol):
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        self._is_in_head, self.receives_since = True, None
+        self._is_in_head, self.receives_since, self._request_bytes = True, None, 0
         if self._hot is None:
             super().on_message_complete()
             return
         hot, self._hot = self._hot, None
         self.cycle = cycle = _PlainCycle()
-        exchange = Exchange(self.url.decode(), b"", self.headers, whole_body=b"".join(self._parts))
+        exchange = Exchange(self.url.decode(), b"", self._head, whole_body=b"".join(self._parts))
         task = self.loop.create_task(self._answer(cycle, hot, exchange))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -250,11 +260,13 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what has arrived, once all requests before it are answered."""
-        self._refusal = Problem(HeadersTooLarge() if self._is_head_too_large else MalformedRequest(msg))
+        self._refusal = Problem(self._too_large or MalformedRequest(msg))
         is_body_bad = not self._is_in_head and self._hot is None
         self._hot, self.receives_since = None, None
         if is_body_bad and self.pipeline:
             self.pipeline.popleft()  # the newest, to which the body belongs
+        elif is_body_bad and not self._is_answering:
+            self._end()  # it was answered without its body
         elif is_body_bad or not self._is_answering:
             self._refuse()
 
@@ -269,7 +281,11 @@ class Protocol(HttpToolsProtocol):
         if isinstance(self.app, Edge):
             self.app.count_refusal(reply.status)
         self._write(reply, request_id, keep_alive=False)
-        self._half_closed_since = self.loop.time()  # with unread bytes a close would be a reset, and the answer lost
+        self._end()
+
+    def _end(self) -> None:
+        """Close our side. With bytes that are not read yet, closing both would be a reset, and lose the answer."""
+        self._half_closed_since = self.loop.time()
         self.transport.write_eof()
 
     def _write(self, reply: Reply[Any], request_id: str, *, keep_alive: bool) -> None:
@@ -293,6 +309,9 @@ class Protocol(HttpToolsProtocol):
             and not self.root_path
         )
         return app.fast_path.find(parser.get_method().decode(), self.url.decode("latin-1")) if is_plain else None
+
+    def _is_head_large(self) -> bool:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES_MAX
 
     def _leave_to_uvicorn(self) -> None:
         self._hot = None
