@@ -95,18 +95,20 @@ class Clocks:
             row = connection.execute(self._queries["find_clock"], {"test_clock_id": test_clock_id}).fetchone()
         return UnknownTestClock(test_clock_id) if row is None else Reading(test_clock_id, row[0])
 
-    def advance(self, test_clock_id: str, to: datetime, metadata: Metadata) -> Advanced | Backwards | UnknownTestClock:
+    def advance(
+        self, test_clock_id: str, to: datetime, metadata: Metadata, on_progress: Callable[[], None] = lambda: None
+    ) -> Advanced | Backwards | UnknownTestClock:
         """Move the clock forward and record what has become due on it; `to` may be where it stands already.
 
-        `metadata` is recorded with the events. Raises NotAllRecorded and LaneClosed, after which it can be called
-        again.
+        `metadata` is recorded with the events. `on_progress` is called again and again meanwhile, and may raise to end
+        it. Raises NotAllRecorded and LaneClosed, after which, as after what it raises, it can be called again.
         """
         assert EARLIEST <= to <= LATEST
         with self._claimed(test_clock_id) as claims:
             moved = self._move(test_clock_id, to)
             if not isinstance(moved, Reading):
                 return moved
-            tally = self._record(claims, test_clock_id, metadata)
+            tally = self._record(claims, test_clock_id, metadata, on_progress)
         return Advanced(test_clock_id, moved.now, Recorded(tally.subscriptions, tally.events))
 
     @contextmanager
@@ -128,11 +130,15 @@ class Clocks:
         reading = self.read(test_clock_id)
         return Backwards(reading.now) if isinstance(reading, Reading) else reading
 
-    def _record(self, claims: Claims, test_clock_id: str, metadata: Metadata) -> Tally:
+    def _record(self, claims: Claims, test_clock_id: str, metadata: Metadata, on_progress: Callable[[], None]) -> Tally:
+        def report(_tally: Tally) -> None:
+            claims.keep_alive()
+            on_progress()
+
         total = Tally()
         while due := self._list_due(test_clock_id):
             try:
-                tally = record_due(self._lane, due, metadata, lambda _tally: claims.keep_alive())
+                tally = record_due(self._lane, due, metadata, report)
             except LaneSilent as silence:
                 raise NotAllRecorded from silence
             total += tally

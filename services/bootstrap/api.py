@@ -12,6 +12,7 @@ from services.bootstrap.signing import sealer_of
 from services.config import Settings
 from services.http.app import create_app
 from services.http.backend import Backend
+from services.http.patience import LONG_READ_SECONDS
 from services.http.server.wire import server_of
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger, utc_now
@@ -19,6 +20,7 @@ from services.postgres.database import connect, reading_pool
 from services.process.interpreter import tune_for_serving
 
 READING_CONNECTIONS = 8
+LONG_READING_CONNECTIONS = 4
 
 
 def run_api(settings: Settings, listening: socket.socket) -> None:
@@ -39,6 +41,7 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
     catalogue = stored_catalogue_of(settings, database_url)
     with (
         reading_pool(database_url, size=READING_CONNECTIONS) as reads,
+        reading_pool(database_url, size=LONG_READING_CONNECTIONS, statement_seconds=LONG_READ_SECONDS) as long_reads,
         Ledger(database_url, schema, catalogue) as ledger,
     ):
         keys = KeyRing(reads, schema)
@@ -46,6 +49,7 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
         yield Backend(
             ledger=ledger,
             reads=reads,
+            long_reads=long_reads,
             connect=lambda: connect(database_url, autocommit=True),
             schema=schema,
             catalogue=catalogue,

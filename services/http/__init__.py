@@ -35,6 +35,7 @@ paging.py          pages and cursors
 exports.py         whole lists as CSV and NDJSON
 problems.py        refusals and errors as problems
 readiness.py       whether charges can be made
+patience.py        long reads, bounded in time
 freshness.py       values that are computed once a second, however many ask
 metrics.py         Prometheus
 server/            the socket, the fast path, requests and replies

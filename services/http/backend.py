@@ -21,6 +21,9 @@ class Backend:
 
     ledger: Ledger
     reads: ConnectionPool[Connection[Any]]
+    """For keys, balances, subscriptions and idempotency records: what a payment needs."""
+    long_reads: ConnectionPool[Connection[Any]]
+    """For lists, history and replays. There are few, so that no more of them run at once."""
     connect: Connect
     """Make an autocommit connection, for work that holds one for long."""
     schema: str

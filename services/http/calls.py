@@ -37,8 +37,8 @@ class Call(Struct, frozen=True):
         return Metadata(self.key.key_id, self.exchange.request_id)
 
     def connection(self) -> AbstractContextManager[Connection[Any]]:
-        """Borrow a connection for queries, in autocommit mode. Raises psycopg.Error."""
-        return self.service.backend.reads.connection()
+        """Borrow a connection for queries, in autocommit mode; there are few, for long reads. Raises psycopg.Error."""
+        return self.service.backend.long_reads.connection()
 
     def queries(self, kind: Callable[[str], Q]) -> Q:
         """Return the queries of a kind, such as `History`, on the ledger's schema."""

@@ -1,6 +1,6 @@
 """What-if: reads what was recorded and refused, and replays it with a change. Writes nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
@@ -79,23 +79,29 @@ class WhatIf:
         self._catalogue = catalogue
 
     def replay(
-        self, connection: Connection[Any], id: UUID, changes: core.Changes, until: datetime
+        self,
+        connection: Connection[Any],
+        id: UUID,
+        changes: core.Changes,
+        until: datetime,
+        on_step: Callable[[], None] = lambda: None,
     ) -> WhatIfAnswer | None:
         """Replay the history up to `until` with the changes; None where there is no such subscription.
 
-        Raises NotYetStarted, StillToCome, UnknownNames.
+        `on_step` is called again and again meanwhile, and may raise to end it. Raises NotYetStarted, StillToCome,
+        UnknownNames.
         """
         end = self._as_of.at_instant(connection, id, until)
         if end is None:
             return None
-        history = [
-            RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event)
-            for each in self._recorder.events(connection, id, until=end.last_event.originator_version)
-        ]
+        history = []
+        for each in self._recorder.events(connection, id, until=end.last_event.originator_version):
+            on_step()
+            history.append(RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event))
         refusals = self._refusals(connection, end)
         if unknown := [*self._unknown_names(changes, history, refusals)]:
             raise UnknownNames(unknown)
-        found = core.what_if(history, refusals, changes, until, self._catalogue)
+        found = core.what_if(history, refusals, changes, until, self._catalogue, on_step)
         return WhatIfAnswer(
             actual=_balance(end, found.actual),
             replayed=_balance(end, found.replayed),

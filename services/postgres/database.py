@@ -38,15 +38,24 @@ def connect(database_url: str, *, autocommit: bool = False) -> Connection[Any]:
     return connection
 
 
-def reading_pool(database_url: str, *, size: int) -> ConnectionPool[Connection[Any]]:
-    """A closed pool of at most `size` autocommit connections for queries; the caller opens it and closes it."""
+def reading_pool(database_url: str, *, size: int, statement_seconds: float = 10.0) -> ConnectionPool[Connection[Any]]:
+    """A closed pool of at most `size` autocommit connections for queries; the caller opens it and closes it.
+
+    The server ends a query after `statement_seconds`.
+    """
+
+    def configure_reading(connection: Connection[Any]) -> None:
+        configure(connection)
+        timeout = f"{statement_seconds:g}s"
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
+
     return ConnectionPool(
         database_url,
         min_size=1,
         max_size=size,
         open=False,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        configure=configure,
+        configure=configure_reading,
         check=check_open,
         kwargs={"autocommit": True, **_options()},
     )

@@ -5,7 +5,7 @@ An outcome that is not the recorded one is a difference. Without a change there 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import zip_longest
@@ -96,8 +96,11 @@ def what_if(
     changes: Changes,
     until: datetime,
     catalogue: Terms,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Replay:
     """Replay the history of one subscription, up to and at `until`, by when it must have started.
+
+    `on_step` is called before each step, and may raise to end a long replay.
 
     The running balance that charges and reversals carry is no difference: every change moves all that follow.
     """
@@ -106,7 +109,10 @@ def what_if(
     inserted = [each for each in changes.insert_charges if each.at <= until]
     steps = steps_of(history, refusals, catalogue, changes.upgrade_policy)
     replay = _Replayer(changes)
-    differences = [each for step in _with_inserted(steps, inserted, catalogue) for each in replay.play(step)]
+    differences: list[ReplayDifference] = []
+    for step in _with_inserted(steps, inserted, catalogue):
+        on_step()
+        differences += replay.play(step)
     differences += replay.boundary_differences(until)
     differences.sort(key=lambda each: (each.version, isinstance(each.actual, ChargeRefused | None)))
     assert replay.actual is not None, "the history begins by its end"

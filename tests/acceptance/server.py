@@ -100,12 +100,14 @@ def running_server(
     with (
         tempfile.TemporaryDirectory(prefix="tallystick-test-") as folder,
         reading_pool(database_url, size=8) as reads,
+        reading_pool(database_url, size=4) as long_reads,
         Ledger(database_url, schema, catalogue, clock=clock) as ledger,
     ):
         keys = KeyRing(reads, schema)
         backend = Backend(
             ledger=ledger,
             reads=reads,
+            long_reads=long_reads,
             connect=lambda: connect(database_url, autocommit=True),
             schema=schema,
             catalogue=catalogue,

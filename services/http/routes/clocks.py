@@ -15,6 +15,7 @@ from services.http.documentation.operations import Shown, documented
 from services.http.idempotency import answer_once
 from services.http.instants import Instant
 from services.http.parameters import TestClockPath
+from services.http.patience import Patience, TookTooLong
 from services.http.problems import ClocksDisabled, Problem, Unavailable, invalid
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply, json_reply
@@ -88,13 +89,14 @@ def advance_test_clock(
     """Move a clock forward, by any interval; answers when all that has become due is recorded, and says how much.
 
     The clock moves at once: from then on its subscriptions live at the new instant, by the same code as all others. If
-    the recording is cut short, the renewal worker does the rest; so does advancing to the same instant again.
+    the recording is cut short, since it takes more than 20 seconds (503) or since the client is gone, the renewal
+    worker does the rest; so does advancing to the same instant again.
     """
     _check_enabled(call)
     to = _within_range("to", body.to)
 
     def advance() -> Reply[Advanced]:
-        match call.service.clocks.advance(test_clock_id, to, call.metadata):
+        match call.service.clocks.advance(test_clock_id, to, call.metadata, Patience(call.exchange)):
             case Advanced() as advanced:
                 return json_reply(advanced)
             case Backwards(now=now):
@@ -105,7 +107,7 @@ def advance_test_clock(
 
     try:
         return answer_once(call, body, advance)
-    except NotAllRecorded:
+    except (NotAllRecorded, TookTooLong):
         raise Problem(Unavailable()) from None
 
 

@@ -16,6 +16,7 @@ from services.http.idempotency import answer_once
 from services.http.instants import Instant
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
+from services.http.patience import LONG_READ_SECONDS, Patience, TookTooLong
 from services.http.problems import FieldError, InvalidRequest, NotStartedThen, Problem, invalid, require
 from services.http.routing import TypedRoute
 from services.http.server.exchange import WHAT_IF_BODY_LIMIT_BYTES
@@ -102,7 +103,12 @@ def _replay(call: Call, subscription_id: UUID, body: WhatIfRequest) -> WhatIfAns
             if each.at > until:
                 raise invalid(f"insert_charges.{number}.at", "must not be after the end of the replay")
         try:
-            answer = call.service.what_if.replay(connection, subscription_id, body.changes(), until)
+            answer = call.service.what_if.replay(
+                connection, subscription_id, body.changes(), until, on_step=Patience(call.exchange)
+            )
+        except TookTooLong:
+            reason = f"the replay takes more than {LONG_READ_SECONDS:.0f} seconds: let it end earlier"
+            raise invalid("until", reason) from None
         except NotYetStarted as not_yet:
             raise Problem(NotStartedThen(not_yet.started_at)) from None
         except StillToCome as wrong:

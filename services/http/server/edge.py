@@ -34,7 +34,12 @@ class Edge:
         if method == "HEAD":  # answered as GET, whose body is then not sent
             scope = {**scope, "method": "GET"}
         exchange = Exchange(
-            scope["path"], scope["query_string"], scope["headers"], receive, needs_host=scope["http_version"] != "1.0"
+            scope["path"],
+            scope["query_string"],
+            scope["headers"],
+            receive,
+            needs_host=scope["http_version"] != "1.0",
+            state=scope.get("state", {}),
         )
         if (match := self.fast_path.find(scope["method"], exchange.path)) is not None:
             await _send(send, await self.fast_path.answer(*match, exchange), exchange.request_id)

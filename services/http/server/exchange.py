@@ -2,9 +2,10 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
@@ -17,6 +18,8 @@ WHAT_IF_BODY_LIMIT_BYTES = 1024 * 1024
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _PLAIN_ENCODINGS = {b"", b"identity"}
+GONE: Final = "tallystick.gone"
+"""The key in a request's state that says that its connection is closed."""
 _EXCHANGE: Final = "tallystick.exchange"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -44,6 +47,7 @@ class Exchange:
         "_fault",
         "_idempotency_key",
         "_receive",
+        "_state",
         "_whole_body",
         "authorization",
         "path",
@@ -60,11 +64,13 @@ class Exchange:
         whole_body: bytes = b"",
         *,
         needs_host: bool = True,
+        state: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.query = query
         self.authorization = ""
         self._receive = receive
+        self._state = state
         self._whole_body = whole_body
         self._content_length = 0
         self._idempotency_key: str | None = None
@@ -101,6 +107,11 @@ class Exchange:
         """Raise Problem for a header that says who calls, whom, or what is meant, and is there twice; for no `Host`."""
         if self._fault:
             raise Problem(MalformedRequest(self._fault))
+
+    @property
+    def is_asker_gone(self) -> bool:
+        """Whether the client has closed the connection; None of its requests needs an answer then."""
+        return GONE in self._state
 
     @property
     def idempotency_key(self) -> str | None:

@@ -11,7 +11,7 @@ from services.http.problems import HeadersTooLarge, MalformedRequest, Problem, R
 from services.http.routing import HotRoute
 from services.http.server import limits
 from services.http.server.edge import Edge
-from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES, Exchange, new_request_id
+from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES, GONE, Exchange, new_request_id
 from services.http.server.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX, Connections, raise_file_limit
 from services.http.server.reply import Reply
 from services.subscription.refusals import Refusal
@@ -165,6 +165,9 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open_connections.discard(self)
+        for cycle in (self.cycle, *(queued for queued, _ in self.pipeline)):
+            if (scope := getattr(cycle, "scope", None)) is not None:  # that of a request that ASGI answers
+                scope["state"][GONE] = True
         super().connection_lost(exc)
 
     def overdue_since(self, now: float) -> float | None:

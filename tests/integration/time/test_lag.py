@@ -12,6 +12,7 @@ from rich.console import Console
 from services.catalogue import Catalogue
 from services.cli.progress import progress
 from services.clocks import Clocks
+from services.http import freshness
 from services.ledger.ledger import Ledger
 from services.process.status_page import status_page
 from services.renewals.role import SILENCE_SECONDS, RenewalRole
@@ -38,8 +39,14 @@ def role(worker: RenewalWorker) -> RenewalRole:
 
 
 def test_the_api_shows_the_lag_of_recording(
-    ledger: Ledger, clocks: Clocks, worker: RenewalWorker, clock: SettableClock, http: httpx.Client
+    ledger: Ledger,
+    clocks: Clocks,
+    worker: RenewalWorker,
+    clock: SettableClock,
+    http: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(freshness, "FRESH_SECONDS", -1.0)
     start(ledger, 3)
     start(ledger, 2, test_clock_id=clocks.create(clock.now).test_clock_id)
     assert "tallystick_renewals_lag_seconds 0.0" in http.get("/metrics").text
