@@ -16,7 +16,7 @@ SETUP := .venv/.installed
 SECRETS := .secrets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test foreign long bench check format lock up down clean
+.PHONY: help setup run test foreign long attack bench check format lock up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ foreign: $(SETUP) ## run the suite against another PostgreSQL: make foreign PROG
 
 long: $(SETUP) ## run the tests that take minutes: faults, simulations, large ledgers
 	@.venv/bin/python -m pytest -q -s -m long -o faulthandler_timeout=7200 $(ARGS)
+
+attack: $(SETUP) ## charge while the service is attacked (ATTACK_SECONDS=10 each, ONLY=replays)
+	@ONLY="$(ONLY)" .venv/bin/python -m tests.attack
 
 bench: $(SETUP) ## measure speed against a plain SQL ledger (ONLY=P1,P9; QUICK=1 for a look)
 	@ONLY="$(ONLY)" QUICK="$(QUICK)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" GROWN="$(GROWN)" SIZES="$(SIZES)" \

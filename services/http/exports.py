@@ -23,7 +23,7 @@ from services.postgres.database import read_again
 
 T = TypeVar("T", bound=Struct)
 
-PAGE_ROWS = 1_000
+PAGE_ROWS = 250
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 

@@ -1,5 +1,6 @@
 """The service that every handler works with, made once for an app."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,8 @@ class Service:
     readiness: Shared[Readiness]
     as_of: AsOf
     what_if: WhatIf
+    replays: asyncio.Semaphore
+    """One replay computes at a time: more would take each other's time, and that of payments."""
     evidence: Evidence
     clocks: Clocks
     idempotency_records: IdempotencyRecords
@@ -58,6 +61,7 @@ class Service:
             readiness=Shared(ReadinessCheck(backend).now),
             as_of=as_of,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
+            replays=asyncio.Semaphore(1),
             what_if=WhatIf(as_of, backend.schema, backend.catalogue),
             evidence=Evidence(backend.schema, backend.sealer, backend.clock),
             idempotency_records=IdempotencyRecords(backend.reads, backend.schema, backend.clock),

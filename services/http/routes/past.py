@@ -1,11 +1,13 @@
 """Show a subscription as it was, and replay its history with changes."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct
+from starlette.concurrency import run_in_threadpool
 
 from services.http.audit_requests import WhatIfRequest
 from services.http.calls import Auditor, Call
@@ -17,7 +19,7 @@ from services.http.instants import Instant
 from services.http.paging import Count
 from services.http.parameters import SubscriptionId
 from services.http.patience import LONG_READ_SECONDS, Patience, TookTooLong
-from services.http.problems import FieldError, InvalidRequest, NotStartedThen, Problem, invalid, require
+from services.http.problems import FieldError, InvalidRequest, NotStartedThen, Problem, Unavailable, invalid, require
 from services.http.routing import TypedRoute
 from services.http.server.exchange import WHAT_IF_BODY_LIMIT_BYTES
 from services.http.server.reply import Reply, json_reply
@@ -26,6 +28,8 @@ from services.ledger.what_if import UnknownNames, WhatIfAnswer
 from services.subscription.refusals import UnknownSubscription
 
 router = APIRouter(tags=["Audit"], route_class=TypedRoute)
+
+REPLAY_WAIT_SECONDS = 5.0
 
 
 class AsOfQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +83,7 @@ def read_past(call: Call, subscription_id: UUID, at: datetime | None, version: i
         request=examples.WHAT_IF_REQUEST,
     ),
 )
-def ask_what_if(
+async def ask_what_if(
     call: Auditor,
     subscription_id: SubscriptionId,
     body: Annotated[WhatIfRequest, Depends(JsonBody(WhatIfRequest, limit_bytes=WHAT_IF_BODY_LIMIT_BYTES))],
@@ -91,9 +95,20 @@ def ask_what_if(
     would then have been refused, and a refusal that would have been a charge, is among the `differences`; a running
     balance alone is none. `reprice` gives credits per unit. An inserted charge is priced by the rate card then in
     force, and comes after what was recorded at its instant. A generation that was neither charged nor refused by the
-    end of the replay, and a model that no rate card and no charge has, are refused by their names.
+    end of the replay, and a model that no rate card and no charge has, are refused by their names. One replay computes
+    at a time, for 20 seconds at most; who has waited for his turn for 5 seconds is told to come again (503).
     """
-    return answer_once(call, body, lambda: json_reply(_replay(call, subscription_id, body)))
+    replays = call.service.replays
+    try:
+        await asyncio.wait_for(replays.acquire(), REPLAY_WAIT_SECONDS)
+    except TimeoutError:
+        raise Problem(Unavailable()) from None
+    try:
+        return await run_in_threadpool(
+            answer_once, call, body, lambda: json_reply(_replay(call, subscription_id, body))
+        )
+    finally:
+        replays.release()
 
 
 def _replay(call: Call, subscription_id: UUID, body: WhatIfRequest) -> WhatIfAnswer:

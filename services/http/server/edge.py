@@ -11,6 +11,7 @@ from services.http.metrics import UNMATCHED, Metrics
 from services.http.problems import STATUS, MethodNotAllowed, NotFound, Problem, problem_of
 from services.http.server.exchange import Exchange, remember
 from services.http.server.fast_path import FastPath
+from services.http.server.limits import Pace
 from services.http.server.reply import Reply
 
 _METHOD_NOT_ALLOWED = STATUS[MethodNotAllowed.code]
@@ -25,6 +26,7 @@ class Edge:
         self.fast_path = fast_path
         self.api = api
         self._metrics = metrics
+        self._pace = Pace()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,6 +46,8 @@ class Edge:
         if (match := self.fast_path.find(scope["method"], exchange.path)) is not None:
             await _send(send, await self.fast_path.answer(*match, exchange), exchange.request_id)
             return
+        if not exchange.authorization:
+            await self._pace.wait()
         started = time.perf_counter()
         status = await self._pass_on(exchange, scope, receive, send)
         route = UNMATCHED if status == _METHOD_NOT_ALLOWED else getattr(scope.get("route"), "path", UNMATCHED)

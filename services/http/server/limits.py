@@ -9,6 +9,8 @@ import resource
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+from services.process.interpreter import give_memory_back
+
 HEAD_BYTES_MAX: Final = 32 * 1024
 HEAD_LINES_MAX: Final = 100
 HEAD_SECONDS = 10.0
@@ -18,6 +20,11 @@ ANSWER_SECONDS = 60.0
 HALF_CLOSED_SECONDS = 5.0
 """A client that has closed its side may wait for an answer, or may be gone: so long it is taken to wait."""
 SWEEP_SECONDS = 1.0
+
+_TRIM_SECONDS: Final = 10.0
+PACE_PER_SECOND = 50.0
+PACE_SECONDS_MAX = 1.0
+_PACE_BURST = 50
 
 CONNECTIONS_MAX: Final = 4_096
 _OTHER_FILES: Final = 128
@@ -54,6 +61,7 @@ class Connections:
         self.limit = limit
         self._open: set[BoundedConnection] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._trimmed_at = 0.0
 
     def add(self, connection: BoundedConnection, loop: asyncio.AbstractEventLoop) -> None:
         """Add a new connection; where there are too many, close the one that has kept us waiting for longest."""
@@ -72,9 +80,30 @@ class Connections:
         now = loop.time()
         for connection in [each for each in self._open if each.overdue_since(now) is not None]:
             connection.abort()
+        if now > self._trimmed_at + _TRIM_SECONDS:
+            self._trimmed_at = now
+            loop.run_in_executor(None, give_memory_back)
         self._sweep = loop.call_later(SWEEP_SECONDS, self._look, loop) if self._open else None
 
 
 def _slowest(connections: Iterable[BoundedConnection]) -> BoundedConnection | None:
     waiting = ((each.is_known, each.receives_since, each) for each in connections if each.receives_since is not None)
     return min(waiting, key=lambda found: found[:2], default=(None, None, None))[2]
+
+
+class Pace:
+    """The pace at which callers without a key are answered, so that they cannot take the time of those with one.
+
+    Many at once wait for their turn, though none for more than `PACE_SECONDS_MAX`: a probe among them is answered.
+    """
+
+    def __init__(self) -> None:
+        self._next_turn = 0.0
+
+    async def wait(self) -> None:
+        """Wait for a turn."""
+        now = asyncio.get_running_loop().time()
+        self._next_turn = max(self._next_turn, now - _PACE_BURST / PACE_PER_SECOND) + 1 / PACE_PER_SECOND
+        if self._next_turn > now:
+            self._next_turn = min(self._next_turn, now + PACE_SECONDS_MAX)
+            await asyncio.sleep(self._next_turn - now)

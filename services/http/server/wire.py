@@ -205,6 +205,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
+            self._request_bytes += len(data)
+            if self._request_bytes > 2 * REQUEST_BYTES_MAX:
+                self.transport.pause_reading()
             return
         self._request_bytes += len(data)
         super().data_received(data)
