@@ -16,12 +16,15 @@ SETUP := .venv/.installed
 SECRETS := .secrets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test foreign long attack bench check format lock up down clean
+.PHONY: help python setup run test foreign long attack bench check format lock up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
-setup: $(SETUP) ## make .venv from requirements.lock (the targets that need it do so by themselves)
+setup: python $(SETUP) ## make .venv from requirements.lock (the targets that need it do so by themselves)
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "Tallystick needs Python 3.11 or newer; there is no $(PYTHON)."; exit 1; }
 
 run: $(SETUP) ## start everything here, embedded PostgreSQL included
 	@exec .venv/bin/tallystick serve $(ARGS)
@@ -70,11 +73,12 @@ clean: ## remove set-up and caches; ledgers and secrets stay
 
 # A working environment is kept and brought up to date; a broken or missing one is made.
 $(SETUP): pyproject.toml requirements.lock
-	@command -v $(PYTHON) >/dev/null || { echo "Tallystick needs Python 3.11 or newer; there is no $(PYTHON)."; exit 1; }
+	@$(MAKE) python
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Tallystick needs Python 3.11 or \
 	newer, and $(PYTHON) is %d.%d. Name another one, as in: make run PYTHON=python3.13" % v[:2])'
 	@.venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Setting up .venv, once; about a minute"; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing what requirements.lock names"
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@

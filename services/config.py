@@ -1,21 +1,33 @@
 """Reads the settings from the environment and from secret files. `docs/reference/configuration.md` lists them."""
 
 import os
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRETS_DIR = "TALLYSTICK_SECRETS_DIR"
 
 
+_STRONG = re.compile(r"[\x21-\x7e]{32,512}")
+
+
+def _strong(key: SecretStr) -> SecretStr:
+    if not _STRONG.fullmatch(key.get_secret_value()):
+        raise ValueError("a key is 32 to 512 visible ASCII characters, which nobody can guess")
+    return key
+
+
 class Settings(BaseSettings):
     """Every setting of Tallystick. Raises pydantic.ValidationError naming those that are invalid."""
 
-    model_config = SettingsConfigDict(env_prefix="TALLYSTICK_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TALLYSTICK_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = None
     """A PostgreSQL 15+ to use; empty: the embedded one in `data_dir`."""
@@ -32,8 +44,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """The port that the API listens on."""
 
-    bootstrap_key: SecretStr | None = None
-    """An API key with every scope, for the first start."""
+    bootstrap_key: Annotated[SecretStr, AfterValidator(_strong)] | None = None
+    """An API key with every scope, for the first start: at least 32 visible ASCII characters."""
 
     signing_key: Path | None = None
     """The Ed25519 private key that signs checkpoints, in PEM; empty: `signing.key` in `data_dir`, made at first use."""

@@ -3,10 +3,11 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from services.bootstrap.database import migrated_url_of
 from services.config import Settings
-from services.keys import KeyRing
+from services.keys import BOOTSTRAP_KEY_ID, KeyRing
 from services.postgres.database import reading_pool
 from services.process.files import write_private_file
 
@@ -16,6 +17,19 @@ def open_key_ring(settings: Settings) -> Iterator[KeyRing]:
     """The API keys of the ledger. Raises NoDatabase, NotMigrated."""
     with reading_pool(migrated_url_of(settings), size=1) as connections:
         yield KeyRing(connections, settings.db_schema)
+
+
+def forget_first_key(settings: Settings, key_id: str) -> bool:
+    """Delete the file of the first key, where that is the key that was revoked; return whether there was one."""
+    file = _first_key_file(settings)
+    if key_id != BOOTSTRAP_KEY_ID or not file.exists():
+        return False
+    file.unlink()
+    return True
+
+
+def _first_key_file(settings: Settings) -> Path:
+    return settings.data_dir / "bootstrap.key"
 
 
 def ensure_first_key(settings: Settings, database_url: str) -> str | None:
@@ -30,7 +44,7 @@ def ensure_first_key(settings: Settings, database_url: str) -> str | None:
         if settings.bootstrap_key is not None or settings.url or keys.list():
             return None
         key = f"ts_bootstrap_{secrets.token_urlsafe(24)}"
-        write_private_file(settings.data_dir / "bootstrap.key", f"{key}\n".encode(), may_replace=True)
+        write_private_file(_first_key_file(settings), f"{key}\n".encode(), may_replace=True)
         keys.ensure_bootstrap(key)
         return key
 

@@ -10,6 +10,7 @@ from services.catalogue import CatalogueError
 from services.integrity.checkpoints import OtherKey
 from services.integrity.sealer import LedgerIsOlder
 from services.integrity.signing import NoSigningKey
+from services.integrity.verify.verification import TablesChanged
 from services.ledger.mapper import UnreadableEvent
 from services.migrations.revisions import NewerSchema
 from services.postgres.embedded import EmbeddedPostgresError
@@ -28,6 +29,7 @@ OPERATOR_ERRORS = (
     NoSigningKey,
     OtherKey,
     LedgerIsOlder,
+    TablesChanged,
     OSError,
 )
 WRONG_SETTINGS = (BadDatabaseUrl,)

@@ -33,7 +33,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
-            err.print(f"[red]TALLYSTICK_{name}: {problem['msg']}")
+            err.print(f"[red]TALLYSTICK_{name}: {problem['msg'].removeprefix('Value error, ')}")
         raise typer.Exit(EXIT_USAGE) from None
     except UnknownSettings as error:
         fail(str(error), EXIT_USAGE)

@@ -20,19 +20,18 @@ _COLUMNS = "{:>8}  {:<27}  {:<22}  {:>12}  {}"
 
 def history(
     subscription: Annotated[UUID, typer.Argument(help="The id of the subscription.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as the API answers.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object, with the events as in the API.")] = False,
 ) -> None:
     """Show every event of a subscription, oldest first, with the balance that each left."""
     with plain_errors():
         events = [read_event(stored) for stored in read_stream(read_settings(), subscription)]
     if not events:
         fail(f"There is no subscription {subscription}.")
-    for line in _as_json(events) if as_json else _as_text(events):
+    if as_json:
+        out.print(JSON.encode({"data": [as_stored(each.stored) for each in events]}).decode(), markup=False)
+        return
+    for line in _as_text(events):
         out.print(line, markup=False)
-
-
-def _as_json(events: list[Recorded]) -> Iterator[str]:
-    return (JSON.encode(as_stored(each.stored)).decode() for each in events)
 
 
 def _as_text(events: list[Recorded]) -> Iterator[str]:

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from services.bootstrap.keys import open_key_ring
-from services.cli.console import EXIT_USAGE, err, fail, out, plain_errors, read_settings
+from services.bootstrap.keys import forget_first_key, open_key_ring
+from services.cli.console import EXIT_USAGE, JSON, err, fail, out, plain_errors, read_settings
 from services.keys import SCOPES
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: make, list, revoke.")
@@ -27,11 +27,17 @@ def create(
 
 
 @keys.command("list")
-def list_keys() -> None:
+def list_keys(
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
     """List the keys, without their secrets."""
     table = Table("key", "name", "scopes", "created", "revoked")
     with plain_errors(), open_key_ring(read_settings()) as ring:
-        for key in ring.list():
+        keys = ring.list()
+        if as_json:
+            out.print(JSON.encode({"data": keys}).decode(), markup=False)
+            return
+        for key in keys:
             revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
             table.add_row(key.key_id, key.name, " ".join(key.scopes), f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
     out.print(table)
@@ -40,7 +46,10 @@ def list_keys() -> None:
 @keys.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="As `keys list` shows it.")]) -> None:
     """Revoke a key, for good; API processes refuse it within seconds."""
-    with plain_errors(), open_key_ring(read_settings()) as ring:
+    settings = read_settings()
+    with plain_errors(), open_key_ring(settings) as ring:
         if not ring.revoke(key_id):
             fail(f"There is no key {key_id} that could be revoked.")
         out.print(f"Revoked {key_id}.")
+        if forget_first_key(settings, key_id):
+            out.print("Deleted the file that it was kept in.")

@@ -1,6 +1,8 @@
 """The `tallystick` program: all commands in one tree."""
 
 from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -25,6 +27,23 @@ program = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"tallystick {version('tallystick')}")
+        raise typer.Exit
+
+
+@program.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and end.")
+    ] = False,
+) -> None:
+    """A ledger of AI credits: every credit granted, spent, lapsed or given back can be explained."""
+
+
 for command in ROLES + LEDGER:
     program.command()(command)
 program.command("import")(import_)

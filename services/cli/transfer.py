@@ -1,13 +1,15 @@
 """The `export` and `import` commands: a ledger as NDJSON."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
 from services.bootstrap.audit import export_ledger, import_ledger
-from services.cli.console import err, fail, plain_errors, read_settings
+from services.cli.console import EXIT_USAGE, err, fail, plain_errors, read_settings
 from services.cli.progress import progress
 from services.transfer.importing import DoesNotHold, NotEmpty
 from services.transfer.lines import NotAnExport
@@ -15,22 +17,42 @@ from services.transfer.lines import NotAnExport
 STANDARD_STREAM = Path("-")
 
 
-def export(file: Annotated[Path, typer.Argument(help="Where to write; `-` is standard output.")]) -> None:
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write; `-` is standard output.")],
+    force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+) -> None:
     """Write the ledger as NDJSON: every event with its stored bytes, checkpoints, refusals."""
     settings = read_settings()
-    with plain_errors(), progress() as show:
-        if file == STANDARD_STREAM:
-            end = export_ledger(settings, sys.stdout.buffer, show)
-            sys.stdout.buffer.flush()
-        else:
-            unfinished = file.with_name(f"{file.name}.unfinished")
-            try:
-                with unfinished.open("wb") as opened:
-                    end = export_ledger(settings, opened, show)
-                unfinished.replace(file)
-            finally:
-                unfinished.unlink(missing_ok=True)
+    with plain_errors(), progress() as show, _written(file, may_replace=force) as opened:
+        end = export_ledger(settings, opened, show)
     err.print(f"Wrote {end.events:,} events, {end.checkpoints:,} checkpoints and {end.refusals:,} refusals.")
+
+
+@contextmanager
+def _written(file: Path, *, may_replace: bool) -> Iterator[BinaryIO]:
+    """Open what is to be written. A file has its name once it is whole; a pipe or a device is written to as it is.
+
+    A link stays, and what it leads to is written.
+    """
+    target = file.resolve()
+    if file == STANDARD_STREAM:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    elif target.is_dir():
+        fail(f"{file} is a folder.", EXIT_USAGE)
+    elif target.exists() and not target.is_file():
+        with target.open("wb") as opened:
+            yield opened
+    elif target.exists() and not may_replace:
+        fail(f"{file} is there already; --force replaces it.", EXIT_USAGE)
+    else:
+        unfinished = target.with_name(f"{target.name}.unfinished")
+        try:
+            with unfinished.open("wb") as opened:
+                yield opened
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote; `-` is standard input.")]) -> None:

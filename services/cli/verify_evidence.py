@@ -9,6 +9,8 @@ from services.cli.console import EXIT_USAGE, fail, out
 from services.evidence.documents import rfc3339
 from services.evidence.verify import NotGenuine, VerifiedEvidence, verify
 
+EVIDENCE_BYTES_MAX = 256 * 1024 * 1024
+
 
 def verify_evidence(
     file: Annotated[Path, typer.Argument(help="As `GET /v1/disputes/{id}/evidence` gave it.")],
@@ -18,9 +20,12 @@ def verify_evidence(
 ) -> None:
     """Check evidence of a disputed charge: every byte, hash, proof and signature, and that they fit together."""
     try:
-        archive = file.read_bytes()
+        with file.open("rb") as opened:
+            archive = opened.read(EVIDENCE_BYTES_MAX + 1)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}", EXIT_USAGE)
+    if len(archive) > EVIDENCE_BYTES_MAX:
+        fail(f"{file} does not hold: it is larger than any evidence, which has at most {EVIDENCE_BYTES_MAX:,} bytes")
     try:
         verified = verify(archive, key_id or ())
     except NotGenuine as error:

@@ -41,8 +41,11 @@ def pack(members: Mapping[str, bytes]) -> bytes:
     return b"".join([*parts, *directory, end])
 
 
-def unpack(archive: bytes) -> dict[str, bytes]:
-    """Read the members, in their order. Raises NotAnArchive for any file that `pack` would not have made of them."""
+def unpack(archive: bytes, *, members_max: int = _MEMBERS_LIMIT) -> dict[str, bytes]:
+    """Read the members, in their order. Raises NotAnArchive for any file that `pack` would not have made of them.
+
+    More members than `members_max` are not read.
+    """
     members: dict[str, bytes] = {}
     offset = 0
     while archive[offset : offset + 4] == b"PK\x03\x04":
@@ -52,6 +55,8 @@ def unpack(archive: bytes) -> dict[str, bytes]:
             name = archive[offset + _LOCAL.size : begin].decode("ascii")
         except (struct.error, UnicodeDecodeError):
             raise NotAnArchive(f"byte {offset} begins no member") from None
+        if len(members) == members_max:
+            raise NotAnArchive(f"there are more than {members_max} members")
         if name in members:
             raise NotAnArchive(f"there are two members {name!r}")
         members[name] = archive[begin : begin + size]

@@ -27,6 +27,9 @@ from services.integrity.merkle import is_included
 from services.integrity.signing import is_signed, key_id_of
 from services.ledger.records import ChainedEvent
 
+_MEMBERS_MAX = 100
+"""More members than evidence has; a file of many more is not read to its end."""
+
 
 class NotGenuine(Exception):
     """The evidence does not hold: `where` names the member, `why` the fault."""
@@ -81,7 +84,7 @@ class VerifiedEvidence(Struct, frozen=True):
 def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> VerifiedEvidence:
     """Verify evidence; where keys are named, only they may have signed. Raises NotGenuine."""
     with _naming("the archive"):
-        members = unpack(archive)
+        members = unpack(archive, members_max=_MEMBERS_MAX)
     if tuple(members) != (*MEMBERS, MANIFEST, SIGNATURE):
         raise NotGenuine("the archive", "it has other members than evidence has, or in another order")
     keys = _keys(members["keys.json"])

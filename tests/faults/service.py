@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.processes import Tallystick, running
 
-KEY = "a-key-with-every-scope"
+KEY = "a-key-with-every-scope-for-tests-of-faults"
 
 
 class Service:

@@ -1,6 +1,7 @@
 """Settings come from the environment, and nothing that looks like one is passed over."""
 
 import pytest
+from pydantic import ValidationError
 
 from services.config import UnknownSettings, load_settings
 
@@ -19,3 +20,12 @@ def test_every_setting_and_the_folder_of_secrets_are_known(monkeypatch: pytest.M
     monkeypatch.setenv("TALLYSTICKS", "others")
 
     assert load_settings().port == 8123
+
+
+@pytest.mark.parametrize("key", ["x", "a" * 31, "a key with spaces " * 3, "ключ" * 10])
+def test_a_key_that_can_be_guessed_stops_the_start(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("TALLYSTICK_BOOTSTRAP_KEY", key)
+
+    with pytest.raises(ValidationError, match="32 to 512 visible ASCII characters") as refused:
+        load_settings()
+    assert repr(key) not in str(refused.value)

@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import psycopg
 from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection, sql
 
-from projections.rebuilding.processes import run_in_processes
+from projections.rebuilding.processes import ProcessFailed, run_in_processes
 from services.integrity.findings import Finding, Findings
 from services.integrity.verify.order import OrderCheck, OrderResult, Trust
 from services.integrity.verify.streams import ALL_STREAMS, Range, StreamsCheck, ranges
@@ -72,6 +73,13 @@ class PartResult(Struct, frozen=True):
     findings: Findings
 
 
+ATTEMPTS = 10
+
+
+class TablesChanged(RuntimeError):
+    """Tables were put in the place of others again and again."""
+
+
 class Verification:
     """The check of one schema."""
 
@@ -84,8 +92,26 @@ class Verification:
     def run(self, database_url: str, processes: int | None = None) -> VerificationResult:
         """Check in some processes, by default as many as there are cores and work for.
 
-        Raises psycopg.Error, ProcessFailed.
+        Where a rebuild puts other tables in the place of some meanwhile, what they hold cannot be seen by the snapshot
+        of the check, which then begins again. Raises psycopg.Error, ProcessFailed, TablesChanged.
         """
+        with connect(database_url, autocommit=True) as observer:
+            for _ in range(ATTEMPTS):
+                before = self._tables(observer)
+                try:
+                    result = self._run_once(database_url, processes)
+                except (psycopg.errors.UndefinedTable, ProcessFailed):
+                    if self._tables(observer) == before:
+                        raise
+                else:
+                    if self._tables(observer) == before:
+                        return result
+        raise TablesChanged("tables of the ledger were rebuilt again and again while it was checked: try once more")
+
+    def _tables(self, connection: Connection[Any]) -> list[Any]:
+        return connection.execute(self._queries["select_tables"], {"schema": self._schema}).fetchall()
+
+    def _run_once(self, database_url: str, processes: int | None) -> VerificationResult:
         with connect(database_url) as connection:
             connection.execute(self._queries["begin_verify"])
             if processes is None:

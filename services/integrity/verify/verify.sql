@@ -5,6 +5,11 @@
 -- One snapshot for all that is compared.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
 
+-- name: select_tables
+-- Which tables the schema has: a rebuild puts others in the place of those that are there.
+SELECT c.relname, c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relkind = 'r' ORDER BY c.relname
+
 -- name: export_snapshot
 -- The snapshot of this transaction, for others to see the same.
 SELECT pg_export_snapshot()
