@@ -1,7 +1,7 @@
 """Draws the balance over a cycle as an SVG: a step at each event, and a mark where the disputed charge is."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.evidence.case import BalancePoint
 from services.subscription.calendar import Period
@@ -9,6 +9,9 @@ from services.subscription.calendar import Period
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 72, 16, 16, 36
 _INK, _SOFT, _GRID, _LINE = "#1d2433", "#5b6478", "#d9dee8", "#2456c4"
+_CROWDED = 0.2
+"""A smaller part of the cycle than this, with all events in it, is shown alone."""
+_LEAST_SHOWN = timedelta(seconds=1)
 _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
 
@@ -19,15 +22,16 @@ def balance_chart(
     marks: Sequence[tuple[int, str]],
     until: datetime,
 ) -> str:
-    """Draw the chart of a cycle, up to `until` where the cycle is still running.
+    """Draw the chart of a cycle, up to `until` where the cycle is still running, and of as much of it as shows steps.
 
     `marks` are versions within the course to point out, each with a word; the charge's is drawn from the balance before
     it to the one after it.
     """
     highest = max(1, *(point.balance_credits for point in course))
-    axes = _Axes(cycle, highest)
+    shown = _shown(course, cycle, until)
+    axes = _Axes(shown, highest)
     by_version = {point.version: point for point in course}
-    last = max(course[-1].at, min(until, cycle.ends_at))
+    last = max(course[-1].at, min(until, shown.ends_at))
     parts = [
         _frame(axes),
         f'<path d="{_steps(axes, course, last)}" fill="none" stroke="{_LINE}" stroke-width="2"/>',
@@ -39,6 +43,17 @@ def balance_chart(
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" aria-label="{about}" fill="{_SOFT}"'
         ' font-family="system-ui, sans-serif" font-size="12">'
         f"<title>{about}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _shown(course: Sequence[BalancePoint], cycle: Period, until: datetime) -> Period:
+    """Choose what to draw: all of the cycle, or its beginning, where all that happened would else be a dot."""
+    span = max(course[-1].at - cycle.starts_at, _LEAST_SHOWN)
+    is_crowded = span < _CROWDED * (cycle.ends_at - cycle.starts_at)
+    return (
+        Period(cycle.number, cycle.starts_at, min(cycle.ends_at, cycle.starts_at + span * 5 / 4))
+        if is_crowded
+        else cycle
     )
 
 
@@ -70,7 +85,11 @@ def _frame(axes: _Axes) -> str:
         f'<text x="{LEFT - 8}" y="{axes.y(level) + 4}" text-anchor="end">{level:,}</text>'
         for level in sorted({0, axes.highest // 2, axes.highest})
     )
-    begin, end = f"{axes.cycle.starts_at:%-d %b %Y}", f"{axes.cycle.ends_at:%-d %b %Y}"
+    is_short = axes.cycle.ends_at - axes.cycle.starts_at < timedelta(days=2)
+    begin, end = (
+        f"{at:%-d %b %Y, %H:%M:%S}" if is_short else f"{at:%-d %b %Y}"
+        for at in (axes.cycle.starts_at, axes.cycle.ends_at)
+    )
     return (
         f'{lines}<text x="{LEFT}" y="{bottom + 22}">{begin}</text>'
         f'<text x="{right}" y="{bottom + 22}" text-anchor="end">{end}</text>'

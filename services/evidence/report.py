@@ -8,11 +8,14 @@ from datetime import datetime
 from decimal import Context, Decimal
 from html import escape
 
+import msgspec
+
 from services.catalogue import Price
 from services.dispute.events import Reason
 from services.evidence.case import Case, Facts
 from services.evidence.chart import balance_chart
 from services.evidence.page import PAGE
+from services.ledger.records import ChainedEvent
 from services.subscription.events import ChargeReversed
 from services.subscription.wording import wording_of
 
@@ -46,7 +49,7 @@ def report_page(case: Case, facts: Facts, *, key_id: str, made_at: datetime) -> 
         after=f"{facts.after.balance_credits:,}",
         cycle=facts.before.cycle.number,
         chart=_chart(facts, made_at),
-        dispute=_rows(_dispute(facts)),
+        dispute=_rows(_dispute(facts, case)),
         events="".join(_events(facts, case)),
         proof=_rows(_proof(case, facts, key_id, made_at)),
     )
@@ -96,13 +99,14 @@ def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Subscription", str(stored.originator_id)
 
 
-def _dispute(facts: Facts) -> Iterator[tuple[str, str]]:
+def _dispute(facts: Facts, case: Case) -> Iterator[tuple[str, str]]:
     head, state = facts.dispute, facts.dispute.state
     yield "Reason given", _REASONS[state.reason]
     yield "In words", state.note
-    yield "Opened", instant_in_words(head.opened_at)
+    yield "Opened", f"{instant_in_words(head.opened_at)}, with key {_key_of(case.dispute[0])}"
     if (resolution := state.resolution) is not None:
-        yield "Decided", f"{resolution.outcome}, {instant_in_words(head.recorded_at)}"
+        decided = f"{resolution.outcome}, {instant_in_words(head.recorded_at)}"
+        yield "Decided", f"{decided}, with key {_key_of(case.dispute[-1])}"
         yield "Because", resolution.note
     if (reversal := facts.reversal) is not None:
         returned = f"{_counted(facts.charge.credits, 'credit')}, to be used before the next reset"
@@ -111,6 +115,11 @@ def _dispute(facts: Facts) -> Iterator[tuple[str, str]]:
         less = f", less {deducted:,} that the upgrade before had still to deduct" if deducted else ""
         yield "Given back", f"{returned}{less} (version {reversal.originator_version})"
     yield "Dispute", str(head.originator_id)
+
+
+def _key_of(event: ChainedEvent) -> str:
+    """Return the id of the key that an event was recorded for."""
+    return str(msgspec.json.decode(event.state)["metadata"]["key_id"])
 
 
 def _chart(facts: Facts, made_at: datetime) -> str:
