@@ -3,14 +3,17 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from projections.ledger_events import MAX_POSITION
 from services.http.problems import invalid
+from services.http.server.exchange import CURRENT_PATH
 from services.http.server.reply import encode
 
 T = TypeVar("T")
@@ -18,6 +21,7 @@ P = TypeVar("P")
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000
+_LIST_BYTES = 9
 
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many at most.")]
 Cursor = Annotated[str, Meta(max_length=1_000, description="`next_cursor` of the page before.")]
@@ -62,9 +66,17 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             return start
         try:
             text = base64.b64decode(self.cursor.encode("ascii"), altchars=b"-_", validate=True)
-            return msgspec.json.decode(text, type=kind)
+            if text[:_LIST_BYTES] != self._list:
+                raise msgspec.DecodeError
+            return msgspec.json.decode(text[_LIST_BYTES:], type=kind)
         except (binascii.Error, UnicodeError, msgspec.DecodeError):
-            raise invalid("cursor", "is not the next_cursor of a page of this list") from None
+            raise invalid("cursor", "is not the next_cursor of a page of this list, with these filters") from None
+
+    @property
+    def _list(self) -> bytes:
+        """Tell this list from others: by its path and its filters."""
+        filters = encode(replace(self, limit=LIMIT_DEFAULT, cursor=None))
+        return sha256(CURRENT_PATH.get().encode() + b"\0" + filters).digest()[:_LIST_BYTES]
 
     @property
     def one_more(self) -> int:
@@ -74,8 +86,7 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def page(self, rows: Sequence[T], place_of: Callable[[T], Any]) -> Page[T]:
         """Make the page of `one_more` rows; its cursor is the place of the last that fits."""
         data = rows[: self.limit]
-        return Page(data, _cursor(place_of(data[-1])) if len(rows) > self.limit else None)
+        return Page(data, self._cursor(place_of(data[-1])) if len(rows) > self.limit else None)
 
-
-def _cursor(place: Any) -> str:
-    return base64.urlsafe_b64encode(encode(place)).decode()
+    def _cursor(self, place: Any) -> str:
+        return base64.urlsafe_b64encode(self._list + encode(place)).decode()

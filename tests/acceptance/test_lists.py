@@ -136,3 +136,26 @@ def test_the_catalogue_is_listed_in_full(http: httpx.Client) -> None:
     assert http.get(f"/v1/plans/{plans[0]['plan_id']}").json() == plans[0]
     assert card["version"] == "2020-01"
     assert {model["model"]: model.get("credits") for model in card["models"]}["lyria-3"] == 150
+
+
+def test_a_cursor_is_of_one_list_with_its_filters(http: httpx.Client) -> None:
+    one, other = (Customer.with_plan(http, "max-pro-240000-monthly") for _ in range(2))
+    for customer in (one, other):
+        for _ in range(3):
+            customer.charge("lyria-3")
+    cursor = http.get(f"{one.path}/charges", params={"limit": 1}).json()["next_cursor"]
+
+    def status(path: str, **query: str) -> int:
+        return http.get(path, params={"limit": 2, "cursor": cursor, **query}).status_code
+
+    assert status(f"{one.path}/charges") == 200
+    assert status(f"{one.path}/charges", model="lyria-3") == 422
+    for path in (f"{other.path}/charges", f"{one.path}/events", f"{one.path}/refusals", "/v1/charges"):
+        assert status(path) == 422
+
+
+def test_what_is_answered_is_not_stored_on_the_way(http: httpx.Client) -> None:
+    customer = Customer.with_plan(http, "max-pro-240000-monthly")
+    for path in (customer.path, f"{customer.path}/balance", f"{customer.path}/charges", "/v1/plans"):
+        assert http.get(path).headers["cache-control"] == "no-store"
+    assert customer.try_charge().headers["cache-control"] == "no-store"

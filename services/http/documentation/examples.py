@@ -24,9 +24,11 @@ from services.http.problems import (
     InvalidRequest,
     MalformedRequest,
     MissingScope,
+    NotAcceptable,
     NotStartedThen,
     RequestTooLarge,
     UnknownCharge,
+    UnsupportedEncoding,
 )
 from services.http.readiness import Readiness
 from services.http.requests import (
@@ -226,6 +228,8 @@ _REFUSALS: tuple[Refusal, ...] = (
     InvalidRequest((FieldError("settings.count", "Expected int, got str"),)),
     MissingScope("manage"),
     RequestTooLarge(65_536),
+    UnsupportedEncoding(),
+    NotAcceptable(("application/json", "text/csv", "application/x-ndjson")),
     NotStartedThen(_START),
     UnknownCharge("track-7f3a"),
     UnknownModelRefused("lyria-9"),

@@ -21,9 +21,11 @@ from services.http.problems import (
     InvalidRequest,
     MalformedRequest,
     MissingScope,
+    NotAcceptable,
     RequestTooLarge,
     Unauthenticated,
     Unavailable,
+    UnsupportedEncoding,
     problem_body,
 )
 from services.http.routing import TypedRoute, signature_of, typed_routes
@@ -119,7 +121,8 @@ class _Operation:
         scope, body, query, takes_if_match, _ = self._signature
         return [
             *((Unauthenticated, MissingScope, Unavailable, InternalError) if scope else ()),
-            *((MalformedRequest, RequestTooLarge) if body is not None else ()),
+            *((MalformedRequest, RequestTooLarge, UnsupportedEncoding) if body is not None else ()),
+            *((NotAcceptable,) if any(shown.streams for shown in self._documentation.answers.values()) else ()),
             *((InvalidRequest,) if scope or body or query or takes_if_match else ()),
             *((IdempotencyKeyReused,) if self._takes_idempotency_key else ()),
             *self._documentation.refusals,

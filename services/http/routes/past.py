@@ -25,7 +25,7 @@ from services.http.server.exchange import WHAT_IF_BODY_LIMIT_BYTES
 from services.http.server.reply import Reply, json_reply
 from services.ledger.as_of import NotYetStarted, PastState, PastSubscription, StillToCome, UnknownVersion
 from services.ledger.what_if import UnknownNames, WhatIfAnswer
-from services.subscription.refusals import UnknownSubscription
+from services.subscription.refusals import InvalidSettingsRefused, UnknownSubscription
 
 router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 
@@ -79,7 +79,7 @@ def read_past(call: Call, subscription_id: UUID, at: datetime | None, version: i
     "/v1/subscriptions/{subscription_id}/what-if",
     openapi_extra=documented(
         {200: examples.WHAT_IF},
-        refusals=(UnknownSubscription, NotStartedThen),
+        refusals=(UnknownSubscription, NotStartedThen, InvalidSettingsRefused),
         request=examples.WHAT_IF_REQUEST,
     ),
 )

@@ -9,10 +9,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from services.http.metrics import UNMATCHED, Metrics
 from services.http.problems import STATUS, MethodNotAllowed, NotFound, Problem, problem_of
-from services.http.server.exchange import Exchange, remember
+from services.http.server.exchange import CURRENT_PATH, Exchange, remember
 from services.http.server.fast_path import FastPath
 from services.http.server.limits import Pace
-from services.http.server.reply import Reply
+from services.http.server.reply import NO_STORE, Reply
 
 _METHOD_NOT_ALLOWED = STATUS[MethodNotAllowed.code]
 
@@ -60,6 +60,7 @@ class Edge:
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> int:
         """Let the API answer, and return the status of its answer."""
         remember(scope, exchange)
+        CURRENT_PATH.set(exchange.path)
         request_id = exchange.request_id.encode()
         status = 0
 
@@ -67,7 +68,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"request-id", request_id)]
+                message["headers"] = [*message.get("headers", ()), NO_STORE, (b"request-id", request_id)]
             await send(message)
 
         try:

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
@@ -24,6 +25,9 @@ _EXCHANGE: Final = "tallystick.exchange"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
+
+CURRENT_PATH: ContextVar[str] = ContextVar("current_path", default="")
+"""The path of the request that the API is answering, in its tasks and threads."""
 
 _PROCESS = secrets.token_urlsafe(9)
 _numbers = count(1)

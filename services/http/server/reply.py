@@ -10,6 +10,8 @@ from starlette.responses import Response
 T = TypeVar("T")
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+NO_STORE = (b"cache-control", b"no-store")
+"""What is answered is true now, and of one caller."""
 _NO_HEADERS: Mapping[str, str] = {}
 
 encode = _ENCODER.encode
@@ -28,6 +30,7 @@ class Reply(Struct, Generic[T], frozen=True):
         headers = [
             (b"content-type", self.media_type.encode()),
             (b"content-length", b"%d" % len(self.body)),
+            NO_STORE,
             (b"request-id", request_id.encode()),
         ]
         if self.headers:
