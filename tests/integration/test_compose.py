@@ -69,7 +69,7 @@ def secrets_dir(tmp_path: Path) -> Iterator[Path]:
         EmbeddedPostgres(Path(data_dir) / "postgres", tcp_port=free_port(), scratch=True) as server,
     ):
         (folder / "tallystick_database_url").write_text(server.tcp_url)
-        (folder / "tallystick_bootstrap_key").write_text("compose-test-key\n")
+        (folder / "tallystick_bootstrap_key").write_text("compose-test-key-of-more-than-32-characters\n")
         yield folder
 
 
