@@ -81,7 +81,7 @@ def test_every_command_runs_against_postgres_over_tcp(secrets_dir: Path, tmp_pat
         with started(_command(role), _environment(role, secrets_dir, tmp_path, port), port) as process:
             wait_until(partial(_is_healthy, role, process))
             if role == "api":
-                assert _status(port, "/v1/plans", key="compose-test-key") == 200
+                assert _status(port, "/v1/plans", key="compose-test-key-of-more-than-32-characters") == 200
                 assert _status(port, "/v1/plans", key="another-key") == 401
             process.stop()
 
