@@ -20,6 +20,7 @@ from services.ledger.recorder import Recorder
 from services.ledger.records import ChainedEvent
 from services.postgres.database import connect
 from services.process.interpreter import tune_for_serving
+from services.renewals.claims import Claims
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
@@ -68,10 +69,19 @@ def fill_demo(
 ) -> int:
     """Write a made-up history that ends now, and return how many events.
 
+    No worker records meanwhile what is due: the customers have lived for long, and their lives are still being written.
     Raises CatalogueError, NoDatabase, NotMigrated.
     """
     database_url = migrated_url_of(settings)
     demo = Demo(settings.db_schema, stored_catalogue_of(settings, database_url), seed)
-    with connect(database_url) as connection:
+    with connect(database_url) as connection, connect(database_url, autocommit=True) as claiming:
+        claims = Claims(claiming, settings.db_schema)
+
+        def report(written: int) -> None:
+            claims.keep_alive()
+            on_progress(written)
+
         tune_for_serving()
-        return demo.fill(connection, DemoSize(subscriptions, events, until=utc_now()), on_progress)
+        with claims.transaction():
+            claims.claim_all()
+            return demo.fill(connection, DemoSize(subscriptions, events, until=utc_now()), report)

@@ -53,6 +53,11 @@ class Claims:
         """Claim a share as soon as no other worker has it. Raises psycopg.OperationalError after 20 seconds."""
         self._connection.execute(self._queries["claim"], self._parameters(share))
 
+    def claim_all(self) -> None:
+        """Claim every subscription that lives in real time, as `claim` does."""
+        for part in range(_SHARES):
+            self.claim(f"part {part}")
+
     def keep_alive(self) -> None:
         """Signal that the holder is alive: after 30 seconds of silence the server releases the claims."""
         self._connection.execute(self._queries["keep_claims"])

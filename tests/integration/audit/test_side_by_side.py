@@ -10,7 +10,7 @@ import pytest
 from services.ledger.ledger import Ledger
 from services.subscription.commands import ChargeGeneration
 from tests.integration.ledger.lanes import BY, start
-from tests.processes import tallystick
+from tests.processes import free_port, running, tallystick
 
 SUBSCRIPTIONS, CHARGES = 20, 30
 COMMANDS: dict[str, list[str]] = {
@@ -71,3 +71,15 @@ def test_a_sound_ledger_holds_while_it_is_rebuilt_again_and_again(
             enough.set()
         rebuilding.result()
     assert verified == 5
+
+
+def test_a_demo_is_written_beside_a_worker_that_records_what_is_due(tmp_path: Path, database_url: str) -> None:
+    with running("renewals", folder=tmp_path, database_url=database_url, port=free_port()) as worker:
+        worker.page("/livez")
+        for seed in (1, 2):
+            demo = ("demo", "--subscriptions", "30", "--events", "3000", "--seed", str(seed))
+            written = tallystick(*demo, folder=tmp_path, database_url=database_url)
+            assert written.returncode == 0, written.stderr
+        worker.stop()
+    verified = tallystick("verify", folder=tmp_path, database_url=database_url)
+    assert verified.returncode == 0, verified.stdout
