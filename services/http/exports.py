@@ -9,6 +9,7 @@ import csv
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -140,6 +141,8 @@ def _cells(item: Struct) -> dict[str, Any]:
         value = getattr(item, name)
         if isinstance(value, Struct):
             cells.update(to_builtins(value))
+        elif isinstance(value, datetime):  # of one length in a column, so that it sorts as text
+            cells[name] = f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
         elif value is not UNSET:
             cells[name] = bytes(value).decode() if isinstance(value, Raw) else to_builtins(value)
     return cells

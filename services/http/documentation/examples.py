@@ -191,7 +191,7 @@ CHARGE_STREAMS = {
 }
 EVENT_STREAMS = {
     "text/csv": "position,stream_id,version,type,recorded_at,data,metadata,hash,previous_hash\r\n"
-    f'1,{_ID},2,CreditsGranted,2026-01-31T10:00:00Z,"{{""credits"":40000,""cycle_number"":1}}",'
+    f'1,{_ID},2,CreditsGranted,2026-01-31T10:00:00.000000Z,"{{""credits"":40000,""cycle_number"":1}}",'
     f'"{{""key_id"":""k3v7m2qa"",""request_id"":""8rVbW2mJ4kQ1xZpN""}}",{EVENT.hash},{EVENT.previous_hash}\r\n',
     "application/x-ndjson": encode(EVENT).decode() + "\n",
 }

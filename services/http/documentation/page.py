@@ -25,11 +25,11 @@ def documentation_routes(routers: Sequence[APIRouter]) -> list[BaseRoute]:
 
     def show_page(_request: Request) -> Response:
         return get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url="openapi.json",  # relative: a proxy may serve all of this below a prefix
             title="Tallystick",
-            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{_ASSETS}/favicon.png",
+            swagger_js_url=f"{_ASSETS[1:]}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS[1:]}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS[1:]}/favicon.png",
         )
 
     assets = StaticFiles(directory=str(files("fastapi_offline") / "static"))
