@@ -5,8 +5,8 @@ import gc
 import sys
 from contextlib import suppress
 
-_ARENA_MAX, _TRIM_THRESHOLD = -8, -1
-"""Parameters of glibc's `mallopt`."""
+_ARENA_MAX = -8
+"""A parameter of glibc's `mallopt`."""
 _ALLOCATIONS = 50_000
 _SWITCH_SECONDS = 0.0005
 
@@ -26,11 +26,13 @@ def tune_for_serving() -> None:
 
 
 def _share_arenas() -> None:
-    """Let all threads share two arenas, whose ends go back to the system; each thread would else keep its own."""
+    """Let all threads share two arenas; each would else keep what it once needed.
+
+    Other parameters stay as they are: to set one ends glibc's own adjustment of them to the sizes of the buffers of
+    batches.
+    """
     with suppress(AttributeError, OSError):  # not glibc
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_ARENA_MAX, 2)
-        mallopt(_TRIM_THRESHOLD, 4 * 1024 * 1024)
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def give_memory_back() -> None:
