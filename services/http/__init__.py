@@ -32,6 +32,7 @@ idempotency.py     replies under an Idempotency-Key
 reads.py           subscriptions and balances as of now
 previews.py        quotes and upgrade previews
 paging.py          pages and cursors
+whole_lists.py     any list in pages as a stream
 exports.py         whole lists as CSV and NDJSON
 problems.py        refusals and errors as problems
 readiness.py       whether charges can be made

@@ -20,6 +20,7 @@ from starlette.responses import StreamingResponse
 
 from services.http.paging import LIMIT_DEFAULT, Paging
 from services.http.problems import NotAcceptable, Problem, invalid
+from services.http.server.exchange import Exchange, exchange_of
 from services.http.server.reply import encode
 from services.postgres.database import read_again
 
@@ -28,6 +29,7 @@ T = TypeVar("T", bound=Struct)
 PAGE_ROWS = 250
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+NDJSON: Final = "application/x-ndjson"
 
 Format = Literal["application/json", "text/csv", "application/x-ndjson"]
 _TURN = threading.Lock()
@@ -36,13 +38,17 @@ Place = Any
 
 
 async def accepted_format(request: Request) -> Format:
+    """Return the form that the client prefers, as `preferred` does."""
+    return preferred(exchange_of(request.scope))
+
+
+def preferred(exchange: Exchange) -> Format:
     """Return the form that the client prefers by its `Accept` (RFC 9110, 12.5.1); of equal ones JSON.
 
     Raises Problem where it takes none of them.
     """
     offered: tuple[Format, ...] = get_args(Format)
-    written = ",".join(request.headers.getlist("accept")).lower()
-    ranges = dict(map(_range, filter(str.strip, written.split(",")))) or {"*/*": 1.0}
+    ranges = dict(map(_range, filter(str.strip, exchange.accept.lower().split(",")))) or {"*/*": 1.0}
 
     def quality(form: Format) -> float:
         """Return what the most specific range says of a form."""
@@ -87,16 +93,42 @@ def streamed(
     `fetch(place, limit)` reads the rows behind a place; behind None are the first. Raises Problem, and what `fetch`
     raises for the first rows. A failure after that breaks the connection off: nobody takes a part for the whole.
     """
-    for parameter, is_given in (("cursor", query.cursor is not None), ("limit", query.limit != LIMIT_DEFAULT)):
-        if is_given:
-            raise invalid(parameter, "is not for a stream, which has everything")
+    refuse_pages(query)
     with _TURN:
         first = fetch(None, PAGE_ROWS)
     pages = _pages(first, lambda place, limit: read_again(partial(fetch, place, limit)), place_of)
-    lines = _by_turns(_csv(columns, pages) if form == CSV else _ndjson(pages))
+    return stream_of(form, name, columns, pages)
+
+
+def refuse_pages(query: Paging) -> None:
+    """Raise Problem for a page of what is to be streamed whole."""
+    for parameter, is_given in (("cursor", query.cursor is not None), ("limit", query.limit != LIMIT_DEFAULT)):
+        if is_given:
+            raise invalid(parameter, "is not for a stream, which has everything")
+
+
+def stream_of(
+    form: Format,
+    name: str,
+    columns: Sequence[str],
+    pages: Iterator[Sequence[Struct]],
+    cells_of: "Callable[[Struct], dict[str, Any]] | None" = None,
+) -> StreamingResponse:
+    """Stream pages as lines. `cells_of` makes the cells of a line of CSV by the names of their columns."""
+    lines = _by_turns(lines_of(form, columns, pages, cells_of or _cells))
     file_name = f"{name}.{'csv' if form == CSV else 'ndjson'}"
     headers = {"content-disposition": f'attachment; filename="{file_name}"', "vary": "Accept"}
     return StreamingResponse(lines, media_type=form, headers=headers)
+
+
+def lines_of(
+    form: Format,
+    columns: Sequence[str],
+    pages: Iterator[Sequence[Struct]],
+    cells_of: Callable[[Struct], dict[str, Any]],
+) -> Iterator[bytes]:
+    """Yield the lines of each page, in CSV below a header line."""
+    return _csv(columns, pages, cells_of) if form == CSV else _ndjson(pages)
 
 
 def _by_turns(pages: Iterator[bytes]) -> Iterator[bytes]:
@@ -123,13 +155,15 @@ def _ndjson(pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:
         yield b"".join(encode(item) + b"\n" for item in page)
 
 
-def _csv(columns: Sequence[str], pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:
+def _csv(
+    columns: Sequence[str], pages: Iterator[Sequence[Struct]], cells_of: Callable[[Struct], dict[str, Any]]
+) -> Iterator[bytes]:
     """Yield lines as in RFC 4180. An object in a field is spread over columns of its keys; null is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="")
     writer.writeheader()
     for page in pages:
-        writer.writerows(map(_cells, page))
+        writer.writerows(map(cells_of, page))
         yield text.getvalue().encode()
         text.seek(0)
         text.truncate()
@@ -141,8 +175,13 @@ def _cells(item: Struct) -> dict[str, Any]:
         value = getattr(item, name)
         if isinstance(value, Struct):
             cells.update(to_builtins(value))
-        elif isinstance(value, datetime):  # of one length in a column, so that it sorts as text
-            cells[name] = f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+        elif isinstance(value, datetime):
+            cells[name] = instant_cell(value)
         elif value is not UNSET:
             cells[name] = bytes(value).decode() if isinstance(value, Raw) else to_builtins(value)
     return cells
+
+
+def instant_cell(at: datetime) -> str:
+    """Write an instant in UTC; all of a column have one length, and sort as text."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"

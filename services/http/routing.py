@@ -13,11 +13,13 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 from fastapi import APIRouter
 from fastapi.params import Depends, Security
 from fastapi.routing import APIRoute
+from msgspec import Struct
 from starlette.responses import Response
 
 from services.http.decoding import JsonBody, QueryOf
 from services.http.parameters import expected_versions
 from services.http.server.reply import Reply, json_reply
+from services.http.whole_lists import item_of, whole_list
 from services.postgres.database import read_again
 
 Handler = Callable[..., Any]
@@ -97,8 +99,10 @@ def typed_routes(routers: Iterable[APIRouter]) -> Iterator[TypedRoute]:
 def _endpoint(handler: Handler, *, is_read: bool) -> Handler:
     """Make the endpoint that FastAPI calls: the handler, with a response made of what it returns.
 
-    A read whose connection to the database is lost is done once more.
+    A read whose connection to the database is lost is done once more. A list in pages is a stream for a client that
+    prefers one.
     """
+    item = item_of(handler)
     if inspect.iscoroutinefunction(handler):
 
         @wraps(handler)
@@ -109,9 +113,20 @@ def _endpoint(handler: Handler, *, is_read: bool) -> Handler:
         @wraps(handler)
         def endpoint(*arguments: Any, **named: Any) -> Response:
             call = partial(handler, *arguments, **named)
+            if item is not None and (stream := _stream(handler, item, named)) is not None:
+                return stream
             return _response(read_again(call) if is_read else call())
 
     return endpoint
+
+
+def _stream(handler: Handler, item: type[Struct], named: dict[str, Any]) -> Response | None:
+    """Stream the list of a handler whose arguments are `call` and `query`, among others; None for pages of JSON."""
+
+    def page_of(query: Any) -> Any:
+        return read_again(partial(handler, **{**named, "query": query}))
+
+    return whole_list(named["call"].exchange, item, named["query"], page_of)
 
 
 def _response(returned: Any) -> Response:

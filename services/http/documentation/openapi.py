@@ -30,6 +30,7 @@ from services.http.problems import (
 )
 from services.http.routing import TypedRoute, signature_of, typed_routes
 from services.http.server.reply import encode
+from services.http.whole_lists import item_of, shown_as_streams
 from services.idempotency import IdempotencyKeyReused
 from services.subscription.refusals import InvalidSettingsRefused, Refusal
 
@@ -122,11 +123,16 @@ class _Operation:
         return [
             *((Unauthenticated, MissingScope, Unavailable, InternalError) if scope else ()),
             *((MalformedRequest, RequestTooLarge, UnsupportedEncoding) if body is not None else ()),
-            *((NotAcceptable,) if any(shown.streams for shown in self._documentation.answers.values()) else ()),
+            *((NotAcceptable,) if any(self._streams(shown) for shown in self._documentation.answers.values()) else ()),
             *((InvalidRequest,) if scope or body or query or takes_if_match else ()),
             *((IdempotencyKeyReused,) if self._takes_idempotency_key else ()),
             *self._documentation.refusals,
         ]
+
+    def _streams(self, shown: Shown) -> Mapping[str, str]:
+        """Return what an answer is as a stream, by media type; nothing for one that is none."""
+        is_list = item_of(self.route.handler) is not None
+        return shown.streams or (shown_as_streams(shown.example) if is_list else {})
 
     @property
     def _takes_idempotency_key(self) -> bool:
@@ -146,7 +152,8 @@ class _Operation:
 
     def _responses(self, schemas: "_Schemas") -> dict[int, Any]:
         schema = schemas[self._signature.content]
-        responses = {status: _answer(shown, schema) for status, shown in self._documentation.answers.items()}
+        answers = self._documentation.answers.items()
+        responses = {status: _answer(shown, schema, self._streams(shown)) for status, shown in answers}
         by_status: dict[int, list[type[Refusal]]] = {}
         for refusal in self._refusals():
             by_status.setdefault(STATUS[refusal.code], []).append(refusal)
@@ -217,9 +224,9 @@ def _problem_schema(refusal: type[Refusal], fields: Mapping[str, Any]) -> dict[s
     }
 
 
-def _answer(shown: Shown, schema: dict[str, Any]) -> dict[str, Any]:
+def _answer(shown: Shown, schema: dict[str, Any], shown_streams: Mapping[str, str]) -> dict[str, Any]:
     content = {"schema": schema, "example": _plain(shown.example)}
-    streams = {form: {"schema": {"type": "string"}, "example": text} for form, text in shown.streams.items()}
+    streams = {form: {"schema": {"type": "string"}, "example": text} for form, text in shown_streams.items()}
     return {
         "description": "Done.",
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("Request-Id", *shown.headers)},

@@ -53,6 +53,7 @@ class Exchange:
         "_receive",
         "_state",
         "_whole_body",
+        "accept",
         "authorization",
         "path",
         "query",
@@ -73,6 +74,7 @@ class Exchange:
         self.path = path
         self.query = query
         self.authorization = ""
+        self.accept = ""
         self._receive = receive
         self._state = state
         self._whole_body = whole_body
@@ -94,6 +96,8 @@ class Exchange:
                 self._content_length = int(value)
             elif name == b"request-id":
                 request_id = value.decode("latin-1")
+            elif name == b"accept":
+                self.accept += f",{value.decode('latin-1')}"
             elif name == b"x-request-id":
                 other_request_id = value.decode("latin-1")
             elif name == b"content-encoding":
