@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from psycopg import Connection, ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from services.config import Settings
 from services.migrations import SERVICE_ROLE
 from services.migrations.revisions import missing_revisions
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres, running_url
+from services.postgres.embedded.server import BIN_DIR
 from services.postgres.sessions import require_prepared_statements
 
 
@@ -77,6 +79,22 @@ def connect_migrated(settings: Settings) -> Connection[Any]:
 def upgrade_schema(settings: Settings) -> list[str]:
     """Apply the revisions that are missing, and return their names, oldest first. Raises NoDatabase, BadDatabaseUrl."""
     return _migrate(database_url_of(settings), settings.db_schema)
+
+
+class Shell(NamedTuple):
+    """How to start a shell in a database: the program, its name and arguments, and secrets for its environment."""
+
+    program: Path
+    command: list[str]
+    secrets: dict[str, str]
+
+
+def shell_of(settings: Settings) -> Shell:
+    """PostgreSQL's own shell on the ledger's database. Raises NoDatabase, BadDatabaseUrl."""
+    parts: dict[str, Any] = conninfo_to_dict(database_url_of(settings))
+    password = parts.pop("password", None)  # not for the list of processes
+    secrets = {} if password is None else {"PGPASSWORD": str(password)}
+    return Shell(BIN_DIR / "psql", ["psql", make_conninfo(**parts)], secrets)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ checkpoint.py       signed checkpoints
 rebuild.py          read models made anew
 transfer.py         export and import
 demo.py             a made-up ledger
+psql.py             a shell in the ledger's database
 """
 
 from services.cli.program import main

@@ -11,6 +11,7 @@ from services.cli.checkpoint import checkpoint
 from services.cli.demo import demo
 from services.cli.history import history
 from services.cli.keys import keys
+from services.cli.psql import psql
 from services.cli.rebuild import rebuild
 from services.cli.roles import api, migrate, projector, renewals, serve
 from services.cli.transfer import export, import_
@@ -48,6 +49,7 @@ for command in ROLES + LEDGER:
     program.command()(command)
 program.command("import")(import_)
 program.command()(checkpoint)
+program.command(context_settings={"ignore_unknown_options": True})(psql)
 program.add_typer(keys, name="keys")
 
 

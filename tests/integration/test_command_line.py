@@ -50,3 +50,10 @@ def test_a_python_that_there_is_not_is_named_though_all_is_set_up() -> None:
 
     assert ended.returncode != 0
     assert "there is no /nope" in ended.stdout
+
+
+def test_a_shell_in_the_database(tmp_path: Path, database_url: str) -> None:
+    query = "SELECT count(*) FROM tallystick.head"
+    shell = tallystick("psql", "-A", "-t", "-c", query, folder=tmp_path, database_url=database_url)
+
+    assert (shell.returncode, shell.stdout) == (0, "1\n"), shell.stderr
