@@ -314,3 +314,20 @@ def test_a_body_without_end_is_refused_in_time(
 
     assert (answer.status, answer.json["code"]) == (413, "request_too_large")
     assert connection.is_closed()
+
+
+@pytest.mark.parametrize("resource", ["charges", "cancel"])
+@pytest.mark.parametrize("key", ["", "no such key"])
+def test_a_body_that_is_none_gets_one_answer(
+    connect: Connect, head: Head, customer: Customer, server: Server, resource: str, key: str
+) -> None:
+    """Whether the parser or the key is refused first."""
+    request = head("POST", f"{customer.path}/{resource}", "Transfer-Encoding: chunked")
+    if key:
+        request = request.replace(server.secret.encode(), b"ts_nobody_0123456789")
+    for pieces in ([request + b"zz\r\n\r\n"], [request, b'5\r\n{"whe', b"zz\r\n\r\n"]):
+        connection = connect()
+        connection.send(*pieces)
+        assert connection.answer().status in {400, 401}
+        assert connection.is_closed()
+    assert customer.get()["status"] == "active"

@@ -273,7 +273,11 @@ class Protocol(HttpToolsProtocol):
             self.pipeline.popleft()  # the newest, to which the body belongs
         elif is_body_bad and not self._is_answering:
             self._end()  # it was answered without its body
-        elif is_body_bad or not self._is_answering:
+        elif is_body_bad:
+            self.cycle.disconnected = True  # it gets this answer, and no other
+            self.cycle.message_event.set()
+            self._refuse()
+        elif not self._is_answering:
             self._refuse()
 
     @property
