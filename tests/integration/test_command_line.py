@@ -2,16 +2,37 @@
 
 import json
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from services.cli.program import COMMANDS
 from tests.processes import CHECKOUT, tallystick
 
 
 def test_the_version(tmp_path: Path) -> None:
     assert tallystick("--version", folder=tmp_path).stdout == f"tallystick {version('tallystick')}\n"
+
+
+def test_the_list_of_commands_needs_none_of_them() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "services.cli", "--help"],
+        cwd=CHECKOUT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert all(name in listed.stdout for name in COMMANDS)
+    assert not {"psycopg", "fastapi", "services.config"} & {line.split()[-1] for line in listed.stderr.splitlines()}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_summary_and_a_help(name: str) -> None:
+    command = COMMANDS[name].load(name)
+
+    assert COMMANDS[name].summary.endswith(".")
+    assert command.help
 
 
 def test_keys_are_listed_as_json(tmp_path: Path, database_url: str) -> None:
