@@ -1,4 +1,8 @@
-"""`make attack`: charges at a steady pace, quiet and under each attack: latency, refusals, memory of the service."""
+"""`make attack`: charges at a steady pace, quiet and under each attack: latency, refusals, CPU and memory of the API.
+
+Attackers come from other machines. Here the service with its database has one half of the cores, and those that attack
+and charge have the other: what the attackers compute for themselves takes nothing from the service.
+"""
 
 import os
 import tempfile
@@ -22,6 +26,10 @@ ONLY = os.environ.get("ONLY", "")
 CHARGES_A_SECOND = 40
 HISTORY = 20_000
 KEY = "ts_bootstrap_0123456789abcdef0123456789abcdef"
+
+CORES = sorted(os.sched_getaffinity(0))
+CORES_OF_SERVICE = CORES[: len(CORES) // 2] or CORES
+CORES_OF_CLIENTS = CORES[len(CORES) // 2 :]
 
 _numbers = count(1)
 
@@ -62,13 +70,15 @@ class Customers:
 
 @contextmanager
 def service() -> Iterator[tuple[Target, psutil.Process]]:
-    """Run the whole service on a folder of its own."""
+    """Run the whole service on a folder of its own, and on its half of the cores."""
     port = free_port()
+    os.sched_setaffinity(0, CORES_OF_SERVICE)
     with (
         tempfile.TemporaryDirectory() as folder,
         running("serve", folder=Path(folder), port=port, bootstrap_key=KEY, log_level="error") as served,
     ):
         served.page("/readyz")
+        os.sched_setaffinity(0, CORES_OF_CLIENTS)
         children = psutil.Process(served.process.pid).children(recursive=True)
         (api,) = (each for each in children if "api" in each.cmdline())
         yield Target(("127.0.0.1", port), KEY, ""), api
@@ -90,6 +100,12 @@ def prepare(target: Target) -> tuple[Target, list[str]]:
     return Target(target.address, target.key, f"/v1/subscriptions/{ids[0]}"), ids[1:]
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """Give the CPU time that a process has used."""
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 def main() -> None:
     """Print a line for each attack."""
     with service() as (address, api):
@@ -105,7 +121,9 @@ def main() -> None:
                 continue
             with under_way(attack, target, clients):
                 time.sleep(1)
+                used = cpu_seconds(api)
                 latencies, refusals = customers.charge(SECONDS)
+                used = cpu_seconds(api) - used
                 peak = api.memory_info().rss - before
             time.sleep(3)
             left = api.memory_info().rss - before
@@ -113,7 +131,7 @@ def main() -> None:
             print(
                 f"{attack.__name__:22} p50 {p50:7.1f} ms   p99 {p99:8.1f} ms ({p99 / quiet_p99:5.1f} x)"
                 f"   refused {len(refusals):3} of {len(latencies)} {sorted(set(refusals))}"
-                f"   memory {peak / 2**20:+5.0f} MiB, then {left / 2**20:+5.0f} MiB",
+                f"   CPU {used / SECONDS:4.0%}   memory {peak / 2**20:+5.0f} MiB, then {left / 2**20:+5.0f} MiB",
                 flush=True,
             )
 

@@ -35,7 +35,7 @@ Attack = Callable[[Target, Event], None]
 
 @contextmanager
 def under_way(attack: Attack, target: Target, clients: int) -> Iterator[None]:
-    """Run an attack from so many clients, in a process of its own: it is the service that it may slow."""
+    """Run an attack from so many clients, in a process of its own that gives way to those who charge."""
     stopping = multiprocessing.get_context("spawn").Event()
     attacker = multiprocessing.get_context("spawn").Process(target=_run, args=(attack, target, clients, stopping))
     attacker.start()
@@ -47,7 +47,7 @@ def under_way(attack: Attack, target: Target, clients: int) -> Iterator[None]:
 
 
 def _run(attack: Attack, target: Target, clients: int, stopping: Event) -> None:
-    os.nice(5)
+    os.nice(19)
     threads = [Thread(target=attack, args=(target, stopping)) for _ in range(clients)]
     for thread in threads:
         thread.start()
