@@ -10,7 +10,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from fastapi import Depends
@@ -48,17 +48,24 @@ def preferred(exchange: Exchange) -> Format:
     Raises Problem where it takes none of them.
     """
     offered: tuple[Format, ...] = get_args(Format)
-    ranges = dict(map(_range, filter(str.strip, exchange.accept.lower().split(",")))) or {"*/*": 1.0}
-
-    def quality(form: Format) -> float:
-        """Return what the most specific range says of a form."""
-        fitting = (form, f"{form.partition('/')[0]}/*", "*/*")
-        return next((ranges[each] for each in fitting if each in ranges), 0.0)
-
-    best = max(offered, key=quality)  # of equals the first, which is JSON
-    if not quality(best):
+    best = max(offered, key=partial(_quality_of, exchange.accept))  # of equals the first, which is JSON
+    if not _quality_of(exchange.accept, best):
         raise Problem(NotAcceptable(offered))
     return best
+
+
+def refuse_all_but_json(exchange: Exchange) -> None:
+    """Raise Problem where the client does not take JSON, which is all that most routes answer with."""
+    if exchange.accept and not _quality_of(exchange.accept, JSON):
+        raise Problem(NotAcceptable((JSON,)))
+
+
+@lru_cache(maxsize=256)
+def _quality_of(accept: str, form: Format) -> float:
+    """Return what the most specific range of an `Accept` says of a form; without any, everything is taken."""
+    ranges = dict(map(_range, filter(str.strip, accept.lower().split(",")))) or {"*/*": 1.0}
+    fitting = (form, f"{form.partition('/')[0]}/*", "*/*")
+    return next((ranges[each] for each in fitting if each in ranges), 0.0)
 
 
 def _range(written: str) -> tuple[str, float]:

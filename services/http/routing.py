@@ -17,6 +17,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from services.http.decoding import JsonBody, QueryOf
+from services.http.exports import Accepted, refuse_all_but_json
 from services.http.parameters import expected_versions
 from services.http.server.reply import Reply, json_reply
 from services.http.whole_lists import item_of, whole_list
@@ -62,6 +63,15 @@ def _content(returned: Any) -> Any:
     return get_args(returned)[0] if get_origin(returned) is Reply else returned
 
 
+def offers_json_alone(handler: Handler) -> bool:
+    """Whether an operation for callers with a key has one form of answer, JSON."""
+    signature = signature_of(handler)
+    has_a_choice = any(Accepted == hint for hint in get_type_hints(handler, include_extras=True).values())
+    content = get_origin(signature.content) or signature.content
+    is_struct = isinstance(content, type) and issubclass(content, Struct)
+    return signature.scope is not None and is_struct and not has_a_choice
+
+
 class TypedRoute(APIRoute):
     """A route whose handler returns a `Reply`, or a struct that is sent as JSON with 200."""
 
@@ -100,18 +110,23 @@ def _endpoint(handler: Handler, *, is_read: bool) -> Handler:
     """Make the endpoint that FastAPI calls: the handler, with a response made of what it returns.
 
     A read whose connection to the database is lost is done once more. A list in pages is a stream for a client that
-    prefers one.
+    prefers one. Where nothing but JSON is offered, a client that takes none is refused before anything is done.
     """
     item = item_of(handler)
+    is_json_alone = item is None and offers_json_alone(handler)
     if inspect.iscoroutinefunction(handler):
 
         @wraps(handler)
         async def endpoint(*arguments: Any, **named: Any) -> Response:
+            if is_json_alone:
+                refuse_all_but_json(named["call"].exchange)
             return _response(await handler(*arguments, **named))
     else:
 
         @wraps(handler)
         def endpoint(*arguments: Any, **named: Any) -> Response:
+            if is_json_alone:
+                refuse_all_but_json(named["call"].exchange)
             call = partial(handler, *arguments, **named)
             if item is not None and (stream := _stream(handler, item, named)) is not None:
                 return stream

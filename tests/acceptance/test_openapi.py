@@ -35,6 +35,10 @@ def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield status, media_type
 
 
+def shown_for(parameter: dict[str, Any]) -> Any:
+    return parameter["example"] if "example" in parameter else parameter["schema"]["examples"][0]
+
+
 def validator(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for({**schema, "components": document["components"]}, validate_formats=True)
 
@@ -136,3 +140,28 @@ def test_the_document_names_every_schema_that_it_refers_to(document: dict[str, A
     names = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
 
     assert names <= set(document["components"]["schemas"])
+
+
+def test_an_operation_that_answers_in_json_alone_refuses_a_client_that_takes_none(
+    http: httpx.Client, document: dict[str, Any]
+) -> None:
+    def newest() -> Any:
+        return http.get("/v1/events", params={"limit": 1000}).json()["data"]
+
+    before, tried = newest(), 0
+    for name, operation in operations(document):
+        answers = {kind for status, each in operation["responses"].items() if status < "3" for kind in each["content"]}
+        if "security" not in operation or answers != {"application/json"}:
+            continue
+        method, path = name.split()
+        body = next((media.get("example") for what, media in contents(operation) if what == "request"), None)
+        parameters = {each["name"]: shown_for(each) for each in operation["parameters"] if each["required"]}
+        query = {each: parameters.pop(each) for each in [*parameters] if f"{{{each}}}" not in path}
+        answer = http.request(
+            method, path.format(**parameters), params=query, json=body, headers={"Accept": "image/png, text/*"}
+        )
+        assert (name, answer.status_code, answer.json()["code"]) == (name, 406, "not_acceptable")
+        tried += 1
+
+    assert tried > 20
+    assert newest() == before

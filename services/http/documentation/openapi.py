@@ -28,7 +28,7 @@ from services.http.problems import (
     UnsupportedEncoding,
     problem_body,
 )
-from services.http.routing import TypedRoute, signature_of, typed_routes
+from services.http.routing import TypedRoute, offers_json_alone, signature_of, typed_routes
 from services.http.server.reply import encode
 from services.http.whole_lists import item_of, shown_as_streams
 from services.idempotency import IdempotencyKeyReused
@@ -123,7 +123,7 @@ class _Operation:
         return [
             *((Unauthenticated, MissingScope, Unavailable, InternalError) if scope else ()),
             *((MalformedRequest, RequestTooLarge, UnsupportedEncoding) if body is not None else ()),
-            *((NotAcceptable,) if any(self._streams(shown) for shown in self._documentation.answers.values()) else ()),
+            *((NotAcceptable,) if self._chooses_the_form else ()),
             *((InvalidRequest,) if scope or body or query or takes_if_match else ()),
             *((IdempotencyKeyReused,) if self._takes_idempotency_key else ()),
             *self._documentation.refusals,
@@ -133,6 +133,11 @@ class _Operation:
         """Return what an answer is as a stream, by media type; nothing for one that is none."""
         is_list = item_of(self.route.handler) is not None
         return shown.streams or (shown_as_streams(shown.example) if is_list else {})
+
+    @property
+    def _chooses_the_form(self) -> bool:
+        streams = any(self._streams(shown) for shown in self._documentation.answers.values())
+        return streams or offers_json_alone(self.route.handler)
 
     @property
     def _takes_idempotency_key(self) -> bool:

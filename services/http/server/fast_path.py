@@ -10,6 +10,7 @@ from typing import Any
 
 from services.http.calls import Call
 from services.http.decoding import refuse_query
+from services.http.exports import refuse_all_but_json
 from services.http.parameters import subscription_id_of
 from services.http.problems import problem_of
 from services.http.routing import HotRoute
@@ -51,6 +52,7 @@ class FastPath:
             key = authenticator.known_caller(exchange, scope) or await authenticator.caller(exchange, scope)
             if exchange.query:
                 refuse_query(exchange)
+            refuse_all_but_json(exchange)
             arguments: list[Any] = [Call(service, exchange, key)]
             if subscription_id:
                 arguments.append(subscription_id_of(subscription_id))
