@@ -3,10 +3,11 @@
 catalogue/      what is sold: plans, rate cards, prices                       (pure)
 subscription/   the credit rules of a subscription                            (pure)
 dispute/        the rules of a dispute                                        (pure)
+log/            the transparency log: notes, trees, tiles, witnesses             (pure)
 ledger/         the one write path, and the history that it leaves
 renewals/       the worker that records due boundaries
 evidence/       proof of one disputed charge, in a file
-integrity/      Merkle trees, signed checkpoints, verification
+integrity/      signed checkpoints, verification
 transfer/       export and import
 http/           the API
 cli/            the `tallystick` command

@@ -44,6 +44,7 @@ FILE_READERS = ("services.catalogue.packaged",)
 # Parts of the shell that may import only these of our own modules.
 SHELL = {
     "services.postgres": ("services.postgres",),
+    "services.log": ("services.log",),
     "projections": (
         "projections",
         *CORE,
