@@ -12,6 +12,7 @@ from services.http.instants import read_instant
 from services.http.problems import MalformedRequest, Problem, invalid
 from services.http.repeated_keys import RepeatedKey, refuse_repeated_keys
 from services.http.server.exchange import BODY_LIMIT_BYTES, Exchange, exchange_of
+from services.http.server.limits import PACE_OF_LARGE_REFUSALS, Pace
 from services.subscription.refusals import InvalidSettingsRefused
 
 T = TypeVar("T", bound=Struct)
@@ -21,6 +22,7 @@ _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
 _SHOWN_CHARACTERS = 80
+_LARGE_REFUSALS = Pace(PACE_OF_LARGE_REFUSALS)
 
 
 class JsonBody(Generic[T]):
@@ -33,8 +35,17 @@ class JsonBody(Generic[T]):
         self._decoder = msgspec.json.Decoder(model, dec_hook=read_instant)
 
     async def __call__(self, request: Request) -> T:
-        body = await exchange_of(request.scope).body(self.limit_bytes)
-        return self.decode(b"{}" if self.may_be_empty and not body else body)
+        return await self.of(exchange_of(request.scope))
+
+    async def of(self, exchange: Exchange) -> T:
+        """Decode the body of a request. Raises Problem; a large one that is refused takes a turn first."""
+        body = await exchange.body(self.limit_bytes)
+        try:
+            return self.decode(b"{}" if self.may_be_empty and not body else body)
+        except Problem:
+            if len(body) > BODY_LIMIT_BYTES:
+                await _LARGE_REFUSALS.wait()
+            raise
 
     def decode(self, body: bytes) -> T:
         """Decode JSON. Raises Problem."""

@@ -8,6 +8,7 @@ connection pooler. Positions and versions have no gaps and never change, so no r
 import csv
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from services.http.paging import LIMIT_DEFAULT, Paging
+from services.http.patience import Payments
 from services.http.problems import NotAcceptable, Problem, invalid
 from services.http.server.exchange import Exchange, exchange_of
 from services.http.server.reply import encode
@@ -138,28 +140,38 @@ def lines_of(
     return _csv(columns, pages, cells_of) if form == CSV else _ndjson(pages)
 
 
-def _by_turns(pages: Iterator[bytes]) -> Iterator[bytes]:
-    """Let one stream of the process make its next page at a time: more would take each other's time, and payments'."""
-    while True:
-        with _TURN:
-            page = next(pages, None)
-        if page is None:
-            return
-        yield page
+def _by_turns(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Let one stream of the process make its next page at a time, and payments pass after it."""
+    while (chunk := _next_in_turn(chunks)) is not None:
+        yield chunk
+
+
+def _next_in_turn(chunks: Iterator[bytes]) -> bytes | None:
+    with _TURN:
+        began = time.perf_counter()
+        chunk = next(chunks, None)
+        Payments.let_pass(time.perf_counter() - began)
+    return chunk
 
 
 def _pages(
     page: Sequence[T], fetch: Callable[[Place | None, int], Sequence[T]], place_of: Callable[[T], Place]
 ) -> Iterator[Sequence[T]]:
-    yield page
-    while len(page) == PAGE_ROWS:
-        page = fetch(place_of(page[-1]), PAGE_ROWS)
-        yield page
+    while True:
+        rows, place = [page], place_of(page[-1]) if len(page) == PAGE_ROWS else None
+        del page
+        yield rows.pop()  # a stream that nobody reads keeps no rows
+        if place is None:
+            return
+        page = fetch(place, PAGE_ROWS)
 
 
 def _ndjson(pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:
-    for page in pages:
-        yield b"".join(encode(item) + b"\n" for item in page)
+    return map(_lines, pages)
+
+
+def _lines(page: Sequence[Struct]) -> bytes:
+    return b"".join(encode(item) + b"\n" for item in page)
 
 
 def _csv(
@@ -171,6 +183,7 @@ def _csv(
     writer.writeheader()
     for page in pages:
         writer.writerows(map(cells_of, page))
+        del page
         yield text.getvalue().encode()
         text.seek(0)
         text.truncate()

@@ -50,16 +50,18 @@ def whole_list(
     refuse_pages(query)
     first = page_of(structs.replace(query, limit=exports.PAGE_ROWS))
 
-    def pages() -> Iterator[Sequence[Struct]]:
-        page = first
-        while True:
-            yield page.data
-            if page.next_cursor is None:
-                return
-            page = page_of(structs.replace(query, limit=exports.PAGE_ROWS, cursor=page.next_cursor))
-
     name = _NO_FILE_NAME.sub("-", exchange.path.removeprefix("/v1/")).strip("-")
-    return stream_of(form, name, [*columns_of(item)], pages(), _cells)
+    return stream_of(form, name, [*columns_of(item)], _pages(first, query, page_of), _cells)
+
+
+def _pages(page: Page[Any], query: Paging, page_of: Callable[[Paging], Page[Any]]) -> Iterator[Sequence[Struct]]:
+    while True:
+        rows, cursor = [page.data], page.next_cursor
+        del page
+        yield rows.pop()  # a stream that nobody reads keeps no rows
+        if cursor is None:
+            return
+        page = page_of(structs.replace(query, limit=exports.PAGE_ROWS, cursor=cursor))
 
 
 def columns_of(item: type[Struct]) -> Iterator[str]:

@@ -138,6 +138,15 @@ def test_a_malformed_batch_is_refused_whole(http: httpx.Client, content: bytes, 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_a_client_that_sends_many_large_refused_batches_waits(http: httpx.Client) -> None:
+    content = b'{"charges": [' + b"{}," * 30_000 + b"{}]}"
+
+    answers = [http.post(BATCH, content=content) for _ in range(15)]
+
+    assert {answer.status_code for answer in answers} == {422}
+    assert min(answer.elapsed.total_seconds() for answer in answers[-3:]) > 0.05
+
+
 @pytest.mark.parametrize(
     ("wrong", "code", "field"),
     [

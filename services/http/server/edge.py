@@ -11,7 +11,7 @@ from services.http.metrics import UNMATCHED, Metrics
 from services.http.problems import STATUS, MethodNotAllowed, NotFound, Problem, problem_of
 from services.http.server.exchange import CURRENT_PATH, Exchange, remember
 from services.http.server.fast_path import FastPath
-from services.http.server.limits import Pace
+from services.http.server.limits import PACE_OF_STRANGERS, Pace
 from services.http.server.reply import NO_STORE, Reply
 
 _METHOD_NOT_ALLOWED = STATUS[MethodNotAllowed.code]
@@ -26,7 +26,7 @@ class Edge:
         self.fast_path = fast_path
         self.api = api
         self._metrics = metrics
-        self._pace = Pace()
+        self._pace = Pace(PACE_OF_STRANGERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -12,6 +12,7 @@ from services.http.calls import Call
 from services.http.decoding import refuse_query
 from services.http.exports import refuse_all_but_json
 from services.http.parameters import subscription_id_of
+from services.http.patience import Payments
 from services.http.problems import problem_of
 from services.http.routing import HotRoute
 from services.http.server.exchange import Exchange
@@ -44,7 +45,7 @@ class FastPath:
 
     async def answer(self, route: HotRoute, subscription_id: str, exchange: Exchange) -> Reply[Any]:
         """Answer a request that `find` knows; every error becomes a reply."""
-        started = time.perf_counter()
+        started = Payments.asked_at = time.perf_counter()
         service, body = self._service, route.body
         try:
             exchange.refuse_ambiguous()
@@ -57,7 +58,7 @@ class FastPath:
             if subscription_id:
                 arguments.append(subscription_id_of(subscription_id))
             if body is not None:
-                arguments.append(body.decode(await exchange.body(body.limit_bytes)))
+                arguments.append(await body.of(exchange))
             reply: Reply[Any] = await route.handler(*arguments)
         except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
             reply = problem_of(error, exchange.request_id).reply(exchange.request_id)

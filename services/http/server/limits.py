@@ -22,9 +22,11 @@ HALF_CLOSED_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
 
 _TRIM_SECONDS: Final = 10.0
-PACE_PER_SECOND = 50.0
+PACE_OF_STRANGERS = 50.0
+"""Answers a second to callers without a key, beyond which they wait."""
+PACE_OF_LARGE_REFUSALS = 10.0
+"""Refusals a second of bodies over 64 KiB."""
 PACE_SECONDS_MAX = 1.0
-_PACE_BURST = 50
 
 CONNECTIONS_MAX: Final = 4_096
 _OTHER_FILES: Final = 128
@@ -92,18 +94,19 @@ def _slowest(connections: Iterable[BoundedConnection]) -> BoundedConnection | No
 
 
 class Pace:
-    """The pace at which callers without a key are answered, so that they cannot take the time of those with one.
+    """A pace at which what is refused is answered, so that it cannot take the time of what is done.
 
     Many at once wait for their turn, though none for more than `PACE_SECONDS_MAX`: a probe among them is answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
         self._next_turn = 0.0
 
     async def wait(self) -> None:
-        """Wait for a turn."""
+        """Wait for a turn. A second's worth of them come at once where there were none before."""
         now = asyncio.get_running_loop().time()
-        self._next_turn = max(self._next_turn, now - _PACE_BURST / PACE_PER_SECOND) + 1 / PACE_PER_SECOND
+        self._next_turn = max(self._next_turn, now - 1) + 1 / self._per_second
         if self._next_turn > now:
             self._next_turn = min(self._next_turn, now + PACE_SECONDS_MAX)
             await asyncio.sleep(self._next_turn - now)

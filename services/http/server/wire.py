@@ -1,6 +1,7 @@
 """The app server at the socket: a response is one system call, and plain requests to hot routes take the fast path."""
 
 import asyncio
+import socket
 from typing import Any
 
 import uvicorn
@@ -20,6 +21,8 @@ _NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
 REQUEST_BYTES_MAX = BATCH_BODY_LIMIT_BYTES + 256 * 1024
 """The largest body, with its head and the frames of its chunks."""
+_BACKLOG = 2_048
+_ACCEPTED_AT_ONCE = 8
 GRACE_SECONDS = 10
 """The time that a stop waits for requests that are under way."""
 
@@ -36,8 +39,19 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        backlog=_ACCEPTED_AT_ONCE,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """A server that takes few connections in a turn of its event loop: requests wait for no crowd of them."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. To asyncio, the backlog is also the number of connections taken at once; to the system, it is not."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(_BACKLOG)
 
 
 class JoinedWrites(asyncio.Transport):
