@@ -33,6 +33,7 @@ reads.py           subscriptions and balances as of now
 previews.py        quotes and upgrade previews
 paging.py          pages and cursors
 whole_lists.py     any list in pages as a stream
+feed.py            one reader for all who follow the ledger
 exports.py         whole lists as CSV and NDJSON
 problems.py        refusals and errors as problems
 readiness.py       whether charges can be made

@@ -32,8 +32,10 @@ PAGE_ROWS = 250
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 NDJSON: Final = "application/x-ndjson"
+EVENT_STREAM: Final = "text/event-stream"
 
 Format = Literal["application/json", "text/csv", "application/x-ndjson"]
+FeedFormat = Literal["application/json", "text/csv", "application/x-ndjson", "text/event-stream"]
 _TURN = threading.Lock()
 Place = Any
 """A page begins behind a place, which is a version or a position."""
@@ -44,12 +46,22 @@ async def accepted_format(request: Request) -> Format:
     return preferred(exchange_of(request.scope))
 
 
+async def accepted_feed_format(request: Request) -> FeedFormat:
+    """Return the form that the client prefers, as `preferred` does, of those in which a feed comes."""
+    chosen: FeedFormat = _preferred(exchange_of(request.scope), get_args(FeedFormat))
+    return chosen
+
+
 def preferred(exchange: Exchange) -> Format:
     """Return the form that the client prefers by its `Accept` (RFC 9110, 12.5.1); of equal ones JSON.
 
     Raises Problem where it takes none of them.
     """
-    offered: tuple[Format, ...] = get_args(Format)
+    chosen: Format = _preferred(exchange, get_args(Format))
+    return chosen
+
+
+def _preferred(exchange: Exchange, offered: tuple[Any, ...]) -> Any:
     best = max(offered, key=partial(_quality_of, exchange.accept))  # of equals the first, which is JSON
     if not _quality_of(exchange.accept, best):
         raise Problem(NotAcceptable(offered))
@@ -63,7 +75,7 @@ def refuse_all_but_json(exchange: Exchange) -> None:
 
 
 @lru_cache(maxsize=256)
-def _quality_of(accept: str, form: Format) -> float:
+def _quality_of(accept: str, form: FeedFormat) -> float:
     """Return what the most specific range of an `Accept` says of a form; without any, everything is taken."""
     ranges = dict(map(_range, filter(str.strip, accept.lower().split(",")))) or {"*/*": 1.0}
     fitting = (form, f"{form.partition('/')[0]}/*", "*/*")
@@ -87,6 +99,7 @@ def _quality(parameters: Sequence[str]) -> float:
 
 
 Accepted = Annotated[Format, Depends(accepted_format)]
+FeedAccepted = Annotated[FeedFormat, Depends(accepted_feed_format)]
 
 
 def streamed(

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from services.http.feed import Feed
 from services.ledger.ledger import Ledger
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -15,7 +16,7 @@ _BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 
 class Metrics:
     """The metrics of one process's HTTP layer and, by `collectors`, of the ledger."""
 
-    def __init__(self, ledger: Ledger, *collectors: Collector) -> None:
+    def __init__(self, ledger: Ledger, feed: Feed, *collectors: Collector) -> None:
         self._registry = CollectorRegistry()
         for collector in collectors:
             self._registry.register(collector)
@@ -34,6 +35,13 @@ class Metrics:
             "tallystick_lane_waiting_commands", "Commands that wait for the writer lane.", registry=self._registry
         )
         waiting.set_function(lambda: ledger.lane.waiting)
+
+        followers = Gauge(
+            "tallystick_feed_followers",
+            "Clients that follow the ledger, or wait for an event.",
+            registry=self._registry,
+        )
+        followers.set_function(lambda: feed.followers)
 
     def count_failed_key(self) -> None:
         """Count a request whose key there is not."""

@@ -88,5 +88,9 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         data = rows[: self.limit]
         return Page(data, self._cursor(place_of(data[-1])) if len(rows) > self.limit else None)
 
+    def part(self, rows: Sequence[T], place: Any) -> Page[T]:
+        """Make a page of what was found up to a place; its cursor goes on from there."""
+        return Page(rows, self._cursor(place))
+
     def _cursor(self, place: Any) -> str:
         return base64.urlsafe_b64encode(self._list + encode(place)).decode()

@@ -11,6 +11,7 @@ from services.clocks import Clocks
 from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
+from services.http.feed import Feed
 from services.http.freshness import Shared
 from services.http.metrics import Metrics
 from services.http.readiness import Readiness, ReadinessCheck
@@ -39,6 +40,7 @@ class Service:
     replays: asyncio.Semaphore
     """One replay computes at a time: more would take each other's time, and that of payments."""
     evidence: Evidence
+    feed: Feed
     clocks: Clocks
     idempotency_records: IdempotencyRecords
     queries: Callable[[Callable[[str], Any]], Any]
@@ -49,7 +51,8 @@ class Service:
         """Make the service on a backend."""
         as_of = AsOf(backend.schema, backend.clock)
         reads = Reads(backend)
-        metrics = Metrics(backend.ledger, LagCollector(backend.reads.connection, backend.schema, backend.clock))
+        feed = Feed(backend.connect, backend.long_reads, backend.schema)
+        metrics = Metrics(backend.ledger, feed, LagCollector(backend.reads.connection, backend.schema, backend.clock))
         return Service(
             backend=backend,
             reads=reads,
@@ -60,6 +63,7 @@ class Service:
             exposition=Shared(metrics.exposition),
             readiness=Shared(ReadinessCheck(backend).now),
             as_of=as_of,
+            feed=feed,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             replays=asyncio.Semaphore(1),
             what_if=WhatIf(as_of, backend.schema, backend.catalogue),

@@ -1,7 +1,9 @@
 """History as it is stored: events with their JSON and hashes, and the refusals beside them."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,10 +13,13 @@ from psycopg import Connection
 
 from projections.charges.view import Charge
 from projections.ledger_events import MAX_POSITION
-from services.ledger.mapper import read_charge
+from services.ledger.mapper import DISPUTE_TOPICS, read_charge
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
 from services.postgres.sql import load_queries
+
+SCANNED_POSITIONS = 20_000
+"""So many positions one query of a scan looks through."""
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
@@ -36,6 +41,38 @@ class StoredEvent(Struct, frozen=True):
     metadata: JsonObject
     hash: str
     previous_hash: str
+
+
+class EventFilter(Struct, frozen=True):
+    """Which events of the ledger are meant; None for any. Those of a subscription include those of its disputes."""
+
+    topic: str | None = None
+    subscription_id: UUID | None = None
+    request_id: str | None = None
+
+    @property
+    def request_mark(self) -> bytes | None:
+        """The bytes of the metadata that name the request."""
+        return None if self.request_id is None else f'"request_id":"{self.request_id}"'.encode()
+
+    def includes(self, event: StoredEvent, subscription_id: UUID) -> bool:
+        """Whether an event, which concerns that subscription, is meant."""
+        return (
+            self.topic in {None, event.type}
+            and self.subscription_id in {None, subscription_id}
+            and ((mark := self.request_mark) is None or mark in bytes(event.metadata))
+        )
+
+
+EVERYTHING = EventFilter()
+
+
+class Scan(Struct, frozen=True):
+    """What a look through the ledger found, how far it came, and whether that was the end."""
+
+    events: list[StoredEvent]
+    position: int
+    is_at_end: bool
 
 
 class StoredRefusal(Struct, frozen=True):
@@ -77,11 +114,66 @@ class History:
         return self._events(connection, "list_stream_events", arguments)
 
     def of_ledger(
-        self, connection: Connection[Any], *, after_position: int, topic: str | None, limit: int
+        self,
+        connection: Connection[Any],
+        *,
+        after_position: int,
+        limit: int,
+        chosen: "EventFilter",
+        until_position: int = MAX_POSITION,
     ) -> list[StoredEvent]:
-        """Return events of the ledger above a position, oldest first. No gap is ever filled in later."""
-        arguments = {"after": after_position, "topic": topic, "limit": limit}
-        return self._events(connection, "list_ledger_events", arguments)
+        """Return the chosen events of the ledger above a position, oldest first. No gap is ever filled in later."""
+        arguments = {
+            "after": after_position,
+            "until": until_position,
+            "topic": chosen.topic,
+            "request": chosen.request_mark,
+            "limit": limit,
+        }
+        if chosen.subscription_id is None:
+            return self._events(connection, "list_ledger_events", arguments)
+        return self._events(connection, "list_subscription_events", {**arguments, "id": chosen.subscription_id})
+
+    def scan(
+        self,
+        connection: Connection[Any],
+        *,
+        after_position: int,
+        limit: int,
+        chosen: "EventFilter",
+        seconds: float = inf,
+    ) -> "Scan":
+        """Look for the chosen events above a position, piece by piece, for so many seconds or until there are enough.
+
+        So a filter that matches little keeps no query running for long, however large the ledger is.
+        """
+        if chosen.subscription_id is not None or chosen == EVERYTHING:
+            events = self.of_ledger(connection, after_position=after_position, limit=limit, chosen=chosen)
+            return Scan(events, events[-1].position if events else after_position, len(events) < limit)
+        end, give_up_at = self.last_position(connection), time.monotonic() + seconds
+        events, scanned = [], after_position
+        while scanned < end and len(events) < limit and (scanned == after_position or time.monotonic() < give_up_at):
+            until = min(scanned + SCANNED_POSITIONS, end)
+            found = self.of_ledger(
+                connection,
+                after_position=scanned,
+                until_position=until,
+                limit=limit - len(events),
+                chosen=chosen,
+            )
+            events += found
+            scanned = events[-1].position if len(events) == limit else until
+        return Scan(events, scanned, scanned >= end)
+
+    def last_position(self, connection: Connection[Any]) -> int:
+        """Return the position of the last event that is committed; 0 before the first."""
+        row = connection.execute(self._queries["last_position"]).fetchone()
+        return int(row[0]) if row else 0
+
+    def subscriptions_of(self, connection: Connection[Any], events: Iterable[StoredEvent]) -> dict[UUID, UUID]:
+        """Return the subscription of each dispute among the streams of the events."""
+        ids = list({event.stream_id for event in events if event.type in DISPUTE_TOPICS})
+        return dict(connection.execute(self._queries["subscriptions_of_disputes"], {"ids": ids})) if ids else {}
 
     def refusals(
         self, connection: Connection[Any], subscription_id: UUID, *, after: RefusalPlace, limit: int

@@ -68,6 +68,8 @@ _OF_DISPUTES = _decoders(DisputeEvent)
 _OF_THE_LEDGER = {**_OF_SUBSCRIPTIONS, **_OF_DISPUTES}
 TOPICS = tuple(_OF_THE_LEDGER)
 """The types of all events, by name."""
+DISPUTE_TOPICS = frozenset(_OF_DISPUTES)
+"""The types of those on the streams of disputes."""
 
 
 def encode_head(head: StreamHead) -> bytes:

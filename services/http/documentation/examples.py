@@ -194,6 +194,7 @@ EVENT_STREAMS = {
     f'1,{_ID},2,CreditsGranted,2026-01-31T10:00:00.000000Z,"{{""credits"":40000,""cycle_number"":1}}",'
     f'"{{""key_id"":""k3v7m2qa"",""request_id"":""8rVbW2mJ4kQ1xZpN""}}",{EVENT.hash},{EVENT.previous_hash}\r\n',
     "application/x-ndjson": encode(EVENT).decode() + "\n",
+    "text/event-stream": f"id: 1874\nevent: GenerationCharged\ndata: {encode(EVENT).decode()}\n\n",
 }
 READY = Readiness("ready", True, True, True, True, True, projection_lag_events=0)
 NOT_READY = Readiness("not_ready", writer_lane=True)

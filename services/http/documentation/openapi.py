@@ -14,6 +14,7 @@ from fastapi import APIRouter
 
 from services.http.documentation.examples import PATH_PARAMETERS, problem_example
 from services.http.documentation.operations import Shown, documentation_of
+from services.http.exports import EVENT_STREAM
 from services.http.problems import (
     STATUS,
     FieldError,
@@ -152,6 +153,8 @@ class _Operation:
             yield _header_parameter(
                 "If-Match", "Only if the subscription still has this version, or one of these.", '"3"'
             )
+        if any(EVENT_STREAM in shown.streams for shown in self._documentation.answers.values()):
+            yield _header_parameter("Last-Event-ID", "Follow behind this event.", "1874")
         if self._takes_idempotency_key:
             yield _header_parameter("Idempotency-Key", "Of your choice; makes a retry safe.", "order-7c1e")
 

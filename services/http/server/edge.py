@@ -41,6 +41,7 @@ class Edge:
             scope["headers"],
             receive,
             needs_host=scope["http_version"] != "1.0",
+            is_head=method == "HEAD",
             state=scope.get("state", {}),
         )
         if (match := self.fast_path.find(scope["method"], exchange.path)) is not None:
@@ -52,6 +53,10 @@ class Edge:
         status = await self._pass_on(exchange, scope, receive, send)
         route = UNMATCHED if status == _METHOD_NOT_ALLOWED else getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.observe(method, route, status, time.perf_counter() - started)
+
+    def stop_following(self) -> None:
+        """End the streams that would never end by themselves, so that a stop waits for nobody."""
+        self.fast_path.service.feed.stop()
 
     def count_refusal(self, status: int) -> None:
         """Count what was no request."""

@@ -55,6 +55,8 @@ class Exchange:
         "_whole_body",
         "accept",
         "authorization",
+        "is_head",
+        "last_event_id",
         "path",
         "query",
         "request_id",
@@ -69,12 +71,15 @@ class Exchange:
         whole_body: bytes = b"",
         *,
         needs_host: bool = True,
+        is_head: bool = False,
         state: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.query = query
         self.authorization = ""
         self.accept = ""
+        self.is_head = is_head
+        self.last_event_id: str | None = None
         self._receive = receive
         self._state = state
         self._whole_body = whole_body
@@ -98,6 +103,8 @@ class Exchange:
                 request_id = value.decode("latin-1")
             elif name == b"accept":
                 self.accept += f",{value.decode('latin-1')}"
+            elif name == b"last-event-id":
+                self.last_event_id = value.decode("latin-1")
             elif name == b"x-request-id":
                 other_request_id = value.decode("latin-1")
             elif name == b"content-encoding":

@@ -24,7 +24,7 @@ class FastPath:
     """Finds the hot route of a request, and answers by it."""
 
     def __init__(self, service: Service, routes: Iterable[HotRoute]) -> None:
-        self._service = service
+        self.service = service
         by_method: dict[str, list[HotRoute]] = {}
         for route in routes:
             by_method.setdefault(route.method, []).append(route)
@@ -46,7 +46,7 @@ class FastPath:
     async def answer(self, route: HotRoute, subscription_id: str, exchange: Exchange) -> Reply[Any]:
         """Answer a request that `find` knows; every error becomes a reply."""
         started = Payments.asked_at = time.perf_counter()
-        service, body = self._service, route.body
+        service, body = self.service, route.body
         try:
             exchange.refuse_ambiguous()
             authenticator, scope = service.authenticator, route.scope

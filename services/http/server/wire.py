@@ -45,13 +45,21 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
 
 
 class _Server(uvicorn.Server):
-    """A server that takes few connections in a turn of its event loop: requests wait for no crowd of them."""
+    """A server that takes few connections in a turn of its event loop: requests wait for no crowd of them.
+
+    At a stop it first ends the streams that follow the ledger.
+    """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. To asyncio, the backlog is also the number of connections taken at once; to the system, it is not."""
         await super().startup(sockets)
         for each in sockets or ():
             each.listen(_BACKLOG)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if isinstance(app := self.config.loaded_app, Edge):
+            app.stop_following()
+        await super().shutdown(sockets)
 
 
 class JoinedWrites(asyncio.Transport):
