@@ -15,3 +15,7 @@ WHERE b.subscription_id = r.id
 SELECT t.now, {columns}
 FROM {schema}.balance AS b LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = b.test_clock_id
 WHERE b.subscription_id = ANY(%(ids)b::uuid[])
+
+-- name: count_by_plan
+-- The number of subscriptions on each plan, as recorded; those that have ended are on none.
+SELECT plan_id, count(*) FROM {schema}.balance WHERE status <> 'ended' GROUP BY plan_id

@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
+from projections.balance.queries import BalanceQueries
 from services.bootstrap.database import connect_migrated, migrated_url_of
 from services.catalogue import Catalogue, CatalogueError, load_catalogue
+from services.catalogue.difference import CatalogueChanges, plan_changes, rate_card_changes
 from services.catalogue.load import line_of_rate_card
 from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from services.config import Settings
 from services.demo import Demo, DemoSize
 from services.ledger.as_of import AsOf
 from services.ledger.ledger import utc_now
-from services.ledger.rate_cards import ChangedRateCard, store_rate_cards
+from services.ledger.rate_cards import ChangedRateCard, changed_rate_cards, store_rate_cards
 from services.ledger.recorder import Recorder
 from services.ledger.records import ChainedEvent
 from services.postgres.database import connect
@@ -39,9 +42,33 @@ def stored_catalogue_of(settings: Settings, database_url: str) -> Catalogue:
         try:
             store_rate_cards(connection, settings.db_schema, catalogue.rate_cards)
         except ChangedRateCard as changed:
-            reason = f"{changed}: give changed prices a version of their own"
-            raise CatalogueError(source, line_of_rate_card(text, changed.version), reason) from None
+            raise _fault_of(changed, text, source) from None
     return catalogue
+
+
+def compare_catalogue(settings: Settings, file: Path) -> CatalogueChanges:
+    """What a catalogue in a file would change, against the configured one and the subscriptions of the ledger.
+
+    Raises NoDatabase, NotMigrated, CatalogueError for the configured one, OSError.
+    """
+    present, text = catalogue_of(settings), file.read_text(encoding="utf-8")
+    with connect_migrated(settings) as connection:
+        try:
+            new = load_catalogue(text, str(file))
+        except CatalogueError as error:
+            return CatalogueChanges([], [], [str(error)])
+        subscriptions = BalanceQueries(settings.db_schema).count_by_plan(connection)
+        changed = changed_rate_cards(connection, settings.db_schema, new.rate_cards)
+    return CatalogueChanges(
+        plan_changes(present, new, subscriptions),
+        rate_card_changes(present, new),
+        [str(_fault_of(each, text, str(file))) for each in changed],
+    )
+
+
+def _fault_of(changed: ChangedRateCard, text: str, source: str) -> CatalogueError:
+    reason = f"{changed}: give changed prices a version of their own"
+    return CatalogueError(source, line_of_rate_card(text, changed.version), reason)
 
 
 def _catalogue_text(settings: Settings) -> tuple[str, str]:

@@ -9,6 +9,7 @@ form.py        the public form of the TOML: a struct for each table, with bounds
 document.py    TOML text -> the tables of the form, or the line and the reason why not
 load.py        tables -> catalogue, where they fit together
 toml_lines.py  the line of each key in a TOML text
+difference.py  in what one catalogue differs from another
 packaged.py    reads the packaged catalogue, default.toml
 
 Everything here but packaged.py is pure: no clock, no file, no global state.

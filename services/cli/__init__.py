@@ -8,6 +8,7 @@ console.py          settings, logs, output and exit statuses of all commands
 progress.py         the progress of long work, as a bar or as lines
 roles.py            serve, api, renewals, projector, migrate
 keys.py             keys create, list and revoke
+catalogue.py        catalogue check and diff
 history.py          the events of a subscription
 as_of.py            a subscription as it was
 verify.py           the check of the whole ledger

@@ -56,6 +56,7 @@ COMMANDS = {
     "import": Entry("transfer", "import_"),
     "checkpoint": Entry("checkpoint", "checkpoint"),
     "psql": Entry("psql", "psql", {"ignore_unknown_options": True}),
+    "catalogue": Entry("catalogue", "catalogue"),
     "keys": Entry("keys", "keys"),
 }
 """Every command by its name, in the order in which `--help` lists them."""

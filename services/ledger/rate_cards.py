@@ -1,6 +1,6 @@
 """Stores the rate cards of each catalogue that a ledger is opened with, so that a version names its prices for ever."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -28,18 +28,42 @@ def store_rate_cards(connection: Connection[Any], schema: str, cards: Iterable[R
     """
     queries = load_queries(__file__, "rate_cards.sql", schema=schema)
     with connection.transaction():
-        texts = dict(connection.execute(queries["select_cards"]).fetchall())
+        texts = _texts(connection, queries)
         for card in cards:
             row = {"version": card.version, "card": _ENCODER.encode(card).decode()}
             if card.version not in texts:
                 (texts[card.version],) = connection.execute(queries["insert_card"], row).fetchone() or ("",)
-            stored = msgspec.json.decode(texts[card.version], type=RateCard)
-            if _content(stored) == _content(card):
-                continue
-            query = {"version": card.version, "effective_from": stored.effective_from}
-            if connection.execute(queries["is_used"], query).fetchone() == (True,):
-                raise ChangedRateCard(card.version)
-            connection.execute(queries["replace_card"], row)
+            if _is_changed(texts[card.version], card):
+                if _is_used(connection, queries, card.version, texts[card.version]):
+                    raise ChangedRateCard(card.version)
+                connection.execute(queries["replace_card"], row)
+
+
+def changed_rate_cards(connection: Connection[Any], schema: str, cards: Iterable[RateCard]) -> list[ChangedRateCard]:
+    """List the cards of a catalogue that `store_rate_cards` would refuse. Stores nothing. Raises psycopg.Error."""
+    queries = load_queries(__file__, "rate_cards.sql", schema=schema)
+    texts = _texts(connection, queries)
+    return [
+        ChangedRateCard(card.version)
+        for card in cards
+        if card.version in texts
+        and _is_changed(texts[card.version], card)
+        and _is_used(connection, queries, card.version, texts[card.version])
+    ]
+
+
+def _texts(connection: Connection[Any], queries: Mapping[str, bytes]) -> dict[str, str]:
+    return dict(connection.execute(queries["select_cards"]).fetchall())
+
+
+def _is_changed(text: str, card: RateCard) -> bool:
+    return _content(msgspec.json.decode(text, type=RateCard)) != _content(card)
+
+
+def _is_used(connection: Connection[Any], queries: Mapping[str, bytes], version: str, text: str) -> bool:
+    """Whether something was charged under the version, whose stored card is this text."""
+    query = {"version": version, "effective_from": msgspec.json.decode(text, type=RateCard).effective_from}
+    return connection.execute(queries["is_used"], query).fetchone() == (True,)
 
 
 def _content(card: RateCard) -> object:
