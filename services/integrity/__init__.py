@@ -8,5 +8,6 @@ sealer.py        makes checkpoints with the key, and refuses an older ledger by 
 checkpointer.py  the thread that seals every few seconds
 rules.py         what an event says of itself, checked against the state before and after
 findings.py      what a check found not to hold
+sealing/         the log of the ledger, and the sealer that only extends it
 verify/          the check of a whole ledger
 """

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from services.log.keys import Signer, VerifierKey
 from services.process.files import write_private_file
 
 
@@ -53,6 +54,10 @@ class SigningKey:
     def key_id(self) -> str:
         """The id of its public key, 64 hexadecimal digits."""
         return key_id_of(self.public_key)
+
+    def signer(self, name: str) -> Signer:
+        """What signs notes with this key under a name."""
+        return Signer(VerifierKey(name, self.public_key), self.sign)
 
     def sign(self, message: bytes) -> bytes:
         """The signature of a message, 64 bytes."""
@@ -105,6 +110,14 @@ class KeyFile:
             self.adopt()
             return staged
         return key
+
+    def read_or_make(self) -> SigningKey:
+        """The key, which is made at first use. Raises NoSigningKey, OSError."""
+        return self.read() or self._make()
+
+    def read_staged(self) -> SigningKey | None:
+        """The key that lies beside it for a hand-over; None where there is none. Raises NoSigningKey, OSError."""
+        return SigningKey.read(self._next_path) if self._next_path.exists() else None
 
     def stage(self) -> SigningKey:
         """Make a new key beside the one that signs, for a hand-over, and return it. Raises OSError."""
