@@ -25,10 +25,10 @@ SELECT number, from_position, to_position, made_at, encode(ledger, 'hex'), encod
 FROM {schema}.checkpoints ORDER BY number
 
 -- name: scan_refusals
--- Every refusal.
+-- Every refusal, in the order of their ids: so they get ids of the same order where they are imported.
 SELECT subscription_id, generation_id, version, model, settings::text, code, required_credits, balance_credits,
        refused_at
-FROM {schema}.refusals ORDER BY subscription_id, generation_id, version
+FROM {schema}.refusals ORDER BY refusal_id NULLS FIRST, refused_at, subscription_id, generation_id, version
 
 -- name: begin_import
 -- The head row's lock keeps every writer out until the import ends.

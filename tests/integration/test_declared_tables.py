@@ -12,8 +12,9 @@ from services.postgres.database import connect
 from tests.conftest import SCHEMA
 
 OF_THE_LEDGER = frozenset(
-    """alembic_version api_keys checkpoints head idempotent_answers ledger_events ledger_snapshots projection_positions
-    rate_cards refusals test_clocks""".split()
+    """alembic_version api_keys checkpoints head idempotent_answers ledger_events ledger_snapshots log_checkpoints
+    log_cosignatures log_keys log_sealing log_tiles log_trees projection_positions rate_cards refusal_numbers refusals
+    test_clocks""".split()
 )
 """Tables that are not made from events. A new one that is belongs to a projection in `projections/registry.py`."""
 

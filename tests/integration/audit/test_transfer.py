@@ -89,7 +89,9 @@ def another_database(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 def rows(connection: Connection[Any]) -> dict[str, list[Any]]:
     return {
-        table: connection.execute(f"SELECT * FROM tallystick.{table} ORDER BY {key}").fetchall()
+        table: connection.execute(
+            f"SELECT to_jsonb(each) - 'refusal_id' FROM tallystick.{table} AS each ORDER BY {key}"
+        ).fetchall()
         for table, key in SAME.items()
     }
 
@@ -212,7 +214,9 @@ def test_a_damaged_export_leaves_nothing(exported: Path, empty_url: str, tmp_pat
     with connect(empty_url, autocommit=True) as connection:
         with pytest.raises((NotAnExport, DoesNotHold)):
             import_(connection, damaged)
-        assert {table: left for table, left in rows(connection).items() if left} == {"head": [(True, 0)]}
+        assert {table: left for table, left in rows(connection).items() if left} == {
+            "head": [({"last_id": 0, "only_row": True},)]
+        }
 
 
 def test_an_export_that_was_forged_with_its_hashes_does_not_pass_the_check(
