@@ -13,6 +13,8 @@ history.py          the events of a subscription
 as_of.py            a subscription as it was
 verify.py           the check of the whole ledger
 verify_evidence.py  the check of an evidence file, offline
+verify_receipt.py   the check of a receipt, offline
+pinned_files.py     files checked offline, and what was written down before
 checkpoint.py       signed checkpoints
 rebuild.py          read models made anew
 transfer.py         export and import

@@ -49,6 +49,7 @@ COMMANDS = {
     "history": Entry("history", "history"),
     "as-of": Entry("as_of", "as_of"),
     "verify-evidence": Entry("verify_evidence", "verify_evidence"),
+    "verify-receipt": Entry("verify_receipt", "verify_receipt"),
     "rebuild": Entry("rebuild", "rebuild"),
     "demo": Entry("demo", "demo"),
     "verify": Entry("verify", "verify"),

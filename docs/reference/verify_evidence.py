@@ -1,0 +1,679 @@
+"""Verifies receipts and evidence of a Tallystick ledger, with nothing but Python 3.11 and its standard library.
+
+    python verify_evidence.py FILE [--key VKEY]... [--checkpoint FILE]...
+
+It needs no server, no network and nothing of Tallystick's: it is written from `evidence-format.md` beside it.
+Exit status: 0 the file holds; 1 it does not, or a pin is not reached; 2 no such file, no vkey, no note.
+"""
+
+import argparse
+import json
+import re
+import struct
+import sys
+from base64 import b64encode
+from binascii import a2b_base64
+from collections import namedtuple
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256, sha512
+from pathlib import Path
+from uuid import UUID
+
+
+class DoesNotHold(Exception):
+    """The file does not hold."""
+
+
+class NoPin(Exception):
+    """What was given as a key or as a checkpoint is none."""
+
+
+def check(holds, why):
+    """Raise DoesNotHold unless it holds."""
+    if not holds:
+        raise DoesNotHold(why)
+
+
+# Ed25519, as RFC 8032 has it: section 5.1.
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_OF_MINUS_1 = pow(2, (P - 1) // 4, P)
+NEUTRAL = (0, 1, 1, 0)
+
+
+def add(one, other):
+    """Add two points, in extended coordinates."""
+    a = (one[1] - one[0]) * (other[1] - other[0]) % P
+    b = (one[1] + one[0]) * (other[1] + other[0]) % P
+    c, d = 2 * one[3] * other[3] * D % P, 2 * one[2] * other[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def multiply(scalar, point):
+    """Multiply a point by a number."""
+    product = NEUTRAL
+    while scalar:
+        if scalar & 1:
+            product = add(product, point)
+        point = add(point, point)
+        scalar >>= 1
+    return product
+
+
+def encode_point(point):
+    """Return the 32 bytes of a point."""
+    inverse = pow(point[2], P - 2, P)
+    x, y = point[0] * inverse % P, point[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def decode_point(content):
+    """Return the point of 32 bytes; None where they are not the one encoding of a point."""
+    sign, y = divmod(int.from_bytes(content, "little"), 2**255)
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * SQRT_OF_MINUS_1 % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return (x, y, 1, x * y % P)
+
+
+BASE = decode_point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def is_signed(public_key, message, signature):
+    """Tell whether 64 bytes are the key's signature of the message. S must be below the order of the group."""
+    point, s = decode_point(public_key), int.from_bytes(signature[32:], "little")
+    if point is None or len(signature) != 64 or s >= ORDER:
+        return False
+    h = int.from_bytes(sha512(signature[:32] + public_key + message).digest(), "little") % ORDER
+    minus = (P - point[0], point[1], 1, P - point[3])
+    return encode_point(add(multiply(s, BASE), multiply(h, minus))) == signature[:32]
+
+
+# Strict JSON, and canonical JSON (RFC 8785; what is written here has no number but whole ones).
+
+NUMBER_DIGITS_MAX = 80
+
+
+def as_object(pairs):
+    """Make an object of its members."""
+    check(len(dict(pairs)) == len(pairs), "an object has two equal keys")
+    return dict(pairs)
+
+
+def as_whole(text):
+    """Read a whole number."""
+    check(len(text) <= NUMBER_DIGITS_MAX, "a number has too many digits")
+    return int(text)
+
+
+def as_decimal(text):
+    """Read another number."""
+    number = Decimal(text)
+    small = len(text) <= NUMBER_DIGITS_MAX and abs(number.adjusted()) <= NUMBER_DIGITS_MAX
+    check(small, "a number is beyond those of a ledger")
+    return number
+
+
+def as_constant(name):
+    """Refuse NaN and Infinity."""
+    check(False, f"{name} is no number of JSON")
+
+
+READING = {
+    "object_pairs_hook": as_object,
+    "parse_int": as_whole,
+    "parse_float": as_decimal,
+    "parse_constant": as_constant,
+}
+
+
+def read_json(content, what):
+    """Read JSON."""
+    try:
+        return json.loads(content.decode(), **READING)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise DoesNotHold(f"{what}: no JSON: {error}") from None
+
+
+def dump(value):
+    """Write canonical JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def read_canonical(content, what, form):
+    """Read canonical JSON of a form: see `fits`."""
+    value = read_json(content, what)
+    try:
+        check(dump(value) == content, f"{what}: it is not canonical JSON")
+    except (TypeError, UnicodeError):
+        raise DoesNotHold(f"{what}: it is not canonical JSON") from None
+    check(fits(value, form), f"{what}: it is not of its form")
+    return value
+
+
+# Forms of values: a type; a list of one form; an object with exactly these members.
+
+
+def fits(value, form):
+    """Tell whether a value is of a form."""
+    if isinstance(form, list):
+        return isinstance(value, list) and all(fits(each, form[0]) for each in value)
+    if isinstance(form, dict):
+        has_all = isinstance(value, dict) and value.keys() == form.keys()
+        return has_all and all(fits(value[name], form[name]) for name in form)
+    if form is int:
+        return type(value) is int and abs(value) < 2**53
+    return type(value) is form
+
+
+# Base64, hashes, sizes.
+
+
+def base64(text, what="base64"):
+    """Decode base64 of the one canonical form."""
+    try:
+        content = a2b_base64(text, strict_mode=True)
+    except ValueError:
+        raise DoesNotHold(f"{what}: no base64") from None
+    check(b64encode(content).decode() == text, f"{what}: no canonical base64")
+    return content
+
+
+def hash_of_line(text):
+    """Decode a hash in base64."""
+    content = base64(text, "a hash")
+    check(len(content) == 32, "a hash has 32 bytes")
+    return content
+
+
+def size_of(text):
+    """Read a size: decimal, without leading zeros."""
+    check(re.fullmatch("0|[1-9][0-9]{0,18}", text) and int(text) < 2**63, f"no size: {text[:40]}")
+    return int(text)
+
+
+# Keys, notes and checkpoints: C2SP signed-note, tlog-checkpoint, tlog-cosignature.
+
+ED25519, COSIGNATURE = 1, 4
+EMPTY_ROOT = sha256(b"").digest()
+Key = namedtuple("Key", "name public_key kind")
+Note = namedtuple("Note", "text signatures")  # signatures: of (name, key id, bytes)
+Checkpoint = namedtuple("Checkpoint", "origin size root next_key")
+
+
+def key_id(key):
+    """Return the four bytes that name a key beside its name."""
+    return sha256(key.name.encode() + b"\n" + bytes([key.kind]) + key.public_key).digest()[:4]
+
+
+def vkey(key):
+    """Write a verifier key."""
+    return f"{key.name}+{key_id(key).hex()}+{b64encode(bytes([key.kind]) + key.public_key).decode()}"
+
+
+def is_name(name):
+    """Tell whether a key may have the name."""
+    return bool(name) and not any(each.isspace() or each == "+" or each < " " or each == "\x7f" for each in name)
+
+
+def read_vkey(text):
+    """Read a verifier key."""
+    name, _, rest = text.partition("+")
+    encoded = rest.partition("+")[2]
+    material = base64(encoded, "a vkey")
+    check(len(material) == 33 and material[0] in (ED25519, COSIGNATURE), f"{text}: a kind that is not known here")
+    key = Key(name, material[1:], material[0])
+    check(is_name(name) and vkey(key) == text, f"{text}: no vkey")
+    return key
+
+
+def read_note(whole):
+    """Read a signed note."""
+    check(len(whole.encode()) <= 1_000_000, "a note is too large")
+    check(not any(each < " " and each != "\n" for each in whole), "a note has control characters")
+    body, separator, below = whole.rpartition("\n\n")
+    check(separator and below.endswith("\n"), "a note ends in an empty line and lines of signatures")
+    lines = below.removesuffix("\n").split("\n")
+    check(len(lines) <= 100, "a note has too many signatures")
+    return Note(body + "\n", [read_signature(line) for line in lines])
+
+
+def read_signature(line):
+    """Read a line of a signature."""
+    name, space, encoded = line.removeprefix("— ").partition(" ")
+    check(line.startswith("— ") and space and is_name(name), f"no line of a signature: {line!r}")
+    content = base64(encoded, "a signature")
+    check(len(content) > 4, "a signature is cut short")
+    return name, content[:4], content[4:]
+
+
+def read_checkpoint(text):
+    """Read the checkpoint that the text of a note is."""
+    lines = text.split("\n")
+    check(len(lines) >= 4 and not lines[-1] and all(lines[:-1]), "no checkpoint")
+    size, root = size_of(lines[1]), hash_of_line(lines[2])
+    check(size or root == EMPTY_ROOT, "an empty tree has another root")
+    return Checkpoint(lines[0], size, root, next_key_of(lines[0], lines[3:-1]))
+
+
+def next_key_of(origin, extensions):
+    """Return the key that a checkpoint hands over to; None where there is none."""
+    if len(extensions) != 1 or not extensions[0].startswith("next "):
+        return None
+    try:
+        key = read_vkey(extensions[0].removeprefix("next "))
+    except DoesNotHold:
+        return None
+    return key if key.name == origin and key.kind == ED25519 else None
+
+
+def has_signed(key, note):
+    """Tell whether a key has signed a note: None where it has no line there, False where its line is wrong."""
+    for name, id_, signature in note.signatures:
+        if (name, id_) == (key.name, key_id(key)):
+            if key.kind == ED25519:
+                return is_signed(key.public_key, note.text.encode(), signature)
+            time = int.from_bytes(signature[:8], "big")
+            message = f"cosignature/v1\ntime {time}\n{note.text}".encode()
+            return len(signature) == 72 and 0 < time < 2**63 and is_signed(key.public_key, message, signature[8:])
+    return None
+
+
+# Trees: RFC 9162, sections 2.1.3.2 and 2.1.4.2.
+
+
+def node(left, right):
+    """Hash an inner node."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def is_included(leaf, index, size, hashes, root):
+    """Tell whether the hashes lead from a leaf to the root."""
+    if not 0 <= index < size:
+        return False
+    last, reached = size - 1, leaf
+    for each in hashes:
+        if last == 0:
+            return False
+        if index & 1 or index == last:
+            reached = node(each, reached)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            reached = node(reached, each)
+        index, last = index >> 1, last >> 1
+    return last == 0 and reached == root
+
+
+def is_consistent(size, later_size, hashes, root, later_root):
+    """Tell whether the tree of the later size begins with that of the earlier one."""
+    if size == later_size:
+        return not hashes and root == later_root
+    if size == 0:
+        return not hashes and root == EMPTY_ROOT
+    steps = [root, *hashes] if size & (size - 1) == 0 else list(hashes)
+    if size > later_size or not steps:
+        return False
+    index, last = size - 1, later_size - 1
+    while index & 1:
+        index, last = index >> 1, last >> 1
+    earlier = later = steps[0]
+    for each in steps[1:]:
+        if last == 0:
+            return False
+        if index & 1 or index == last:
+            earlier, later = node(each, earlier), node(each, later)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            later = node(later, each)
+        index, last = index >> 1, last >> 1
+    return last == 0 and earlier == root and later == later_root
+
+
+# Pins, and how a file leads to them.
+
+Pins = namedtuple("Pins", "keys notes proofs", defaults=((), (), ()))
+Proof = namedtuple("Proof", "from_size to_size hashes")
+Lineage = namedtuple("Lineage", "note handovers proofs")
+
+
+def read_pins(vkeys, contents):
+    """Read vkeys, and files with notes and answers of `/v1/checkpoints/proof`."""
+    keys, notes, proofs = [], [], []
+    try:
+        keys = [read_vkey(each) for each in vkeys]
+        for content in contents:
+            for block in blocks_of(content.decode()):
+                note = read_note(block.partition("\n\n")[2] if block.startswith("old ") else block)
+                size = read_checkpoint(note.text).size
+                if block.startswith("old "):
+                    old, *hashes = block.partition("\n\n")[0].split("\n")
+                    check(len(hashes) <= 63, "a proof is too long")
+                    proofs.append(Proof(size_of(old.removeprefix("old ")), size, list(map(hash_of_line, hashes))))
+                notes.append(note)
+    except (DoesNotHold, ValueError) as error:
+        raise NoPin(str(error)) from None
+    return Pins(keys, notes, proofs)
+
+
+def blocks_of(text):
+    """Split a text after each run of lines of signatures."""
+    blocks, lines = [], []
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        if lines and lines[-1].startswith("— ") and not line.startswith("— "):
+            blocks.append("".join(lines))
+            lines = []
+        lines.append(line)
+    return [*blocks, "".join(lines)]
+
+
+def check_lineage(lineage, pins, first_keys, witnesses=()):
+    """Check signatures, hand-overs and pins. Return the keys of the log, and the witnesses that cosigned."""
+    newest = read_checkpoint(lineage.note.text)
+    handed_over = check_handovers(lineage.handovers, newest)
+    first_note = [*lineage.handovers, lineage.note][0]
+    of_log = [key for key in first_keys if key.name == newest.origin]
+    first = [key for key in of_log if key not in handed_over and has_signed(key, first_note)][:1]
+    check(first or any(key in handed_over for key in of_log), "no key that is known leads to the checkpoint's")
+    keys = [*first, *handed_over]
+    check(all(decode_point(key.public_key) for key in [*pins.keys, *keys, *witnesses]), "a key is none of Ed25519")
+    check(has_signed(keys[-1], lineage.note), "the checkpoint is not signed by the newest key of the log")
+    pinned_log_keys = [key for key in pins.keys if key.kind == ED25519]
+    pinned_witnesses = [key for key in pins.keys if key.kind == COSIGNATURE]
+    cosigned_by = []
+    for key in dict.fromkeys([*witnesses, *pinned_witnesses]):
+        has = has_signed(key, lineage.note)
+        check(has is not False, f"the cosignature of {key.name} is wrong")
+        check(has or key not in pinned_witnesses, f"{key.name} has not cosigned the checkpoint")
+        cosigned_by += [key] if has else []
+    check(not pinned_log_keys or any(key in keys for key in pinned_log_keys), "no key that is pinned is of this log")
+    check_pinned_checkpoints(lineage, newest, pins, [*keys, *pins.keys])
+    return keys, cosigned_by
+
+
+def check_handovers(handovers, newest):
+    """Check each hand-over, and return the keys that they lead to."""
+    keys, size = [], 0
+    for note in handovers:
+        checkpoint = read_checkpoint(note.text)
+        key = checkpoint.next_key
+        check(checkpoint.origin == newest.origin and key and key not in keys, "a hand-over names no new key")
+        check(len(note.signatures) == 2, "a hand-over is signed by others")
+        check(size <= checkpoint.size <= newest.size, "a hand-over is out of order")
+        check(all(has_signed(each, note) for each in (*keys[-1:], key)), "a hand-over is not signed by both keys")
+        keys.append(key)
+        size = checkpoint.size
+    return keys
+
+
+def check_pinned_checkpoints(lineage, newest, pins, keys):
+    """Check that each checkpoint that is pinned is of the log of the newest."""
+    pinned = [read_checkpoint(note.text) for note in pins.notes]
+    for note, checkpoint in zip(pins.notes, pinned, strict=True):
+        check(checkpoint.origin == newest.origin, "the pinned checkpoint is of another log")
+        found = [has_signed(key, note) for key in keys]
+        check(any(found) and False not in found, "the pinned checkpoint is not signed by a key that is known")
+    roots = {0: EMPTY_ROOT}
+    for each in [newest, *(read_checkpoint(note.text) for note in lineage.handovers), *pinned]:
+        check(roots.setdefault(each.size, each.root) == each.root, f"there are two trees of size {each.size}")
+    edges = set()
+    for start, end, hashes in [*lineage.proofs, *pins.proofs]:
+        if start in roots and end in roots:
+            check(is_consistent(start, end, hashes, roots[start], roots[end]), "a proof of consistency is wrong")
+            edges.add((start, end))
+    reached = {newest.size}
+    for start, end in sorted(edges):
+        reached |= {end} if start in reached else set()
+    for start, end in sorted(edges, key=lambda edge: -edge[1]):
+        reached |= {start} if end in reached else set()
+    for each in pinned:
+        low, high = sorted((each.size, newest.size))
+        message = f"the pinned checkpoint cannot be reached: get /v1/checkpoints/proof?from={low}&to={high}"
+        check(each.size in reached or each.size == 0, message)
+
+
+# Entries: events as the log has them.
+
+Event = namedtuple("Event", "stream_id version recorded_at previous_hash topic state")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ENTRY = struct.Struct(">16sQq32sH")
+
+
+def entry_of(event):
+    """Write the entry of an event."""
+    topic = event.topic.encode()
+    microseconds = (event.recorded_at - EPOCH) // timedelta(microseconds=1)
+    head = (UUID(event.stream_id).bytes, event.version, microseconds, event.previous_hash, len(topic))
+    return ENTRY.pack(*head) + topic + event.state
+
+
+def leaf_of(event):
+    """Hash the entry of an event: its hash in the chain, and its leaf in the log."""
+    return sha256(b"\x00" + entry_of(event)).digest()
+
+
+def read_entry(entry):
+    """Read the event of an entry."""
+    check(len(entry) >= ENTRY.size, "an entry is too short")
+    stream_id, version, microseconds, previous_hash, length = ENTRY.unpack_from(entry)
+    topic, state = entry[ENTRY.size : ENTRY.size + length], entry[ENTRY.size + length :]
+    check(len(topic) == length and 0 < version < 2**63, "no entry")
+    try:
+        recorded_at = EPOCH + timedelta(microseconds=microseconds)
+        return Event(str(UUID(bytes=stream_id)), version, recorded_at, previous_hash, topic.decode(), state)
+    except (OverflowError, UnicodeError) as error:
+        raise DoesNotHold(f"no entry: {error}") from None
+
+
+# The stored JSON of an event, `{"data": {...}, "metadata": {...}}`. A form is a type, the set of all values, a list of
+# one form, or an object, which may have more members. A member whose name ends with `?` may be absent or null; with
+# `=`, absent. An object with `!` has no others.
+
+WHOLE, TEXT, DECIMAL, INSTANT, ID = "a whole number", "a text", "a decimal", "an instant", "a UUID"
+ASSET_TYPE = {"voiceover", "image", "video", "music"}
+CREDIT_TO = {"original_cycle", "current_cycle"}
+PERIOD = {"number": WHOLE, "starts_at": INSTANT, "ends_at": INSTANT}
+PLAN = {
+    "plan_id": TEXT,
+    "name": TEXT,
+    "tier": WHOLE,
+    "monthly_credits": WHOLE,
+    "billing_period": {"monthly", "yearly"},
+    "asset_types": [ASSET_TYPE],
+    "price?": {"amount": TEXT, "currency": TEXT},
+}
+SETTINGS = {"duration_seconds?": DECIMAL, "count?": WHOLE, "resolution?": TEXT, "characters?": WHOLE, "!": None}
+PRICE = {"rate_card": TEXT, "rule": TEXT, "unit": TEXT, "quantity": DECIMAL, "credits_per_unit": DECIMAL}
+SUBSCRIPTION_EVENTS = {
+    "SubscriptionStarted": {
+        "account_id": TEXT,
+        "plan": PLAN,
+        "cycle": PERIOD,
+        "term": PERIOD,
+        "test_clock_id?": TEXT,
+    },
+    "CreditsGranted": {"credits": WHOLE, "cycle_number": WHOLE},
+    "GenerationCharged": {
+        "generation_id": TEXT,
+        "model": TEXT,
+        "asset_type": ASSET_TYPE,
+        "settings": SETTINGS,
+        "credits": WHOLE,
+        "price": PRICE,
+        "balance_after": WHOLE,
+        "cycle_number": WHOLE,
+    },
+    "PlanUpgraded": {
+        "from_plan_id": TEXT,
+        "plan": PLAN,
+        "policy": {"deduct_used", "add_leftover", "fresh"},
+        "balance_before": WHOLE,
+        "granted_credits": WHOLE,
+        "used_credits": WHOLE,
+        "reversed_credits": WHOLE,
+        "carried_credits": WHOLE,
+        "cycle": PERIOD,
+        "term": PERIOD,
+        "billing_reference?": TEXT,
+        "undeducted_credits=": WHOLE,
+    },
+    "CycleReset": {"cycle": PERIOD, "granted_credits": WHOLE, "lapsed_credits": WHOLE},
+    "TermRenewed": {"term": PERIOD, "plan": PLAN},
+    "PlanChangeScheduled": {"plan": PLAN, "effective_at": INSTANT},
+    "PlanChangeUnscheduled": {"kind": {"cancel", "downgrade"}},
+    "SubscriptionCancelled": {"when": {"term_end", "now"}, "effective_at": INSTANT},
+    "SubscriptionEnded": {"ended_at": INSTANT, "lapsed_credits": WHOLE},
+    "ChargeReversed": {
+        "generation_id": TEXT,
+        "dispute_id": TEXT,
+        "credits": WHOLE,
+        "credit_to": CREDIT_TO,
+        "cycle_number": WHOLE,
+        "balance_after": WHOLE,
+        "deducted_credits=": WHOLE,
+    },
+}
+DISPUTE_EVENTS = {
+    "DisputeOpened": {
+        "subscription_id": ID,
+        "generation_id": TEXT,
+        "charge_version": WHOLE,
+        "reason": {"unsatisfied", "duplicate", "generation_failed", "not_requested", "wrong_price", "other"},
+        "note": TEXT,
+    },
+    "DisputeResolved": {"outcome": {"upheld", "rejected"}, "note": TEXT, "credit_to?": CREDIT_TO, "rule?": TEXT},
+}
+METADATA = {"key_id": TEXT, "request_id": TEXT}
+STORED_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
+STORED_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def is_stored_as(value, form):
+    """Tell whether a value of stored JSON is of a form."""
+    if isinstance(form, dict):
+        if not isinstance(value, dict) or ("!" in form and not {f"{name}?" for name in value} <= form.keys()):
+            return False
+        return all(is_member(value, name, form[name]) for name in form if name != "!")
+    if isinstance(form, list):
+        return isinstance(value, list) and all(is_stored_as(each, form[0]) for each in value)
+    if form == DECIMAL:
+        return type(value) in (int, Decimal)
+    if form == WHOLE:
+        return type(value) is int
+    if not isinstance(value, str):
+        return False
+    if form == INSTANT:
+        return instant_of(value) is not None
+    return form == TEXT or (STORED_ID.fullmatch(value) if form == ID else value in form)
+
+
+def is_member(members, name, form):
+    """Tell whether the member of an object is of its form."""
+    plain = name.rstrip("?=")
+    if plain not in members or (name.endswith("?") and members[plain] is None):
+        return name != plain
+    return is_stored_as(members[plain], form)
+
+
+def instant_of(text):
+    """Return the instant of a text in the stored form; None for any other text."""
+    if not STORED_INSTANT.fullmatch(text) or text.endswith(".000000Z"):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def data_of(event, forms):
+    """Return the data of an event, whose stored JSON is of the form that its topic has."""
+    stored = read_json(event.state, event.topic)
+    form = {"data": forms.get(event.topic, set()), "metadata": METADATA}
+    is_known = is_stored_as(stored, form) and type(stored.get("v", 1)) is int and stored.get("v", 1) == 1
+    check(is_known, f"version {event.version} is not stored as the ledger stores {event.topic}")
+    return stored["data"]
+
+
+# Receipts: C2SP tlog-proof.
+
+EXTRA = {"entry": str, "handovers": [str], "consistency": [{"from": int, "hashes": [str]}]}
+Receipt = namedtuple("Receipt", "event index hashes lineage")
+
+
+def read_receipt(content):
+    """Read a receipt."""
+    try:
+        head, separator, note = content.decode().partition("\n\n")
+    except UnicodeError:
+        raise DoesNotHold("the receipt is no UTF-8") from None
+    lines = head.split("\n")
+    check(separator and lines[0] == "c2sp.org/tlog-proof@v1" and len(lines) >= 3, "no receipt")
+    check(lines[1].startswith("extra ") and lines[2].startswith("index "), "no receipt")
+    extra = read_canonical(base64(lines[1].removeprefix("extra ")), "extra", EXTRA)
+    hashes = [hash_of_line(line) for line in lines[3:]]
+    note = read_note(note)
+    size = read_checkpoint(note.text).size
+    proofs = [
+        Proof(each["from"], size, [hash_of_line(line) for line in each["hashes"]]) for each in extra["consistency"]
+    ]
+    check(all(len(each) <= 63 for each in (hashes, *(proof.hashes for proof in proofs))), "a proof is too long")
+    lineage = Lineage(note, [read_note(each) for each in extra["handovers"]], proofs)
+    event = read_entry(base64(extra["entry"]))
+    return Receipt(event, size_of(lines[2].removeprefix("index ")), hashes, lineage)
+
+
+def check_receipt(content, pins):
+    """Check a receipt. Return its charge, and who signed."""
+    receipt = read_receipt(content)
+    check(receipt.event.topic == "GenerationCharged", "the event is no charge")
+    charge = data_of(receipt.event, SUBSCRIPTION_EVENTS)
+    signed_by = check_lineage(receipt.lineage, pins, [key for key in pins.keys if key.kind == ED25519])
+    newest = read_checkpoint(receipt.lineage.note.text)
+    is_there = is_included(leaf_of(receipt.event), receipt.index, newest.size, receipt.hashes, newest.root)
+    check(is_there, "the charge is not in the tree of the checkpoint")
+    return charge, signed_by
+
+
+def read_file(path):
+    """Read a file."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise NoPin(f"{path} cannot be read: {error.strerror}") from None
+
+
+def main(arguments=None):
+    """Check the file that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("file")
+    parser.add_argument("--key", action="append", default=[], metavar="VKEY")
+    parser.add_argument("--checkpoint", action="append", default=[], metavar="FILE")
+    asked = parser.parse_args(arguments)
+    try:
+        pins = read_pins(asked.key, [read_file(each) for each in asked.checkpoint])
+        charge, (keys, witnesses) = check_receipt(read_file(asked.file), pins)
+    except NoPin as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except DoesNotHold as error:
+        sys.stderr.write(f"{asked.file} does not hold: {error}\n")
+        return 1
+    sys.stdout.write(f"It holds: {charge['generation_id']}, {charge['credits']} credits.\n")
+    for name, each in (("key", keys), ("witness", witnesses)):
+        sys.stdout.writelines(f"{name} {vkey(key)}\n" for key in each)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Makes proofs out of the tiles of a log, for receipts and evidence."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from services.evidence.lineage import Consistency, Lineage
+from services.evidence.receipt import Receipt
+from services.ledger.records import ChainedEvent
+from services.log.checkpoint import Checkpoint
+from services.log.note import Note
+from services.log.reading import ReadTiles, read_consistency_proof, read_inclusion_proof
+
+
+class BeyondCheckpoint(ValueError):
+    """The tree of the checkpoint has not so many leaves."""
+
+
+def lineage_from(read: ReadTiles, note: Note, handovers: Sequence[Note], since: int | None = None) -> Lineage:
+    """Make the lineage of a checkpoint, with the proof that its tree begins with that of size `since`.
+
+    The hand-overs are taken without their cosignatures. Raises BeyondCheckpoint, MissingTiles.
+    """
+    checkpoint = Checkpoint.parse(note.text)
+    by_keys = [_signed_by_log(each, checkpoint.origin) for each in handovers]
+    if since is None:
+        return Lineage(note, by_keys, ())
+    if since > checkpoint.size:
+        raise BeyondCheckpoint(f"the newest checkpoint is of size {checkpoint.size}")
+    hashes = read_consistency_proof(read, since, checkpoint.size)
+    return Lineage(note, by_keys, (Consistency(since, checkpoint.size, hashes),))
+
+
+def receipt_from(read: ReadTiles, event: ChainedEvent, lineage: Lineage) -> Receipt:
+    """Make the receipt of a stored event. Raises BeyondCheckpoint, MissingTiles."""
+    return Receipt(event, index_of(event), prove_inclusion(read, event, lineage), lineage)
+
+
+def prove_inclusion(read: ReadTiles, event: ChainedEvent, lineage: Lineage) -> list[bytes]:
+    """Prove that a stored event is in the tree of the checkpoint. Raises BeyondCheckpoint, MissingTiles."""
+    size = lineage.checkpoint.size
+    if index_of(event) >= size:
+        raise BeyondCheckpoint(f"the newest checkpoint is of size {size}")
+    return read_inclusion_proof(read, index_of(event), size)
+
+
+def _signed_by_log(note: Note, origin: str) -> Note:
+    return replace(note, signatures=tuple(each for each in note.signatures if each.name == origin))
+
+
+def index_of(event: ChainedEvent) -> int:
+    """Return the place of a stored event's leaf in the log, from 0."""
+    assert event.position is not None, "a stored event has a position"
+    return event.position - 1

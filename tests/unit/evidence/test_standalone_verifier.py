@@ -1,0 +1,177 @@
+"""The verifier of one file: it needs Python alone, and judges as the product does."""
+
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from services.dispute.events import DisputeEvent
+from services.evidence.faults import NotGenuine
+from services.evidence.lineage import is_point
+from services.evidence.pins import read_pins
+from services.evidence.receipt import verify_receipt
+from services.subscription.events import Event
+from tests.unit.evidence.memory_log import MemoryLog
+from tests.unit.evidence.standalone import PATH, foreign_imports, load_standalone
+from tests.unit.evidence.test_receipts import WITNESS, leaves, log_of, receipt
+from tests.unit.log.signers import signer
+
+STANDALONE = load_standalone()
+
+
+def test_it_imports_nothing_but_python_itself() -> None:
+    assert foreign_imports() == set()
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"), [("a", b""), ("b", b"x"), ("c", b"checkpoint\n"), ("d", bytes(range(256)) * 9)]
+)
+def test_its_signatures_are_those_of_ed25519(seed: str, message: bytes) -> None:
+    key = signer("name", seed)
+    signature = key.sign(message)
+
+    assert STANDALONE.is_signed(key.key.public_key, message, signature)
+    assert not STANDALONE.is_signed(key.key.public_key, message + b"x", signature)
+    for place in range(0, 64, 7):
+        altered = bytearray(signature)
+        altered[place] ^= 1 << place % 8
+        assert not STANDALONE.is_signed(key.key.public_key, message, bytes(altered))
+    larger = int.from_bytes(signature[32:], "little") + STANDALONE.ORDER  # the same number modulo the order
+    assert not STANDALONE.is_signed(key.key.public_key, message, signature[:32] + larger.to_bytes(32, "little"))
+
+
+def test_it_agrees_with_the_product_on_what_a_point_is() -> None:
+    random = Random(5)
+    field = 2**255 - 19
+    edges = [0, 1, 2, field - 1, field, field + 1, 2**255 - 1]
+    encodings = [(y | sign << 255).to_bytes(32, "little") for y in edges for sign in (0, 1)]
+
+    for content in [*encodings, *(random.randbytes(32) for _ in range(60))]:
+        assert is_point(content) == (STANDALONE.decode_point(content) is not None), content.hex()
+
+
+def test_its_forms_of_events_are_those_of_the_product() -> None:
+    for union, forms in ((Event, STANDALONE.SUBSCRIPTION_EVENTS), (DisputeEvent, STANDALONE.DISPUTE_EVENTS)):
+        assert {kind.__name__: _form(msgspec.inspect.type_info(kind)) for kind in get_args(union)} == forms
+
+
+def _form(kind: Any) -> Any:
+    """Write a type as the verifier has it."""
+    inspect = msgspec.inspect
+    match kind:
+        case inspect.StructType(fields=fields, forbid_unknown_fields=is_closed):
+            members = {_name(field): _form(_without_none(field.type)) for field in fields}
+            return {**members, "!": None} if is_closed else members
+        case inspect.IntType():
+            return STANDALONE.WHOLE
+        case inspect.StrType():
+            return STANDALONE.TEXT
+        case inspect.DecimalType():
+            return STANDALONE.DECIMAL
+        case inspect.DateTimeType():
+            return STANDALONE.INSTANT
+        case inspect.UUIDType():
+            return STANDALONE.ID
+        case inspect.LiteralType(values=values):
+            return set(values)
+        case inspect.VarTupleType(item_type=item):
+            return [_form(item)]
+        case _:
+            raise AssertionError(f"the verifier has no form of {kind}")
+
+
+def _name(field: Any) -> str:
+    if field.required:
+        return str(field.encode_name)
+    return f"{field.encode_name}{'?' if field.default is None else '='}"
+
+
+def _without_none(kind: Any) -> Any:
+    if not isinstance(kind, msgspec.inspect.UnionType):
+        return kind
+    (only,) = [each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType)]
+    return only
+
+
+def _rotated() -> MemoryLog:
+    log = log_of(after=0)
+    log.rotate("second")
+    log.extend(leaves(5))
+    return log
+
+
+def _product_accepts(content: bytes, keys: list[str], checkpoints: list[bytes]) -> bool:
+    try:
+        verify_receipt(content, read_pins(keys, checkpoints))
+    except NotGenuine:
+        return False
+    return True
+
+
+def _standalone_accepts(content: bytes, keys: list[str], checkpoints: list[bytes]) -> bool:
+    try:
+        STANDALONE.check_receipt(content, STANDALONE.read_pins(keys, checkpoints))
+    except STANDALONE.DoesNotHold:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("mutants", [300, pytest.param(20_000, marks=pytest.mark.long)])
+def test_both_refuse_each_mutant_of_a_receipt(mutants: int) -> None:
+    log, random = _rotated(), Random(11)
+    keys, checkpoints = [str(log.keys[0]), str(WITNESS.key)], [str(log.seal(50)).encode()]
+    content = receipt(log, since=50)
+    assert _product_accepts(content, keys, checkpoints)
+    assert _standalone_accepts(content, keys, checkpoints)
+
+    for number in range(mutants):
+        mutant = mutant_of(content, number * len(content) // mutants, random)
+        if mutant != content:
+            assert not _product_accepts(mutant, keys, checkpoints), mutant
+            assert not _standalone_accepts(mutant, keys, checkpoints), mutant
+
+
+def mutant_of(content: bytes, place: int, random: Random) -> bytes:
+    """Alter, add, remove, move or cut off bytes at a place."""
+    before, after = content[:place], content[place:]
+    match random.randrange(7):
+        case 0 | 1:
+            return before + bytes([after[0] ^ (1 << random.randrange(8))]) + after[1:]
+        case 2:
+            return before + random.randbytes(1) + after[1:]
+        case 3:
+            return before + random.randbytes(random.randint(1, 40)) + after
+        case 4:
+            return before + after[random.randint(1, 40) :]
+        case 5:
+            return before
+        case _:
+            size = random.randint(1, 40)
+            return before + after[size : 2 * size] + after[:size] + after[2 * size :]
+
+
+def test_it_runs_alone(tmp_path: Path) -> None:
+    log = _rotated()
+    (tmp_path / "track.tlog-proof").write_bytes(receipt(log, since=50))
+    (tmp_path / "altered.tlog-proof").write_bytes(receipt(log).replace(b"index 103", b"index 104"))
+    (tmp_path / "day-one.txt").write_text(str(log.seal(50)))
+    key = str(log.keys[0])
+
+    held = _run(tmp_path, "track.tlog-proof", "--key", key, "--checkpoint", "day-one.txt")
+    altered = _run(tmp_path, "altered.tlog-proof", "--key", key)
+    no_key = _run(tmp_path, "track.tlog-proof", "--key", "x")
+    no_file = _run(tmp_path, "no.tlog-proof", "--key", key)
+
+    assert (held.returncode, held.stdout.splitlines()[0]) == (0, "It holds: track, 300 credits.")
+    assert (altered.returncode, no_key.returncode, no_file.returncode) == (1, 2, 2)
+    assert "altered.tlog-proof does not hold: the charge is not in the tree" in altered.stderr
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it without any library that is installed."""
+    command = [sys.executable, "-I", "-S", str(PATH), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
