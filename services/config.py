@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.log.keys import is_key_name
+
 SECRETS_DIR = "TALLYSTICK_SECRETS_DIR"
 
 
@@ -20,6 +22,12 @@ def _strong(key: SecretStr) -> SecretStr:
     if not _STRONG.fullmatch(key.get_secret_value()):
         raise ValueError("a key is 32 to 512 visible ASCII characters, which nobody can guess")
     return key
+
+
+def _key_name(origin: str) -> str:
+    if not is_key_name(origin):
+        raise ValueError("an origin has no spaces and no plus, such as ledger.example/1")
+    return origin
 
 
 class Settings(BaseSettings):
@@ -52,6 +60,12 @@ class Settings(BaseSettings):
 
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 10.0
     """The time between signed checkpoints that the projector makes; 0: it makes none."""
+
+    log_origin: Annotated[str, AfterValidator(_key_name)] | None = None
+    """The origin of the ledger's log, chosen when the ledger is made; empty: one that is made up."""
+
+    witnesses: Path | None = None
+    """A policy file (C2SP tlog-policy) of the witnesses that are asked to cosign checkpoints; empty: none."""
 
     catalogue: Path | None = None
     """A catalogue in TOML; empty: the packaged one."""

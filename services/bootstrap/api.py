@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from services.bootstrap.database import serving_url_of
 from services.bootstrap.keys import ensure_configured_key
 from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
-from services.bootstrap.signing import sealer_of
+from services.bootstrap.signing import log_reader_of, old_sealer_of, sealer_of
 from services.config import Settings
 from services.http.app import create_app
 from services.http.backend import Backend
 from services.http.patience import LONG_READ_SECONDS
 from services.http.server.wire import server_of
+from services.integrity.sealing.store import LOGS
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger, utc_now
 from services.postgres.database import connect, reading_pool
@@ -56,5 +57,8 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
             keys=keys,
             clock=utc_now,
             test_clocks_enabled=settings.test_clocks,
-            sealer=sealer_of(settings),
+            sealer=old_sealer_of(settings),
+            log_sealer=sealer_of(settings),
+            has_witnesses=settings.witnesses is not None,
+            logs={log: log_reader_of(settings, log) for log in LOGS},
         )

@@ -9,6 +9,7 @@ from services.bootstrap.database import BadDatabaseUrl, NoDatabase, NotMigrated
 from services.catalogue import CatalogueError
 from services.integrity.checkpoints import OtherKey
 from services.integrity.sealer import LedgerIsOlder
+from services.integrity.sealing.refusing import SealerBusy, SealerRefused
 from services.integrity.signing import NoSigningKey
 from services.integrity.verify.verification import TablesChanged
 from services.ledger.mapper import UnreadableEvent
@@ -29,6 +30,8 @@ OPERATOR_ERRORS = (
     NoSigningKey,
     OtherKey,
     LedgerIsOlder,
+    SealerBusy,
+    SealerRefused,
     TablesChanged,
     OSError,
 )

@@ -1,4 +1,4 @@
-"""Puts the projector together, with the thread that makes checkpoints."""
+"""Puts the projector together, with the thread that seals."""
 
 import threading
 from contextlib import ExitStack
@@ -7,7 +7,7 @@ from functools import partial
 from services.bootstrap.database import serving_url_of
 from services.bootstrap.signing import sealer_of
 from services.config import Settings
-from services.integrity.checkpointer import Checkpointer
+from services.integrity.sealing.thread import SealingThread
 from services.postgres.database import connect
 from services.process.projector import Projector
 from services.process.status_page import status_page
@@ -22,9 +22,13 @@ def run_projector(settings: Settings, stopping: threading.Event, *, has_status_p
             page = status_page(settings.host, settings.port, projector.registry, projector.find_trouble)
             parts.enter_context(page)
         if settings.checkpoint_seconds:
-            checkpointer = Checkpointer(
-                connect_here, sealer_of(settings), settings.checkpoint_seconds, projector.registry
+            sealing = SealingThread(
+                connect_here,
+                settings.db_schema,
+                sealer_of(settings),
+                settings.checkpoint_seconds,
+                projector.registry,
             )
-            checkpointer.start()
-            parts.callback(checkpointer.stop)
+            sealing.start()
+            parts.callback(sealing.stop)
         projector.run(stopping)

@@ -1,4 +1,4 @@
-"""Finds the key that signs checkpoints and their receipts, both outside the database, and makes the sealer."""
+"""Finds the key that signs checkpoints and the seals, both outside the database, and makes the sealer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,11 @@ from psycopg import Connection
 from services.bootstrap.database import connect_migrated
 from services.config import Settings
 from services.integrity.receipts import Receipts
-from services.integrity.sealer import Sealer
+from services.integrity.sealer import Sealer as OldSealer
+from services.integrity.sealing.reader import LogReader
+from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.seals import Seals
+from services.integrity.sealing.store import EVENTS, LogName
 from services.integrity.signing import KeyFile
 from services.ledger.ledger import utc_now
 
@@ -24,9 +28,24 @@ def receipts_of(settings: Settings) -> Receipts:
     return Receipts(settings.data_dir / "checkpoints" / settings.db_schema)
 
 
+def old_sealer_of(settings: Settings) -> OldSealer:
+    """The sealer of evidence."""
+    return OldSealer(settings.db_schema, key_file_of(settings), receipts_of(settings), utc_now)
+
+
+def seals_of(settings: Settings) -> Seals:
+    """The seals: by schema, since each is a ledger of its own."""
+    return Seals(settings.data_dir / "seals" / settings.db_schema)
+
+
 def sealer_of(settings: Settings) -> Sealer:
     """The sealer of the configured ledger."""
-    return Sealer(settings.db_schema, key_file_of(settings), receipts_of(settings), utc_now)
+    return Sealer(settings.db_schema, key_file_of(settings), seals_of(settings), settings.log_origin, utc_now)
+
+
+def log_reader_of(settings: Settings, log: LogName = EVENTS) -> LogReader:
+    """What reads a log of the configured ledger, for those who follow it."""
+    return LogReader(settings.db_schema, log, seals_of(settings))
 
 
 @contextmanager

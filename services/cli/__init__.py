@@ -15,7 +15,7 @@ verify.py           the check of the whole ledger
 verify_evidence.py  the check of an evidence file, offline
 verify_receipt.py   the check of a receipt, offline
 pinned_files.py     files checked offline, and what was written down before
-checkpoint.py       signed checkpoints
+checkpoint.py       seals, and prints the newest note
 rebuild.py          read models made anew
 transfer.py         export and import
 demo.py             a made-up ledger

@@ -1,37 +1,51 @@
-"""The `checkpoint` command: signed checkpoints over the events."""
+"""The `checkpoint` command: seals what is recorded so far, and prints the newest note."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from services.bootstrap.signing import open_sealer
-from services.cli.console import EXIT_USAGE, fail, out, plain_errors, read_settings
-from services.integrity.checkpoints import Checkpoint
+from services.cli.console import EXIT_USAGE, fail, plain_errors, read_settings
+from services.log.note import BadNote, Note
 
 
 def checkpoint(
-    rotate: Annotated[bool, typer.Option(help="Sign with a new key from now on; the old one vouches for it.")] = False,
-    replace_lost_key: Annotated[
-        bool, typer.Option(help="Go on with the key that is here, though the last checkpoint names another.")
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Let a new key sign from now on; the old one vouches for it.")
     ] = False,
+    new_ledger: Annotated[
+        bool,
+        typer.Option("--new-ledger", help="Begin a new log, with a new origin and key, over what is recorded."),
+    ] = False,
+    adopt: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Go on from a note of this ledger, where the seals are gone or older."),
+    ] = None,
 ) -> None:
-    """Cover new events with a signed checkpoint. Keep what it prints where nobody who can write the database can."""
-    if rotate and replace_lost_key:
-        fail("A key that is lost cannot vouch for another one: choose.", EXIT_USAGE)
+    """Seal what is recorded so far, and print the newest note. Keep it where nobody who runs the database can write."""
+    if rotate + new_ledger + (adopt is not None) > 1:
+        fail("--rotate, --new-ledger and --adopt exclude one another.", EXIT_USAGE)
+    adopted = _read_note(adopt) if adopt else None
     with plain_errors(), open_sealer(read_settings()) as (sealer, connection):
         if rotate:
-            checkpoints = sealer.rotate(connection)
-        elif replace_lost_key:
-            checkpoints = sealer.replace_lost_key(connection)
+            newest: Note | None = sealer.rotate(connection)
+        elif new_ledger:
+            newest = sealer.begin_again(connection)
+        elif adopted is not None:
+            newest = sealer.adopt(connection, adopted)
         else:
-            checkpoints = sealer.seal(connection)
-        for each in checkpoints:
-            out.print(_line(each))
-        if not checkpoints:
-            out.print("Nothing new since the last checkpoint.")
+            sealer.seal(connection)
+            newest = sealer.newest()
+    assert newest is not None, "something was sealed"
+    sys.stdout.write(str(newest))
 
 
-def _line(each: Checkpoint) -> str:
-    covers = f"events {each.from_position} to {each.to_position}" if each.event_count else "no new events"
-    next_key = f", next key {each.next_key_id}" if each.next_public_key else ""
-    return f"Checkpoint {each.number} over {covers}: {each.hash.hex()}, key {each.key_id}{next_key}"
+def _read_note(path: Path) -> Note:
+    try:
+        return Note.parse(path.read_bytes())
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}", EXIT_USAGE)
+    except BadNote as error:
+        fail(f"{path}: {error}", EXIT_USAGE)

@@ -31,6 +31,7 @@ commands.py        commands to the ledger, answers to replies
 idempotency.py     replies under an Idempotency-Key
 reads.py           subscriptions and balances as of now
 previews.py        quotes and upgrade previews
+log_views.py       signed checkpoints as they are shown
 paging.py          pages and cursors
 whole_lists.py     any list in pages as a stream
 feed.py            one reader for all who follow the ledger

@@ -1,6 +1,6 @@
 """The backend that the HTTP layer works on; the composition root makes and closes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,10 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from services.catalogue import Catalogue
-from services.integrity.sealer import Sealer
+from services.integrity.sealer import Sealer as OldSealer
+from services.integrity.sealing.reader import LogReader
+from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.store import LogName
 from services.keys import KeyRing
 from services.ledger.ledger import Ledger
 from services.postgres.database import Connect
@@ -31,4 +34,8 @@ class Backend:
     keys: KeyRing
     clock: Callable[[], datetime]
     test_clocks_enabled: bool
-    sealer: Sealer
+    sealer: OldSealer
+    log_sealer: Sealer
+    logs: Mapping[LogName, LogReader]
+    """The log of events, and that of refusals."""
+    has_witnesses: bool

@@ -20,6 +20,7 @@ T = TypeVar("T", bound=Struct)
 _WHERE = re.compile(r"(?P<what>.*) - at `(?P<path>[^`]*)`", re.DOTALL)
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_BOOLEANS = {"true": True, "false": False}
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
 _SHOWN_CHARACTERS = 80
 _LARGE_REFUSALS = Pace(PACE_OF_LARGE_REFUSALS)
@@ -71,11 +72,9 @@ class QueryOf(Generic[T]):
 
     def __init__(self, model: type[T]) -> None:
         self.model = model
-        self._whole_numbers = {
-            field.encode_name
-            for field in msgspec.inspect.type_info(model).fields  # type: ignore[attr-defined] # of a struct's info
-            if _takes_whole_numbers(field.type)
-        }
+        fields = msgspec.inspect.type_info(model).fields  # type: ignore[attr-defined] # of a struct's info
+        self._whole_numbers = {each.encode_name for each in fields if _takes(msgspec.inspect.IntType, each.type)}
+        self._booleans = {each.encode_name for each in fields if _takes(msgspec.inspect.BoolType, each.type)}
 
     def __call__(self, request: Request) -> T:
         return self.read(request.query_params.multi_items())
@@ -86,8 +85,10 @@ class QueryOf(Generic[T]):
         for name, text in parameters:
             if name in read:
                 raise repeated(name)
-            is_number = name in self._whole_numbers and _WHOLE_NUMBER.fullmatch(text)
-            read[name] = int(text) if is_number else text
+            if name in self._whole_numbers and _WHOLE_NUMBER.fullmatch(text):
+                read[name] = int(text)
+            else:
+                read[name] = _BOOLEANS.get(text, text) if name in self._booleans else text
         try:
             return msgspec.convert(read, self.model, dec_hook=read_instant)
         except ValidationError as error:
@@ -126,13 +127,11 @@ def _field(path: str, name: str = "") -> str:
     return below or "$"
 
 
-def _takes_whole_numbers(kind: msgspec.inspect.Type) -> bool:
+def _takes(wanted: type[msgspec.inspect.Type], kind: msgspec.inspect.Type) -> bool:
     match kind:
-        case msgspec.inspect.IntType():
-            return True
         case msgspec.inspect.Metadata(type=described):
-            return _takes_whole_numbers(described)
+            return _takes(wanted, described)
         case msgspec.inspect.UnionType(types=members):
-            return any(map(_takes_whole_numbers, members))
+            return any(_takes(wanted, member) for member in members)
         case _:
-            return False
+            return isinstance(kind, wanted)

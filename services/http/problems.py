@@ -33,6 +33,7 @@ STATUS: Mapping[str, int] = {
     "unknown_subscription": 404,
     "unknown_charge": 404,
     "unknown_dispute": 404,
+    "no_checkpoint": 404,
     "test_clocks_disabled": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,
@@ -131,6 +132,12 @@ class UnsupportedEncoding(Refusal, frozen=True):
     """A body is taken as it is, without Content-Encoding."""
 
     code: ClassVar[str] = "unsupported_encoding"
+
+
+class NoCheckpoint(Refusal, frozen=True):
+    """There is no such checkpoint, or none yet."""
+
+    code: ClassVar[str] = "no_checkpoint"
 
 
 class NotAcceptable(Refusal, frozen=True):

@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from projections.positions import Positions
 from services.http.backend import Backend
+from services.integrity.sealing.status import LogStatus, LogStatuses
 from services.ledger import clock_guard
 from services.ledger.clock_guard import ClockDiffers, refuse_difference
 from services.migrations.revisions import NewerSchema, missing_on
@@ -29,7 +30,8 @@ class Readiness(Struct, frozen=True):
 
     `database`: it answers. `writable`: it takes writes. `migrations`: its schema is that of this version. `clock`: it
     is within two seconds of this machine's. `writer_lane`: commands are taken and answered. The lag is that of the
-    catch-up projection that is furthest behind, which keeps nobody from charging.
+    catch-up projection that is furthest behind, which keeps nobody from charging. Nor does a sealer that refuses, or an
+    event that no quorum of witnesses has seen; `unwitnessed_seconds` is the age of the oldest such event.
     """
 
     status: Literal["ready", "not_ready"]
@@ -39,13 +41,16 @@ class Readiness(Struct, frozen=True):
     clock: bool = False
     writer_lane: bool = False
     projection_lag_events: int | None = None
+    sealing: Literal["ok", "refused"] | None = None
+    unwitnessed_seconds: float | None = None
 
 
 class ReadinessCheck:
     """Checks the parts of one backend. For threads."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, log_statuses: LogStatuses) -> None:
         self._backend = backend
+        self._log_statuses = log_statuses
         self._positions = Positions(backend.schema)
         self._queries = load_queries(__file__, "readiness.sql", schema=backend.schema)
 
@@ -58,7 +63,7 @@ class ReadinessCheck:
         except psycopg.Error as error:
             log.warning("the database does not answer", error=repr(error))
             return Readiness("not_ready", writer_lane=is_lane_well)
-        is_writable, is_migrated, is_clock_right, lag_events = found
+        is_writable, is_migrated, is_clock_right, lag_events, log_status = found
         is_ready = is_writable and is_migrated and is_clock_right and is_lane_well
         return Readiness(
             "ready" if is_ready else "not_ready",
@@ -68,9 +73,11 @@ class ReadinessCheck:
             clock=is_clock_right,
             writer_lane=is_lane_well,
             projection_lag_events=lag_events,
+            sealing=None if log_status is None else "refused" if log_status.refused else "ok",
+            unwitnessed_seconds=None if log_status is None else log_status.unwitnessed_seconds,
         )
 
-    def _ask_database(self) -> tuple[bool, bool, bool, int | None]:
+    def _ask_database(self) -> tuple[bool, bool, bool, int | None, LogStatus | None]:
         with self._backend.reads.connection() as connection:
             before = clock_guard.machine_clock()
             row = connection.execute(self._queries["describe_server"]).fetchone()
@@ -84,6 +91,7 @@ class ReadinessCheck:
                 is_migrated,
                 _is_right(clock, before, after),
                 max((lag.lag_events for lag in lags), default=None),
+                self._log_statuses.now(connection) if is_migrated else None,
             )
 
     def _is_migrated(self, connection: Connection[Any]) -> bool:

@@ -18,6 +18,7 @@ from services.http.readiness import Readiness, ReadinessCheck
 from services.http.reads import Reads
 from services.http.server.shared_reads import SharedBalanceReads
 from services.idempotency import IdempotencyRecords
+from services.integrity.sealing.status import LogCollector, LogStatuses
 from services.ledger.as_of import AsOf
 from services.ledger.gate import AsyncGate
 from services.ledger.what_if import WhatIf
@@ -52,7 +53,13 @@ class Service:
         as_of = AsOf(backend.schema, backend.clock)
         reads = Reads(backend)
         feed = Feed(backend.connect, backend.long_reads, backend.schema)
-        metrics = Metrics(backend.ledger, feed, LagCollector(backend.reads.connection, backend.schema, backend.clock))
+        log_statuses = LogStatuses(backend.schema, backend.clock, has_witnesses=backend.has_witnesses)
+        metrics = Metrics(
+            backend.ledger,
+            feed,
+            LagCollector(backend.reads.connection, backend.schema, backend.clock),
+            LogCollector(backend.reads.connection, log_statuses),
+        )
         return Service(
             backend=backend,
             reads=reads,
@@ -61,7 +68,7 @@ class Service:
             gate=AsyncGate(backend.ledger.lane),
             metrics=metrics,
             exposition=Shared(metrics.exposition),
-            readiness=Shared(ReadinessCheck(backend).now),
+            readiness=Shared(ReadinessCheck(backend, log_statuses).now),
             as_of=as_of,
             feed=feed,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),

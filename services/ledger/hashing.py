@@ -41,3 +41,12 @@ def hash_of_columns(
     name = topic.encode()
     head = _PREIMAGE_HEAD.pack(stream_id, version, recorded_at_microseconds, previous_hash, len(name))
     return sha256(head + name + state).digest()
+
+
+def event_entry(
+    stream_id: UUID, version: int, recorded_at: datetime, previous_hash: bytes, topic: str, state: bytes
+) -> bytes:
+    """Return the entry of an event in the log: the bytes that are hashed, without the leaf prefix before them."""
+    name, microseconds = topic.encode(), microseconds_since_epoch(recorded_at)
+    head = _PREIMAGE_HEAD.pack(stream_id.bytes, version, microseconds, previous_hash, len(name))
+    return head[1:] + name + state

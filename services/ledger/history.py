@@ -1,6 +1,7 @@
 """History as it is stored: events with their JSON and hashes, and the refusals beside them."""
 
 import time
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from math import inf
@@ -8,7 +9,8 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.structs import replace
 from psycopg import Connection
 
 from projections.charges.view import Charge
@@ -29,7 +31,7 @@ class StoredEvent(Struct, frozen=True):
 
     `hash` is over the stored form, `{"data":…,"metadata":…}`, with the event's place; `services/ledger/hashing.py`
     says how. `stream_id` is the id of the subscription, or of the dispute, whose events `version` counts; `position`
-    counts over the ledger.
+    counts over the ledger. `entry` is the event's entry in the log, in base64: `hash` is its leaf hash.
     """
 
     position: int
@@ -41,6 +43,7 @@ class StoredEvent(Struct, frozen=True):
     metadata: JsonObject
     hash: str
     previous_hash: str
+    entry: str | UnsetType = UNSET
 
 
 class EventFilter(Struct, frozen=True):
@@ -164,6 +167,13 @@ class History:
             events += found
             scanned = events[-1].position if len(events) == limit else until
         return Scan(events, scanned, scanned >= end)
+
+    def with_entries(self, connection: Connection[Any], events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Return the same events with their entries."""
+        arguments = {"positions": [event.position for event in events]}
+        rows = map(chained_event, connection.execute(self._queries["select_events"], arguments))
+        entries = {row.position: b64encode(row.entry).decode() for row in rows}
+        return [replace(event, entry=entries[event.position]) for event in events]
 
     def last_position(self, connection: Connection[Any]) -> int:
         """Return the position of the last event that is committed; 0 before the first."""

@@ -46,3 +46,8 @@ WHERE subscription_id = %(id)s AND refused_at <= %(refused_at)s
     AND (refused_at < %(refused_at)s OR version < %(version)s
         OR version = %(version)s AND generation_id > %(generation_id)s)
 ORDER BY refused_at DESC, version DESC, generation_id LIMIT %(limit)s
+
+-- name: select_events
+-- Events by their positions.
+SELECT originator_id, originator_version, topic, state, recorded_at, previous_hash, notification_id
+FROM {schema}.ledger_events WHERE notification_id = ANY(%(positions)s)

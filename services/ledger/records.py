@@ -11,7 +11,7 @@ from projections.disputes.view import DisputeView, dispute_view
 from services.dispute import state as dispute
 from services.dispute.events import DisputeEvent
 from services.dispute.state import Dispute
-from services.ledger.hashing import event_hash
+from services.ledger.hashing import event_entry, event_hash
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import Event, GenerationCharged
 from services.subscription.refusals import Refusal
@@ -43,6 +43,18 @@ class ChainedEvent(Struct, frozen=True):
     def hash(self) -> bytes:
         """The hash that the stream's next event carries."""
         return event_hash(
+            self.originator_id,
+            self.originator_version,
+            self.recorded_at,
+            self.previous_hash,
+            self.topic,
+            self.state,
+        )
+
+    @property
+    def entry(self) -> bytes:
+        """Its entry in the log, whose leaf hash is its hash."""
+        return event_entry(
             self.originator_id,
             self.originator_version,
             self.recorded_at,

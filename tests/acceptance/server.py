@@ -21,7 +21,11 @@ from services.http.app import create_app
 from services.http.backend import Backend
 from services.http.server.wire import server_of
 from services.integrity.receipts import Receipts
-from services.integrity.sealer import Sealer
+from services.integrity.sealer import Sealer as OldSealer
+from services.integrity.sealing.reader import LogReader
+from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.seals import Seals
+from services.integrity.sealing.store import LOGS
 from services.integrity.signing import KeyFile
 from services.keys import SCOPES, KeyRing
 from services.ledger.ledger import Ledger
@@ -46,6 +50,11 @@ class Server:
     url: str
     backend: Backend
     secret: str
+
+    def seal(self) -> None:
+        """Sign what is recorded so far, as the projector does every few seconds."""
+        with self.backend.connect() as connection:
+            self.backend.log_sealer.seal(connection)
 
     @contextmanager
     def client(self, *scopes: str) -> Iterator[httpx.Client]:
@@ -104,6 +113,7 @@ def running_server(
         Ledger(database_url, schema, catalogue, clock=clock) as ledger,
     ):
         keys = KeyRing(reads, schema)
+        key_file, seals = KeyFile(Path(folder, "signing.key")), Seals(Path(folder, "seals"))
         backend = Backend(
             ledger=ledger,
             reads=reads,
@@ -114,7 +124,10 @@ def running_server(
             keys=keys,
             clock=clock,
             test_clocks_enabled=test_clocks,
-            sealer=Sealer(schema, KeyFile(Path(folder, "signing.key")), Receipts(Path(folder)), clock),
+            sealer=OldSealer(schema, key_file, Receipts(Path(folder)), clock),
+            log_sealer=Sealer(schema, key_file, seals, None, clock),
+            logs={log: LogReader(schema, log, seals) for log in LOGS},
+            has_witnesses=False,
         )
         with listener.serving(backend) as url:
             yield Server(url, backend, keys.create("every scope", SCOPES)[1])

@@ -196,7 +196,7 @@ EVENT_STREAMS = {
     "application/x-ndjson": encode(EVENT).decode() + "\n",
     "text/event-stream": f"id: 1874\nevent: GenerationCharged\ndata: {encode(EVENT).decode()}\n\n",
 }
-READY = Readiness("ready", True, True, True, True, True, projection_lag_events=0)
+READY = Readiness("ready", True, True, True, True, True, projection_lag_events=0, sealing="ok", unwitnessed_seconds=0.0)
 NOT_READY = Readiness("not_ready", writer_lane=True)
 METRICS = (
     'tallystick_http_request_seconds_count{method="POST",'
@@ -211,6 +211,11 @@ DOWNGRADE = DowngradeRequest("ai-starter-16500-monthly")
 CANCEL = CancelRequest("term_end")
 
 PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "level": {"schema": {"type": "string", "pattern": "^([0-9]|[1-5][0-9]|6[0-3])$"}, "example": "0"},
+    "tile": {
+        "schema": {"type": "string", "pattern": r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?$"},
+        "example": "x001/x234/067.p/17",
+    },
     "subscription_id": {"schema": {"type": "string", "format": "uuid"}, "example": str(_ID)},
     "generation_id": {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},

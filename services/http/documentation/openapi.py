@@ -66,7 +66,7 @@ def openapi_document(routers: Sequence[APIRouter]) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         for method in operation.route.methods or ():
-            paths.setdefault(operation.route.path, {})[method.lower()] = operation.document(schemas)
+            paths.setdefault(operation.route.path_format, {})[method.lower()] = operation.document(schemas)
     return encode(
         {
             "openapi": "3.1.0",
@@ -145,7 +145,7 @@ class _Operation:
         return "POST" in (self.route.methods or ())
 
     def _parameters(self) -> Iterator[dict[str, Any]]:
-        for name in _PATH_PARAMETER.findall(self.route.path):
+        for name in _PATH_PARAMETER.findall(self.route.path_format):
             yield {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
         if (query := self._signature.query) is not None:
             yield from _query_parameters(query.model)

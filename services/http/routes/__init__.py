@@ -13,6 +13,8 @@ usage.py          sums of charges and reversals
 renewals.py       subscriptions by their next boundary
 past.py           as-of and what-if
 disputes.py       disputes and their evidence
+log.py            the log for those who follow it: notes, keys, tiles
+checkpoints.py    signed checkpoints, and proofs between them
 clocks.py         test clocks
 operations.py     liveness, readiness, metrics
 """
@@ -24,9 +26,11 @@ from services.http.routes import (
     batches,
     catalogue,
     charges,
+    checkpoints,
     clocks,
     disputes,
     events,
+    log,
     operations,
     past,
     plan_changes,
@@ -52,6 +56,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     renewals.router,
     past.router,
     disputes.router,
+    checkpoints.router,
+    log.router,
     clocks.router,
     operations.router,
 )

@@ -35,7 +35,7 @@ router = APIRouter(tags=["Audit"], route_class=TypedRoute)
 _POSITION = re.compile(r"[0-9]{1,19}")
 _SCAN_SECONDS = 2.0
 
-EVENT_COLUMNS = StoredEvent.__struct_fields__
+EVENT_COLUMNS = tuple(name for name in StoredEvent.__struct_fields__ if name != "entry")
 """The columns of events in CSV; `data` and `metadata` are the JSON that is stored."""
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ class LedgerEventQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=
         UUID | None, Meta(description="Only events of this subscription, those of its disputes included.")
     ] = None
     request_id: RequestId | None = None
+    entries: Annotated[
+        bool, Meta(description="With the entry of each event in the log, in base64: its leaf hash is `hash`.")
+    ] = False
     wait_seconds: Annotated[
         int,
         Meta(
@@ -144,6 +147,8 @@ def _scan(call: Call, query: LedgerEventQuery, after: int) -> Scan:
         scan = call.queries(History).scan(
             connection, after_position=after, limit=query.one_more, chosen=query.chosen, seconds=_SCAN_SECONDS
         )
+        if query.entries:
+            scan = replace(scan, events=call.queries(History).with_entries(connection, scan.events))
     return replace(scan, position=max(scan.position, end)) if scan.is_at_end else scan
 
 
@@ -152,7 +157,8 @@ def _stream_events(call: Call, query: LedgerEventQuery, form: Format) -> Streami
         above = query.after_position if after is None else after
         with call.connection() as connection:
             history = call.queries(History)
-            return history.scan(connection, after_position=above, limit=limit, chosen=query.chosen).events
+            events = history.scan(connection, after_position=above, limit=limit, chosen=query.chosen).events
+            return history.with_entries(connection, events) if query.entries else events
 
     return streamed(form, "events", EVENT_COLUMNS, query, fetch, lambda last: last.position)
 

@@ -73,7 +73,9 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), NO_STORE, (b"request-id", request_id)]
+                headers = [*message.get("headers", ()), (b"request-id", request_id)]
+                is_told = any(name == NO_STORE[0] for name, _ in headers)
+                message["headers"] = headers if is_told else [*headers, NO_STORE]
             await send(message)
 
         try:

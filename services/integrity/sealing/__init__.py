@@ -7,5 +7,7 @@ growth.py    writes the tiles of what was recorded
 seals.py     every note that was signed, in a folder outside the database
 refusing.py  why a sealer refuses
 sealer.py    signs what extends its seals, hands keys over, begins again
+reader.py    reads a log for those who follow it
+status.py    how far the log is behind, for operators
 thread.py    seals every few seconds
 """

@@ -48,6 +48,14 @@ SELECT c.number, c.origin, c.size, c.root, c.signed_at, c.handover, c.note,
 FROM {schema}.log_checkpoints c WHERE c.log = %(log)s AND c.origin = %(origin)s AND c.size >= %(size)s
 ORDER BY c.size, c.number LIMIT 1
 
+-- name: checkpoint_of_size
+-- The newest note of an origin over just so many leaves.
+SELECT c.number, c.origin, c.size, c.root, c.signed_at, c.handover, c.note,
+    ARRAY(SELECT s.line FROM {schema}.log_cosignatures s
+          WHERE s.log = c.log AND s.number = c.number ORDER BY s.cosigned_at, s.witness)
+FROM {schema}.log_checkpoints c WHERE c.log = %(log)s AND c.origin = %(origin)s AND c.size = %(size)s
+ORDER BY c.number DESC LIMIT 1
+
 -- name: list_checkpoints
 -- Notes below a number, newest first.
 SELECT c.number, c.origin, c.size, c.root, c.signed_at, c.handover, c.note,
@@ -136,11 +144,21 @@ SELECT number, subscription_id, generation_id, version, model, settings::text, c
 FROM {schema}.refusal_numbers LEFT JOIN {schema}.refusals USING (subscription_id, generation_id, version)
 WHERE number > %(after)s AND number <= %(to)s ORDER BY number
 
--- name: put_sealing
+-- name: set_refused
 -- Why the sealer refuses, or that it does not.
-INSERT INTO {schema}.log_sealing (refused, at) VALUES (%(refused)s, %(at)s)
-ON CONFLICT (only_row) DO UPDATE SET refused = EXCLUDED.refused, at = EXCLUDED.at
+UPDATE {schema}.log_sealing SET refused = %(refused)s
 
--- name: select_sealing
--- Why the sealer refuses, and when it said so last.
-SELECT refused, at FROM {schema}.log_sealing
+-- name: set_witnessed_size
+-- The size of the largest tree of which a quorum of witnesses has cosigned a note.
+UPDATE {schema}.log_sealing SET witnessed_size = %(size)s
+
+-- name: select_status
+-- Why the sealer refuses, when the newest note was signed, and when the oldest event was recorded that none covers
+-- which a quorum of witnesses has cosigned; where there are no witnesses, that none covers.
+SELECT sealing.refused, newest.signed_at, unwitnessed.recorded_at
+FROM {schema}.log_sealing AS sealing
+LEFT JOIN LATERAL (
+    SELECT size, signed_at FROM {schema}.log_checkpoints WHERE log = 'events' ORDER BY number DESC LIMIT 1
+) AS newest ON true
+LEFT JOIN {schema}.ledger_events AS unwitnessed ON unwitnessed.notification_id = 1 +
+    coalesce(CASE WHEN %(has_witnesses)s THEN sealing.witnessed_size ELSE newest.size END, 0)

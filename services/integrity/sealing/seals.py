@@ -29,6 +29,7 @@ from services.process.files import write_private_file
 LOCK_SECONDS = 30.0
 _LOCK_POLL_SECONDS = 0.05
 _SEPARATOR = "\n\n"
+_PEEK_BYTES = 16_384
 
 
 class Sealed(Struct, frozen=True):
@@ -90,6 +91,19 @@ class SealFile:
         """All notes, oldest first, without a check of their signatures. Raises SealerRefused."""
         content = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         return [note for note, _ in self._split(content)]
+
+    def peek(self) -> Note | None:
+        """The newest whole note, without a check and without reading the others; None where there is none."""
+        if not self.path.exists():
+            return None
+        with self.path.open("rb") as file:
+            begin = max(0, file.seek(0, os.SEEK_END) - _PEEK_BYTES)
+            file.seek(begin)
+            blocks = file.read().decode(errors="replace").split(_SEPARATOR)
+        for number in range(len(blocks) - 2, 0 if begin == 0 else 1, -1):  # the first one may be cut
+            if blocks[number].startswith("— "):
+                return Note.parse(f"{blocks[number - 1]}{_SEPARATOR}{blocks[number]}\n")
+        return None
 
     def append(self, note: Note) -> None:
         """Write a note behind the others, durably. Raises SealerRefused for one that does not follow on them."""

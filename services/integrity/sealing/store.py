@@ -98,6 +98,10 @@ class LogStore:
         """The first note of an origin over at least so many leaves; None where there is none yet."""
         return self._one(connection, "covering_checkpoint", origin=origin, size=size)
 
+    def of_size(self, connection: Connection[Any], origin: str, size: int) -> StoredCheckpoint | None:
+        """The newest note of an origin over just so many leaves; None where there is none."""
+        return self._one(connection, "checkpoint_of_size", origin=origin, size=size)
+
     def newest_first(
         self, connection: Connection[Any], *, before: int = MAX_NUMBER, limit: int
     ) -> list[StoredCheckpoint]:
@@ -150,24 +154,16 @@ class LogStore:
         return [StoredCheckpoint(*row) for row in rows]
 
 
-class SealingState(Struct, frozen=True):
-    """Why the sealer refuses, or None, and when it said so last."""
-
-    refused: str | None
-    at: datetime
-
-
 class SealingStates:
-    """What the sealer says of itself, for other processes."""
+    """What the sealer and the one who asks witnesses say of themselves, for other processes."""
 
     def __init__(self, schema: str) -> None:
         self._queries = load_queries(__file__, "log.sql", schema=schema)
 
-    def put(self, connection: Connection[Any], state: SealingState) -> None:
-        """Say it."""
-        connection.execute(self._queries["put_sealing"], {"refused": state.refused, "at": state.at})
+    def set_refused(self, connection: Connection[Any], refused: str | None) -> None:
+        """Say why the sealer refuses, or by None that it does not."""
+        connection.execute(self._queries["set_refused"], {"refused": refused})
 
-    def get(self, connection: Connection[Any]) -> SealingState | None:
-        """What was said last; None where no sealer has run."""
-        row = connection.execute(self._queries["select_sealing"]).fetchone()
-        return None if row is None else SealingState(*row)
+    def set_witnessed_size(self, connection: Connection[Any], size: int | None) -> None:
+        """Say of how large a tree a quorum of witnesses has cosigned a note."""
+        connection.execute(self._queries["set_witnessed_size"], {"size": size})

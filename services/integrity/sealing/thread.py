@@ -1,8 +1,6 @@
 """Seals new events every few seconds, in a thread beside the projector."""
 
 import threading
-from collections.abc import Callable
-from datetime import datetime
 
 import psycopg
 import structlog
@@ -10,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.integrity.sealing.refusing import Reason, SealerRefused
 from services.integrity.sealing.sealer import Sealer
-from services.integrity.sealing.store import SealingState, SealingStates
+from services.integrity.sealing.store import SealingStates
 from services.log.checkpoint import Checkpoint
 from services.postgres.database import Connect
 
@@ -26,14 +24,12 @@ class SealingThread:
         schema: str,
         sealer: Sealer,
         interval_seconds: float,
-        clock: Callable[[], datetime],
         registry: CollectorRegistry,
     ) -> None:
         self._connect = connect
         self._sealer = sealer
         self._states = SealingStates(schema)
         self._interval_seconds = interval_seconds
-        self._clock = clock
         self._size = Gauge(
             "tallystick_checkpoint_position", "The last position that a checkpoint covers.", registry=registry
         )
@@ -49,7 +45,7 @@ class SealingThread:
         for reason in Reason:
             self._refused.labels(reason.value)
         self._last_failure = ""
-        self._last_state: SealingState | None = None
+        self._told: str | None = "nothing yet"
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
 
@@ -98,6 +94,6 @@ class SealingThread:
     def _tell(self, connection: "psycopg.Connection[tuple[object, ...]]", refusal: SealerRefused | None) -> None:
         """Let other processes know by the database, whenever it changes."""
         refused = None if refusal is None else refusal.reason.value
-        if self._last_state is None or self._last_state.refused != refused:
-            self._last_state = SealingState(refused, self._clock())
-            self._states.put(connection, self._last_state)
+        if self._told != refused:
+            self._states.set_refused(connection, refused)
+            self._told = refused

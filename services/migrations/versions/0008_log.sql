@@ -53,12 +53,15 @@ CREATE TABLE {schema}.log_keys (
     PRIMARY KEY (log, origin, number)
 );
 
--- What the sealer does now, for those who are asked how the ledger is: why it refuses, or null.
+-- For those who are asked how the log is: why the sealer refuses, or null; and the size of the largest tree of which a
+-- quorum of witnesses has cosigned a note.
 CREATE TABLE {schema}.log_sealing (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     refused text,
-    at timestamptz NOT NULL
+    witnessed_size bigint
 );
+
+INSERT INTO {schema}.log_sealing DEFAULT VALUES;
 
 -- Refusals get an id from a sequence, in the order in which they were made, and with some gaps. Those that are there
 -- already have none: to give them one would rewrite the table.

@@ -4,7 +4,6 @@ import json
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from services.ledger.recorder import COLUMNS, chained_event
 from services.postgres.database import connect
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import Lives
-from tests.processes import tallystick
 
 
 @pytest.fixture
@@ -280,26 +278,3 @@ def test_an_older_state_of_the_ledger_is_not_signed(
 
     receipts.path(stored(connection)[0].ledger).unlink()
     assert [each.number for each in sealer.seal(connection)] == [2]
-
-
-def test_the_command_prints_what_to_keep(
-    lives: Lives, database_url: str, connection: Connection[Any], tmp_path: Path
-) -> None:
-    checkpoint_command = partial(tallystick, "checkpoint", folder=tmp_path, database_url=database_url)
-    printed = checkpoint_command()
-    (checkpoint,) = stored(connection)
-    assert printed.returncode == 0, printed.stderr
-    assert printed.stdout == (
-        f"Checkpoint 1 over events 1 to {checkpoint.to_position}: {checkpoint.hash.hex()}, key {checkpoint.key_id}\n"
-    )
-    assert checkpoint_command().stdout == "Nothing new since the last checkpoint.\n"
-    assert (tmp_path / "signing.key").exists()
-
-    rotated = checkpoint_command("--rotate")
-    assert f"next key {stored(connection)[-1].key_id}" in rotated.stdout
-    assert checkpoint_command("--rotate", "--replace-lost-key").returncode == 2
-    (tmp_path / "signing.key").unlink()
-    refused = checkpoint_command(signing_key=tmp_path / "other.key")
-    assert refused.returncode == 1
-    assert "Traceback" not in refused.stderr
-    assert lives.subscription_ids
