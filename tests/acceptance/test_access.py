@@ -160,7 +160,13 @@ def test_a_running_service_is_alive_and_ready(server: Server) -> None:
 
     assert [answer.status_code for answer in answers] == [200, 200]
     parts = dict.fromkeys(("database", "writable", "migrations", "clock", "writer_lane"), True)
-    assert answers[1].json() == {"status": "ready", **parts, "projection_lag_events": None}
+    assert answers[1].json() == {
+        "status": "ready",
+        **parts,
+        "projection_lag_events": None,
+        "sealing": "ok",
+        "unwitnessed_seconds": 0.0,
+    }
 
 
 def test_a_service_without_its_writer_lane_is_not_ready(server: Server) -> None:
