@@ -6,6 +6,7 @@ dispute/        the rules of a dispute                                        (p
 log/            the transparency log: notes, trees, tiles, witnesses             (pure)
 ledger/         the one write path, and the history that it leaves
 renewals/       the worker that records due boundaries
+webhooks/       messages about what was recorded, to addresses of customers
 evidence/       proof of one disputed charge, in a file
 integrity/      signed checkpoints, verification
 transfer/       export and import

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     catalogue: Path | None = None
     """A catalogue in TOML; empty: the packaged one."""
 
+    webhooks_allow_private: bool = False
+    """Whether webhooks may go to private, loopback and link-local addresses. Never where others make endpoints."""
+
     test_clocks: bool = False
     """Whether test clocks can be made and moved. Never in production."""
 

@@ -64,6 +64,7 @@ FORBIDDEN = {
     "services.evidence": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.http": ("services.cli", "services.renewals", "services.bootstrap"),
     "services.renewals": ("services.cli", "services.http", "services.bootstrap"),
+    "services.webhooks": ("services.cli", "services.http", "services.bootstrap", "services.config"),
     "services.cli": ("services.http", "services.renewals"),
     "services.config": (*WAYS_IN, "services.bootstrap", "services.ledger", "projections"),
 }
@@ -77,9 +78,9 @@ ADAPTERS = frozenset(
     """Ledger KeyRing EmbeddedPostgres KeyFile Receipts Sealer Backend Projector Checkpointer RenewalWorker Rebuild
     Export Import Supervisor""".split()
 )
-# Who may make a connection pool: the module that knows how, and the one that decides where.
+# Who may make a connection pool: the modules that know how, and the one that decides where.
 POOLS = ("ConnectionPool", "AsyncConnectionPool", "NullConnectionPool", "AsyncNullConnectionPool")
-POOL_MAKERS = ("services.postgres.database", "services.bootstrap")
+POOL_MAKERS = ("services.postgres.database", "services.bootstrap", "services.webhooks.sending")
 
 # Calls that connect, start or touch something. None may run when a module is imported.
 EFFECTS = frozenset(

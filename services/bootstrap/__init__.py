@@ -8,6 +8,7 @@ api.py              the API on a socket
 service.py          every process of one service
 projector.py        the projector
 renewals.py         the renewal worker
+webhooks.py         the role that delivers webhooks
 audit.py            verification, rebuild, export and import
 operator_errors.py  the errors that an operator can mend
 """

@@ -61,4 +61,5 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
             log_sealer=sealer_of(settings),
             has_witnesses=settings.witnesses is not None,
             logs={log: log_reader_of(settings, log) for log in LOGS},
+            webhooks_allow_private=settings.webhooks_allow_private,
         )

@@ -35,7 +35,7 @@ def run_service(settings: Settings, on_wait: Callable[[str], None], on_ready: On
             _wait_until_ready(url)
             on_ready(url, first_key)
 
-        others = [Child(role, [role, "--no-http"]) for role in ("renewals", "projector")]
+        others = [Child(role, [role, "--no-http"]) for role in ("renewals", "projector", "webhooks")]
         children = [*_api_children(settings, listening), *others]
         Supervisor(children, environment).run(on_started=threading.Thread(target=announce, daemon=True))
 

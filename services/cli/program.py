@@ -45,6 +45,7 @@ COMMANDS = {
     "api": Entry("roles", "api"),
     "renewals": Entry("roles", "renewals"),
     "projector": Entry("roles", "projector"),
+    "webhooks": Entry("roles", "webhooks"),
     "migrate": Entry("roles", "migrate"),
     "history": Entry("history", "history"),
     "as-of": Entry("as_of", "as_of"),

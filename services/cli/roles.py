@@ -8,6 +8,7 @@ from services.bootstrap.database import upgrade_schema
 from services.bootstrap.projector import run_projector
 from services.bootstrap.renewals import record_due, run_renewals
 from services.bootstrap.service import run_api_processes, run_service
+from services.bootstrap.webhooks import run_webhooks
 from services.cli.console import err, fail, out, plain_errors, read_role_settings, read_settings
 from services.cli.progress import progress
 from services.process.supervisor import stop_event
@@ -18,7 +19,7 @@ ONCE = typer.Option("--once", help="Record what is due now, and stop.")
 
 
 def serve() -> None:
-    """Run everything: database (embedded unless configured), migrations, API, renewals and projector."""
+    """Run everything: database (embedded unless configured), migrations, API, renewals, projector and webhooks."""
     settings = read_role_settings()
 
     def say_ready(url: str, first_key: str | None) -> None:
@@ -59,6 +60,14 @@ def projector(no_http: Annotated[bool, NO_HTTP] = False) -> None:
     stopping = stop_event()
     with plain_errors():
         run_projector(settings, stopping, has_status_page=not no_http)
+
+
+def webhooks(no_http: Annotated[bool, NO_HTTP] = False) -> None:
+    """Deliver webhooks, in one process at a time. Answers /livez and /metrics on the configured address."""
+    settings = read_role_settings()
+    stopping = stop_event()
+    with plain_errors():
+        run_webhooks(settings, stopping, has_status_page=not no_http)
 
 
 def migrate() -> None:

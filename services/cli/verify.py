@@ -7,6 +7,7 @@ import typer
 
 from services.bootstrap.audit import verify_ledger
 from services.bootstrap.signing import key_file_of
+from services.bootstrap.webhooks import notice_failed_verification
 from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_settings
 from services.cli.progress import progress
 from services.integrity.verify.verification import VerificationResult
@@ -28,6 +29,8 @@ def verify(
         has_key = key_file_of(settings).read() is not None
     _print_result(verified, time.monotonic() - began_at, has_key=has_key)
     if not verified.holds:
+        with plain_errors():
+            notice_failed_verification(settings, verified.finding_count, str(verified.findings[0]))
         raise typer.Exit(EXIT_FAILURE)
 
 

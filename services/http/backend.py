@@ -39,3 +39,4 @@ class Backend:
     logs: Mapping[LogName, LogReader]
     """The log of events, and that of refusals."""
     has_witnesses: bool
+    webhooks_allow_private: bool

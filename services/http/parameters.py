@@ -13,7 +13,7 @@ from msgspec import convert
 from starlette.requests import Request
 
 from services.dispute.refusals import UnknownDispute
-from services.http.problems import Problem, invalid
+from services.http.problems import Problem, UnknownWebhook, invalid
 from services.ledger.submission import UnknownTestClock
 from services.subscription.refusals import UnknownSubscription
 
@@ -54,6 +54,15 @@ async def _dispute_id(dispute_id: Annotated[str, Path()]) -> UUID:
 
 
 DisputeId = Annotated[UUID, Depends(_dispute_id)]
+
+
+async def _webhook_id(webhook_id: Annotated[str, Path()]) -> UUID:
+    if not _UUID.fullmatch(webhook_id):
+        raise Problem(UnknownWebhook())
+    return UUID(webhook_id)
+
+
+WebhookId = Annotated[UUID, Depends(_webhook_id)]
 
 
 async def expected_versions(request: Request) -> Collection[int] | None:

@@ -34,6 +34,7 @@ STATUS: Mapping[str, int] = {
     "unknown_charge": 404,
     "unknown_dispute": 404,
     "no_checkpoint": 404,
+    "unknown_webhook": 404,
     "test_clocks_disabled": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,
@@ -113,6 +114,12 @@ class NotStartedThen(UnknownSubscription, frozen=True):
     """There was no such subscription yet at that instant."""
 
     started_at: datetime
+
+
+class UnknownWebhook(Refusal, frozen=True):
+    """There is no such endpoint of webhooks."""
+
+    code: ClassVar[str] = "unknown_webhook"
 
 
 class ClocksDisabled(Refusal, frozen=True):

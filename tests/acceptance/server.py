@@ -128,6 +128,7 @@ def running_server(
             log_sealer=Sealer(schema, key_file, seals, None, clock),
             logs={log: LogReader(schema, log, seals) for log in LOGS},
             has_witnesses=False,
+            webhooks_allow_private=True,
         )
         with listener.serving(backend) as url:
             yield Server(url, backend, keys.create("every scope", SCOPES)[1])

@@ -11,6 +11,7 @@ from services.keys import SCOPES, KeyRing
 from tests.acceptance.server import Customer, Server, plain_client
 from tests.waiting import PATIENCE_SECONDS
 
+NOBODY = "5b1f7a3e-90c4-4c55-8f0e-2f6d2a9d7c11"
 SUBSCRIPTION = "/v1/subscriptions/0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
@@ -53,6 +54,14 @@ def test_a_request_without_a_valid_key_is_refused(
         ("manage", "POST", f"{SUBSCRIPTION}/downgrade"),
         ("manage", "POST", f"{SUBSCRIPTION}/cancel"),
         ("manage", "POST", f"{SUBSCRIPTION}/resume"),
+        ("manage", "POST", "/v1/webhooks"),
+        ("manage", "GET", "/v1/webhooks"),
+        ("manage", "GET", f"/v1/webhooks/{NOBODY}"),
+        ("manage", "DELETE", f"/v1/webhooks/{NOBODY}"),
+        ("manage", "POST", f"/v1/webhooks/{NOBODY}/rotate"),
+        ("manage", "POST", f"/v1/webhooks/{NOBODY}/test"),
+        ("manage", "GET", f"/v1/webhooks/{NOBODY}/deliveries"),
+        ("manage", "POST", f"/v1/webhooks/{NOBODY}/replay"),
         ("audit", "GET", f"{SUBSCRIPTION}/refusals"),
         ("audit", "GET", f"{SUBSCRIPTION}/events"),
         ("audit", "GET", "/v1/charges"),

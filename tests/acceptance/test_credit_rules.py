@@ -142,7 +142,7 @@ def test_r3_the_balance_refreshes_at_the_instant_and_not_a_microsecond_before(
 
 def test_r4_nothing_in_the_api_sells_credits(http: httpx.Client) -> None:
     paths = http.get("/openapi.json").json()["paths"]
-    writing = {path for path, methods in paths.items() if "post" in methods}
+    writing = {path for path, methods in paths.items() if "post" in methods and not path.startswith("/v1/webhooks")}
 
     # Of all that can be done to a subscription, starting and upgrading alone bring credits; a dispute reverses charges.
     assert {path.removeprefix("/v1/subscriptions/{subscription_id}/") for path in writing} <= {

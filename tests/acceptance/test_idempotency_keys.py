@@ -121,6 +121,7 @@ def test_each_api_key_has_idempotency_keys_of_its_own(server: Server, customer: 
 
 
 Body = dict[str, Any]
+HOOK = {"url": "https://example.com/hooks", "types": ["generation-charged"]}
 TRACK = {"generation_id": "track", "model": "lyria-3"}
 EVERY_POST: dict[str, Callable[[Customer], tuple[Body, Body]]] = {
     "/v1/subscriptions": lambda _: (START, {**START, "account_id": "account-2"}),
@@ -152,6 +153,10 @@ EVERY_POST: dict[str, Callable[[Customer], tuple[Body, Body]]] = {
         {"outcome": "rejected", "note": "No."},
         {"outcome": "upheld", "note": "Yes.", "credit_to": "current_cycle"},
     ),
+    "/v1/webhooks": lambda _: (HOOK, {**HOOK, "types": ["balance-low"]}),
+    "/v1/webhooks/{webhook_id}/rotate": lambda _: ({"overlap_seconds": 1}, {"overlap_seconds": 2}),
+    "/v1/webhooks/{webhook_id}/test": lambda _: ({}, {}),
+    "/v1/webhooks/{webhook_id}/replay": lambda _: ({"after_position": 1}, {"after_position": 2}),
     "/v1/test-clocks": lambda _: ({"now": "2026-01-01T00:00:00Z"}, {"now": "2026-01-02T00:00:00Z"}),
     "/v1/test-clocks/{test_clock_id}/advance": lambda _: (
         {"to": "2026-03-01T00:00:00Z"},
@@ -238,4 +243,6 @@ def _fill(path: str, customer: Customer) -> str:
     if "{test_clock_id}" in path:
         made = customer.http.post("/v1/test-clocks", json={"now": "2026-01-01T00:00:00Z"})
         ids["test_clock_id"] = made.json()["test_clock_id"]
+    if "{webhook_id}" in path:
+        ids["webhook_id"] = customer.http.post("/v1/webhooks", json=HOOK).json()["webhook_id"]
     return path.format(**ids)

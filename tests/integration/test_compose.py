@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ROLES = ("api", "renewals", "projector")
+ROLES = ("api", "renewals", "projector", "webhooks")
 OURS = ("migrate", *ROLES)
 
 

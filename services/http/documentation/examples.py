@@ -221,6 +221,10 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
         "example": CHARGE.generation_id,
     },
+    "webhook_id": {
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "6a1f0e52-7c3b-4d8e-9f10-2b3c4d5e6f70",
+    },
     "test_clock_id": {"schema": {"type": "string", "format": "uuid"}, "example": TEST_CLOCK.test_clock_id},
     "plan_id": {"schema": {"type": "string"}, "example": _SUITE.plan_id},
     "dispute_id": {

@@ -6,6 +6,7 @@ Schemas come from the structs that are decoded and encoded, so nothing has to be
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -161,7 +162,7 @@ class _Operation:
     def _responses(self, schemas: "_Schemas") -> dict[int, Any]:
         schema = schemas[self._signature.content]
         answers = self._documentation.answers.items()
-        responses = {status: _answer(shown, schema, self._streams(shown)) for status, shown in answers}
+        responses = {status: _answer(status, shown, schema, self._streams(shown)) for status, shown in answers}
         by_status: dict[int, list[type[Refusal]]] = {}
         for refusal in self._refusals():
             by_status.setdefault(STATUS[refusal.code], []).append(refusal)
@@ -232,13 +233,13 @@ def _problem_schema(refusal: type[Refusal], fields: Mapping[str, Any]) -> dict[s
     }
 
 
-def _answer(shown: Shown, schema: dict[str, Any], shown_streams: Mapping[str, str]) -> dict[str, Any]:
+def _answer(status: int, shown: Shown, schema: dict[str, Any], shown_streams: Mapping[str, str]) -> dict[str, Any]:
     content = {"schema": schema, "example": _plain(shown.example)}
     streams = {form: {"schema": {"type": "string"}, "example": text} for form, text in shown_streams.items()}
     return {
         "description": "Done.",
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("Request-Id", *shown.headers)},
-        "content": {shown.media_type: content, **streams},
+        **({} if status == HTTPStatus.NO_CONTENT else {"content": {shown.media_type: content, **streams}}),
     }
 
 

@@ -15,6 +15,7 @@ past.py           as-of and what-if
 disputes.py       disputes and their evidence
 log.py            the log for those who follow it: notes, keys, tiles
 checkpoints.py    signed checkpoints, and proofs between them
+webhooks.py       endpoints of webhooks and their deliveries
 clocks.py         test clocks
 operations.py     liveness, readiness, metrics
 """
@@ -39,6 +40,7 @@ from services.http.routes import (
     renewals,
     subscriptions,
     usage,
+    webhooks,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -58,6 +60,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     disputes.router,
     checkpoints.router,
     log.router,
+    webhooks.router,
     clocks.router,
     operations.router,
 )
