@@ -9,6 +9,7 @@ renewals/       the worker that records due boundaries
 webhooks/       messages about what was recorded, to addresses of customers
 evidence/       proof of one disputed charge, in a file
 integrity/      signed checkpoints, verification
+witness/        a witness of logs, which cosigns what only grows
 transfer/       export and import
 http/           the API
 cli/            the `tallystick` command

@@ -62,6 +62,7 @@ FORBIDDEN = {
     "services.integrity": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.transfer": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.evidence": (*WAYS_IN, "services.bootstrap", "services.config"),
+    "services.witness": (*WAYS_IN, "services.bootstrap", "services.config", "services.ledger", "services.postgres"),
     "services.http": ("services.cli", "services.renewals", "services.bootstrap"),
     "services.renewals": ("services.cli", "services.http", "services.bootstrap"),
     "services.webhooks": ("services.cli", "services.http", "services.bootstrap", "services.config"),
@@ -75,8 +76,8 @@ WIRED = {
 }
 # What connects, listens or signs, and so is made by the composition root alone (and by tests).
 ADAPTERS = frozenset(
-    """Ledger KeyRing EmbeddedPostgres KeyFile Receipts Sealer Backend Projector Checkpointer RenewalWorker Rebuild
-    Export Import Supervisor""".split()
+    """Ledger KeyRing EmbeddedPostgres KeyFile Receipts Seals Sealer SealingThread WitnessServer Cosigners Backend
+    Projector Checkpointer RenewalWorker Rebuild Export Import Supervisor""".split()
 )
 # Who may make a connection pool: the modules that know how, and the one that decides where.
 POOLS = ("ConnectionPool", "AsyncConnectionPool", "NullConnectionPool", "AsyncNullConnectionPool")

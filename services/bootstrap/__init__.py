@@ -3,10 +3,11 @@
 database.py         the database, its schema, and connections to it
 ledger.py           the catalogue, the ledger, its past, and a made-up history
 keys.py             the API keys, and the first of them
-signing.py          the key that signs checkpoints, their receipts, the sealer
+signing.py          the key that signs checkpoints, the seals, the sealer
+witness.py          a witness of logs
 api.py              the API on a socket
 service.py          every process of one service
-projector.py        the projector
+projector.py        the projector, the sealer beside it, and who asks witnesses
 renewals.py         the renewal worker
 webhooks.py         the role that delivers webhooks
 audit.py            verification, rebuild, export and import

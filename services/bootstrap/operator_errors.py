@@ -6,6 +6,7 @@ from projections.ledger_events import BadEvent, MissingEvent
 from projections.rebuilding.processes import ProcessFailed
 from projections.rebuilding.rebuild import RebuildInProgress
 from services.bootstrap.database import BadDatabaseUrl, NoDatabase, NotMigrated
+from services.bootstrap.signing import UnfitPolicy
 from services.catalogue import CatalogueError
 from services.integrity.checkpoints import OtherKey
 from services.integrity.sealer import LedgerIsOlder
@@ -15,6 +16,7 @@ from services.integrity.verify.verification import TablesChanged
 from services.ledger.mapper import UnreadableEvent
 from services.migrations.revisions import NewerSchema
 from services.postgres.embedded import EmbeddedPostgresError
+from services.witness.memory import BadMemory, WitnessInUse
 
 OPERATOR_ERRORS = (
     CatalogueError,
@@ -33,9 +35,11 @@ OPERATOR_ERRORS = (
     SealerBusy,
     SealerRefused,
     TablesChanged,
+    BadMemory,
+    WitnessInUse,
     OSError,
 )
-WRONG_SETTINGS = (BadDatabaseUrl,)
+WRONG_SETTINGS = (BadDatabaseUrl, UnfitPolicy)
 """Those of them that come from a setting alone."""
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.InsufficientPrivilege)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from services.bootstrap.database import run_database, service_url_of
 from services.bootstrap.keys import ensure_first_key
 from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
+from services.bootstrap.signing import policy_of
 from services.config import Settings
 from services.process.supervisor import Child, Supervisor
 
@@ -21,9 +22,11 @@ OnReady = Callable[[str, str | None], None]
 def run_service(settings: Settings, on_wait: Callable[[str], None], on_ready: OnReady) -> None:
     """Run everything until SIGTERM or SIGINT, and call `on_ready`, in a thread, once the API answers.
 
-    `on_wait` takes, in words, what a slow start waits for. Raises CatalogueError, EmbeddedPostgresError, OSError.
+    `on_wait` takes, in words, what a slow start waits for. Raises CatalogueError, UnfitPolicy,
+    EmbeddedPostgresError, OSError.
     """
     catalogue_of(settings)
+    policy_of(settings)
     listening = _listen(settings)
     with run_database(settings, on_wait) as owner_url:
         stored_catalogue_of(settings, owner_url)

@@ -16,6 +16,7 @@ from services.integrity.sealing.seals import Seals
 from services.integrity.sealing.store import EVENTS, LogName
 from services.integrity.signing import KeyFile
 from services.ledger.ledger import utc_now
+from services.log.policy import BadPolicy, Policy
 
 
 def key_file_of(settings: Settings) -> KeyFile:
@@ -41,6 +42,26 @@ def seals_of(settings: Settings) -> Seals:
 def sealer_of(settings: Settings) -> Sealer:
     """The sealer of the configured ledger."""
     return Sealer(settings.db_schema, key_file_of(settings), seals_of(settings), settings.log_origin, utc_now)
+
+
+class UnfitPolicy(ValueError):
+    """The file of witnesses is no policy, or cannot be read."""
+
+
+def policy_of(settings: Settings) -> Policy | None:
+    """The policy of witnesses; None where none is configured. Raises UnfitPolicy."""
+    if settings.witnesses is None:
+        return None
+    try:
+        policy = Policy.parse(settings.witnesses.read_bytes())
+    except OSError as error:
+        raise UnfitPolicy(f"TALLYSTICK_WITNESSES: {settings.witnesses} cannot be read: {error.strerror}") from None
+    except BadPolicy as error:
+        raise UnfitPolicy(f"TALLYSTICK_WITNESSES: {settings.witnesses}: {error}") from None
+    for witness in policy.witnesses.values():
+        if witness.url is not None and not witness.url.startswith(("http://", "https://")):
+            raise UnfitPolicy(f"TALLYSTICK_WITNESSES: {settings.witnesses}: {witness.url} is no http or https address")
+    return policy
 
 
 def log_reader_of(settings: Settings, log: LogName = EVENTS) -> LogReader:

@@ -7,6 +7,7 @@ program.py          all commands in one tree
 console.py          settings, logs, output and exit statuses of all commands
 progress.py         the progress of long work, as a bar or as lines
 roles.py            serve, api, renewals, projector, webhooks, migrate
+witness.py          a witness of logs
 keys.py             keys create, list and revoke
 catalogue.py        catalogue check and diff
 history.py          the events of a subscription

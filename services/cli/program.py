@@ -46,6 +46,7 @@ COMMANDS = {
     "renewals": Entry("roles", "renewals"),
     "projector": Entry("roles", "projector"),
     "webhooks": Entry("roles", "webhooks"),
+    "witness": Entry("witness", "witness"),
     "migrate": Entry("roles", "migrate"),
     "history": Entry("history", "history"),
     "as-of": Entry("as_of", "as_of"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_private_file(path: Path, content: bytes, *, may_replace: bool) -> None:
-    """Write a file with mode 0600, and its folder where that is missing.
+    """Write a file with mode 0600, durably, and its folder where that is missing.
 
     Raises OSError; FileExistsError where there is a file that it may not replace.
     """
@@ -24,3 +24,13 @@ def write_private_file(path: Path, content: bytes, *, may_replace: bool) -> None
             path.hardlink_to(unfinished)
     finally:
         unfinished.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files a folder has. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

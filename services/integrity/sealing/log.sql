@@ -72,6 +72,21 @@ SELECT c.number, c.origin, c.size, c.root, c.signed_at, c.handover, c.note,
 FROM {schema}.log_checkpoints c WHERE c.log = %(log)s AND c.origin = %(origin)s AND c.handover
 ORDER BY c.number
 
+-- name: list_uncosigned
+-- What a witness is to cosign: behind the newest note that it has cosigned, those that hand over and the newest one.
+SELECT c.number, c.origin, c.size, c.root, c.signed_at, c.handover, c.note, ARRAY[]::text[]
+FROM {schema}.log_checkpoints c
+WHERE c.log = %(log)s AND c.origin = %(origin)s
+    AND c.number > coalesce((SELECT max(s.number) FROM {schema}.log_cosignatures s
+                             WHERE s.log = %(log)s AND s.witness = %(witness)s), 0)
+    AND (c.handover OR c.number = (SELECT max(number) FROM {schema}.log_checkpoints WHERE log = %(log)s))
+ORDER BY c.number
+
+-- name: last_cosigned_size
+-- The size of the newest note of an origin that a witness has cosigned.
+SELECT c.size FROM {schema}.log_cosignatures s JOIN {schema}.log_checkpoints c USING (log, number)
+WHERE s.log = %(log)s AND s.witness = %(witness)s AND c.origin = %(origin)s ORDER BY s.number DESC LIMIT 1
+
 -- name: insert_checkpoint
 -- The next note of a log.
 INSERT INTO {schema}.log_checkpoints (log, number, origin, size, root, signed_at, handover, note)

@@ -12,7 +12,7 @@ from services.integrity.sealing.entries import BadEntry, Entries, EventEntries, 
 from services.integrity.sealing.growth import Growth
 from services.integrity.sealing.refusing import Reason, SealerRefused
 from services.integrity.sealing.seals import Life, Sealed, Seals, key_of, origin_of
-from services.integrity.sealing.store import EVENTS, LOGS, LogName, LogStore
+from services.integrity.sealing.store import EVENTS, LOGS, LogName, LogStore, SealingStates
 from services.integrity.signing import KeyFile, SigningKey
 from services.log.checkpoint import BadCheckpoint, Checkpoint, open_checkpoint
 from services.log.keys import VerifierKey
@@ -42,6 +42,7 @@ class Sealer:
         self._seals = seals
         self._origin = origin
         self._clock = clock
+        self._states = SealingStates(schema)
         self._parts: dict[LogName, _Parts] = {}
         entries: tuple[Entries, ...] = (EventEntries(schema), RefusalEntries(schema))
         for each in entries:
@@ -91,6 +92,7 @@ class Sealer:
                 notes.append((log, checkpoint.signed_by(*signers)))
             life = self._seals.begin(key.signer(origin).key, notes)
             self._key_file.adopt()
+            self._states.set_witnessed_size(connection, None)
             for log, _ in notes:
                 self._publish(connection, life, log)
             return _newest(life)

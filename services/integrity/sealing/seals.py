@@ -24,7 +24,7 @@ from services.log.checkpoint import BadCheckpoint, Checkpoint
 from services.log.keys import BadKey, VerifierKey
 from services.log.note import BadNote, Note, UnverifiedNote
 from services.log.succession import BrokenSuccession, Succession
-from services.process.files import write_private_file
+from services.process.files import sync_folder, write_private_file
 
 LOCK_SECONDS = 30.0
 _LOCK_POLL_SECONDS = 0.05
@@ -121,7 +121,7 @@ class SealFile:
         finally:
             os.close(descriptor)
         if is_new:
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         self._sealed, self._read_bytes = after, self._read_bytes + len(content)
 
     def _tail(self) -> str:
@@ -215,9 +215,9 @@ class Seals:
         files = {log: SealFile(unfinished / log, key_of(first_key, log)) for log in LOGS}
         for log, note in notes:
             files[log].append(note)
-        _sync_folder(unfinished)
+        sync_folder(unfinished)
         unfinished.rename(folder)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         self._life = Life(folder)
         return self._life
 
@@ -249,11 +249,3 @@ def key_of(key: VerifierKey, log: LogName) -> VerifierKey:
 def origin_of(origin: str, log: LogName) -> str:
     """The origin of a log of the ledger whose log of events has an origin."""
     return f"{origin}/refusals" if log == REFUSALS else origin
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

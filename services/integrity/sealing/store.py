@@ -112,6 +112,16 @@ class LogStore:
         """The notes of an origin that hand over to another key, oldest first."""
         return self._all(connection, "list_hand_overs", origin=origin)
 
+    def uncosigned(self, connection: Connection[Any], origin: str, witness: VerifierKey) -> list[StoredCheckpoint]:
+        """What a witness is to cosign next, oldest first: hand-overs that it has not seen, and the newest note."""
+        return self._all(connection, "list_uncosigned", origin=origin, witness=str(witness))
+
+    def last_cosigned_size(self, connection: Connection[Any], origin: str, witness: VerifierKey) -> int:
+        """The size of the newest note that a witness has cosigned; 0 where there is none."""
+        arguments = {"log": self.log, "origin": origin, "witness": str(witness)}
+        row = connection.execute(self._queries["last_cosigned_size"], arguments).fetchone()
+        return int(row[0]) if row else 0
+
     def insert(self, connection: Connection[Any], note: Note, signed_at: datetime) -> int:
         """Store a note that was signed, and return its number."""
         checkpoint = Checkpoint.parse(note.text)
