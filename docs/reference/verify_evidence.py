@@ -15,10 +15,13 @@ from base64 import b64encode
 from binascii import a2b_base64
 from collections import namedtuple
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from fractions import Fraction
 from hashlib import sha256, sha512
+from math import ceil
 from pathlib import Path
 from uuid import UUID
+from zlib import crc32
 
 
 class DoesNotHold(Exception):
@@ -645,6 +648,400 @@ def check_receipt(content, pins):
     return charge, signed_by
 
 
+# The archive: a zip without compression, in which every field has one value.
+
+MEMBERS = """README.txt report.html dispute.json charge.json dispute-events.ndjson subscription-events.ndjson
+    refusals.ndjson refusals.json charge.tlog-proof proofs.json keys.txt witnesses.txt manifest.note""".split()
+
+
+def read_zip(archive):
+    """Read the members, and check that the archive is the one that they make."""
+    members, offset, local, central = {}, 0, [], []
+    while archive[offset : offset + 4] == b"PK\3\4":
+        check(len(members) < 100 and len(archive) >= offset + 30, "no archive of evidence")
+        size, length = struct.unpack_from("<IH", archive, offset + 22)
+        begin = offset + 30 + length
+        name, content = archive[offset + 30 : begin], archive[begin : begin + size]
+        check(len(name) == length and len(content) == size and name not in members, "no archive of evidence")
+        facts = struct.pack("<HHIIIH", 0, 33, crc32(content), size, size, length)
+        local += [b"PK\3\4", struct.pack("<HHH", 20, 0, 0), facts, bytes(2), name, content]
+        central += [b"PK\1\2", struct.pack("<HHHH", 20, 20, 0, 0), facts, bytes(12), struct.pack("<I", offset), name]
+        members[name] = content
+        offset = begin + size
+    size = sum(map(len, central))
+    end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, len(members), len(members), size, offset, 0)
+    check(b"".join([*local, *central, end]) == archive, "the archive is not what its members make it")
+    check(list(members) == [name.encode() for name in MEMBERS], "the archive has other members")
+    return {name.decode(): content for name, content in members.items()}
+
+
+def lines_of(content, what):
+    """Split a member that has lines, each with its end."""
+    check(not content or content.endswith(b"\n"), f"{what}: its last line has no end")
+    return content.split(b"\n")[:-1]
+
+
+def text_of(content, what):
+    """Decode a member."""
+    try:
+        return content.decode()
+    except UnicodeError:
+        raise DoesNotHold(f"{what}: no UTF-8") from None
+
+
+# Evidence.
+
+MANIFEST = {
+    "made_at": str,
+    "origin": str,
+    "subscription_id": str,
+    "dispute_id": str,
+    "generation_id": str,
+    "members": [{"name": str, "size": int, "sha256": str}],
+}
+LINE = {
+    "stream_id": str,
+    "version": int,
+    "recorded_at": str,
+    "topic": str,
+    "state": str,
+    "previous_hash": str,
+    "hash": str,
+}
+PROOFS = [{"what": str, "index": int, "hashes": [str]}]
+REFUSALS = {"note": str, "handovers": [str], "proofs": [[str]]}
+
+
+def check_evidence(archive, pins):
+    """Check evidence. Return the charge, and who signed."""
+    members = read_zip(archive)
+    keys, witnesses = (
+        [read_vkey(text_of(line, name)) for line in lines_of(members[name], name)] for name in MEMBERS[10:12]
+    )
+    check(keys and all((key.name, key.kind) == (keys[0].name, ED25519) for key in keys), "keys.txt: not of one log")
+    check(all(key.kind == COSIGNATURE for key in witnesses), "witnesses.txt: not of witnesses")
+    manifest = check_manifest(members, keys)
+    receipt = read_receipt(members["charge.tlog-proof"])
+    lineage = receipt.lineage
+    signed_by = check_lineage(lineage, pins, keys[:1], witnesses)
+    check(signed_by[0] == keys, "keys.txt: other keys than the hand-overs lead to")
+    check_signed_by_all(lineage.note, [*keys, *witnesses], "the checkpoint")
+    cosigned = [(name, id_) for name, id_, _ in lineage.note.signatures if (name, id_) in list(map(named, witnesses))]
+    check(cosigned == list(map(named, witnesses)), "witnesses.txt: not those who cosigned, in their order")
+    subscription = read_stream(members["subscription-events.ndjson"], manifest["subscription_id"])
+    dispute = read_stream(members["dispute-events.ndjson"], manifest["dispute_id"])
+    charge = check_facts(members, manifest, subscription, dispute, receipt.index)
+    newest = read_checkpoint(lineage.note.text)
+    check(manifest["origin"] == newest.origin, "manifest.note: another log")
+    last = max(subscription[-1].recorded_at, dispute[-1].recorded_at)
+    made_at = instant_of_document(manifest["made_at"])
+    check(made_at and made_at >= last, "manifest.note: it was made before the last event")
+    check(entry_of(receipt.event) == entry_of(charge), "charge.tlog-proof: another event than the charge")
+    proofs = read_canonical(members["proofs.json"], "proofs.json", PROOFS)
+    check([each["what"] for each in proofs] == ["subscription", "dispute"], "proofs.json: other proofs")
+    proven = [(charge, receipt.index, receipt.hashes)]
+    for event, each in zip((subscription[-1], dispute[-1]), proofs, strict=True):
+        proven.append((event, each["index"], read_hashes(each["hashes"])))
+    for event, index, hashes in proven:
+        check(is_included(leaf_of(event), index, newest.size, hashes, newest.root), "an event is not in the tree")
+    check_refusals(members, manifest["subscription_id"], keys)
+    return data_of(charge, SUBSCRIPTION_EVENTS), signed_by
+
+
+def named(key):
+    """Return what a line of a signature names a key by."""
+    return key.name, key_id(key)
+
+
+def check_signed_by_all(note, keys, what):
+    """Check that each line of a signature is of one of the keys, right, and there once."""
+    lines = [(name, id_) for name, id_, _ in note.signatures]
+    check(len(set(lines)) == len(lines) and set(lines) <= set(map(named, keys)), f"{what}: signed by others")
+    check(all(has_signed(key, note) is not False for key in keys), f"{what}: a signature is wrong")
+
+
+def read_hashes(lines):
+    """Read the hashes of a proof."""
+    check(len(lines) <= 63, "a proof is too long")
+    return [hash_of_line(line) for line in lines]
+
+
+def check_manifest(members, keys):
+    """Check the manifest, its signature, and each member's size and hash."""
+    note = read_note(text_of(members["manifest.note"], "manifest.note"))
+    form, _, document = note.text.removesuffix("\n").partition("\n")
+    check(form == "tallystick-evidence-2", "manifest.note: another form")
+    manifest = read_canonical(document.encode(), "manifest.note", MANIFEST)
+    ids = (manifest["subscription_id"], manifest["dispute_id"])
+    check(all(map(STORED_ID.fullmatch, ids)), "manifest.note: no ids")
+    check(decode_point(keys[-1].public_key), "a key is none of Ed25519")
+    check_signed_by_all(note, keys[-1:], "manifest.note")
+    actual = [
+        {"name": name, "size": len(members[name]), "sha256": sha256(members[name]).hexdigest()} for name in MEMBERS[:-1]
+    ]
+    check(manifest["members"] == actual, "a member is not what the manifest says")
+    return manifest
+
+
+def instant_of_document(text):
+    """Return the instant that a document has, with six digits of a second; None where it is none."""
+    return (
+        instant_of(text.removesuffix(".000000Z") + "Z" if text.endswith(".000000Z") else text) if "." in text else None
+    )
+
+
+def six(instant):
+    """Write an instant with six digits of a second."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def read_stream(content, stream_id):
+    """Read the events of a stream, and check its chain."""
+    events, previous = [], Event(stream_id, 0, EPOCH, bytes(32), "", b"")
+    check(content, "a stream has no events")
+    for line in lines_of(content, stream_id):
+        read = read_canonical(line, stream_id, LINE)
+        check((read["stream_id"], read["version"]) == (stream_id, previous.version + 1), "an event is out of order")
+        recorded_at = instant_of_document(read["recorded_at"])
+        check(recorded_at and len(read["topic"]) <= 1_000, "an event was recorded at no instant")
+        before = leaf_of(previous) if events else bytes(32)
+        check(read["previous_hash"] == before.hex(), f"version {read['version']} does not follow from the one before")
+        check(not events or recorded_at >= previous.recorded_at, "an event was recorded before the one before it")
+        previous = Event(stream_id, read["version"], recorded_at, before, read["topic"], read["state"].encode())
+        check(leaf_of(previous).hex() == read["hash"], f"version {read['version']} has another hash")
+        events.append(previous)
+    return events
+
+
+# What the events say.
+
+
+class Subscription:
+    """A subscription as its events leave it, and what was charged and given back."""
+
+    def __init__(self):
+        self.version = 0
+        self.balance = self.undeducted = 0
+        self.plan = self.cycle = None
+        self.charges = {}
+        self.given_back = {}
+
+    def take(self, event):
+        """Take an event, and check what it says."""
+        data = data_of(event, SUBSCRIPTION_EVENTS)
+        check((event.topic == "SubscriptionStarted") == (event.version == 1), "it does not start once, at the first")
+        before, self.version = self.balance, event.version
+        match event.topic:
+            case "SubscriptionStarted":
+                self.plan, self.cycle = data["plan"], data["cycle"]
+            case "CreditsGranted":
+                granted = (event.version, data["credits"], data["cycle_number"])
+                check(granted == (2, self.plan["monthly_credits"], self.cycle["number"]), "it is no first allowance")
+                self.balance += data["credits"]
+            case "GenerationCharged":
+                check(data["generation_id"] not in self.charges, "it was charged before")
+                self.charges[data["generation_id"]] = data
+                self.balance -= data["credits"]
+                check_price(data)
+                self.check_balance(data)
+            case "ChargeReversed":
+                self.give_back(data)
+            case "CycleReset":
+                self.begin_cycle(data["cycle"], data["cycle"]["starts_at"] == self.cycle["ends_at"])
+                check(instant_of(data["cycle"]["starts_at"]) <= event.recorded_at, "its cycle begins later")
+                check(data["lapsed_credits"] == before, "another balance lapsed")
+                self.balance, self.undeducted = data["granted_credits"], 0
+            case "TermRenewed":
+                self.plan = data["plan"]
+            case "PlanUpgraded":
+                check(data["from_plan_id"] == self.plan["plan_id"], "it was on another plan")
+                check(data["balance_before"] == before, "the balance before it was another one")
+                self.begin_cycle(data["cycle"], True)
+                self.plan, self.undeducted = data["plan"], data.get("undeducted_credits", 0)
+                self.balance = data["granted_credits"] - data["used_credits"] + data["reversed_credits"]
+            case "SubscriptionEnded":
+                check(data["lapsed_credits"] == before, "another balance lapsed")
+                self.balance = 0
+        check(self.balance >= 0, "the balance is below zero")
+
+    def give_back(self, data):
+        """Take a reversal."""
+        charge = self.charges.get(data["generation_id"])
+        check(charge is not None and data["generation_id"] not in self.given_back, "it was not charged, or given back")
+        check(data["credits"] == charge["credits"], "another amount is given back")
+        deducted = data.get("deducted_credits", 0)
+        check(0 <= deducted <= min(data["credits"], self.undeducted), "more is deducted than can be")
+        self.given_back[data["generation_id"]] = (self.version, data)
+        self.balance += data["credits"] - deducted
+        self.undeducted -= deducted
+        self.check_balance(data)
+
+    def begin_cycle(self, cycle, follows):
+        """Begin a cycle."""
+        check(follows and cycle["number"] == self.cycle["number"] + 1, "its cycle does not follow the one before")
+        self.cycle = cycle
+
+    def check_balance(self, data):
+        """Check the balance and the cycle that an event states."""
+        stated = (data["balance_after"], data["cycle_number"])
+        check(stated == (self.balance, self.cycle["number"]), "it states another balance, or another cycle")
+
+
+def check_price(data):
+    """Check that the price comes to the credits, and that its quantity is that of the settings."""
+    price, settings = data["price"], data["settings"]
+    check(data["credits"] == price_credits(price), "its price comes to other credits")
+    count = settings.get("count") or 1
+    quantity = Fraction(count)
+    if price["rule"] == "per_second":
+        quantity = Fraction(settings.get("duration_seconds") or 0) * count
+    if price["rule"] == "per_1000_characters":
+        quantity = Fraction(settings.get("characters") or 0, 1000)
+    check(Fraction(price["quantity"]) == quantity, "the quantity of its price is not that of its settings")
+
+
+EXACT = Context(prec=80, Emin=-80, Emax=80, traps=[Inexact, InvalidOperation, Overflow])
+
+
+def price_credits(price):
+    """Compute the credits of a price: its product, of at most 80 digits, rounded up, at least 1."""
+    try:
+        return max(1, ceil(EXACT.multiply(Decimal(price["quantity"]), Decimal(price["credits_per_unit"]))))
+    except ArithmeticError:
+        raise DoesNotHold("its price cannot be reckoned") from None
+
+
+def check_facts(members, manifest, subscription, dispute, index):
+    """Check what the events say, and that the documents say the same. Return the event of the charge."""
+    topics = [each.topic for each in dispute]
+    check(topics in (["DisputeOpened"], ["DisputeOpened", "DisputeResolved"]), "no dispute, or decided twice")
+    opened, *resolved = [data_of(each, DISPUTE_EVENTS) for each in dispute]
+    now = Subscription()
+    stages = []
+    for each in subscription:
+        stages.append((now.plan, now.cycle, now.balance))
+        now.take(each)
+    version = opened["charge_version"]
+    check(0 < version <= len(subscription) and subscription[version - 1].topic == "GenerationCharged", "no charge")
+    event = subscription[version - 1]
+    charge = data_of(event, SUBSCRIPTION_EVENTS)
+    disputed = (opened["subscription_id"], opened["generation_id"])
+    check(disputed == (event.stream_id, charge["generation_id"]), "the dispute is about another charge")
+    check(manifest["generation_id"] == charge["generation_id"], "manifest.note: another generation")
+    own = [each for each in now.given_back.values() if each[1]["dispute_id"] == manifest["dispute_id"]]
+    is_upheld = bool(resolved) and resolved[0]["outcome"] == "upheld"
+    check(len(own) == is_upheld, "what was given back is not what the dispute says")
+    if is_upheld:
+        given = (own[0][1]["generation_id"], own[0][1]["credit_to"])
+        check(given == (charge["generation_id"], resolved[0].get("credit_to")), "something else was given back")
+    plan, cycle, balance = stages[version - 1]
+    expected = charge_document(event, charge, plan, cycle, balance, index)
+    check(members["charge.json"] == dump(expected), "charge.json: not what the events say")
+    expected = dispute_document(dispute, opened, resolved, own)
+    check(members["dispute.json"] == dump(expected), "dispute.json: not what the events say")
+    check(fits_whole(read_json(members["charge.json"], "charge.json")), "charge.json: a number is too large")
+    return event
+
+
+def fits_whole(value):
+    """Tell whether all numbers of a document are below 2^53."""
+    if isinstance(value, dict):
+        return all(map(fits_whole, value.values()))
+    return type(value) is not int or abs(value) < 2**53
+
+
+def charge_document(event, charge, plan, cycle, balance, index):
+    """Make the document of the charge."""
+    return {
+        **{name: charge[name] for name in ("generation_id", "asset_type", "model", "credits", "balance_after")},
+        "subscription_id": event.stream_id,
+        "version": event.version,
+        "position": index + 1,
+        "charged_at": six(event.recorded_at),
+        "settings": plain(charge["settings"], ("duration_seconds",), SETTINGS),
+        "plan_id": plan["plan_id"],
+        "cycle": {
+            "number": cycle["number"],
+            **{name: six(instant_of(cycle[name])) for name in ("starts_at", "ends_at")},
+        },
+        "price": plain(charge["price"], ("quantity", "credits_per_unit"), PRICE),
+        "recomputed_credits": price_credits(charge["price"]),
+        "balance_before": balance,
+    }
+
+
+def plain(members, decimals, form):
+    """Write the members that there are, decimals as strings."""
+    there = {name.rstrip("?"): members.get(name.rstrip("?")) for name in form if name != "!"}
+    return {
+        name: format(Decimal(value), "f") if name in decimals else value
+        for name, value in there.items()
+        if value is not None
+    }
+
+
+def dispute_document(dispute, opened, resolved, own):
+    """Make the document of the dispute."""
+    return {
+        **{name: opened[name] for name in ("subscription_id", "generation_id", "reason", "note")},
+        "dispute_id": dispute[0].stream_id,
+        "status": resolved[0]["outcome"] if resolved else "open",
+        "opened_at": six(dispute[0].recorded_at),
+        "version": len(dispute),
+        **({"resolved_at": six(dispute[1].recorded_at), "resolution": resolution(resolved[0])} if resolved else {}),
+        **({"reversed_in_version": own[0][0]} if own else {}),
+    }
+
+
+def resolution(data):
+    """Write the decision, without what is not there."""
+    form = DISPUTE_EVENTS["DisputeResolved"]
+    there = {name.rstrip("?"): data.get(name.rstrip("?")) for name in form}
+    return {name: value for name, value in there.items() if value is not None}
+
+
+# Refusals.
+
+REFUSAL = {
+    "number": WHOLE,
+    "subscription_id": ID,
+    "generation_id": TEXT,
+    "version": WHOLE,
+    "model": TEXT,
+    "settings": {},
+    "code": TEXT,
+    "required_credits?": WHOLE,
+    "balance_credits": WHOLE,
+    "refused_at": INSTANT,
+}
+
+
+def check_refusals(members, subscription_id, keys):
+    """Check that the refusals are in the log of refusals, whose keys are those of the log under another name."""
+    entries = lines_of(members["refusals.ndjson"], "refusals.ndjson")
+    form = read_canonical(members["refusals.json"], "refusals.json", REFUSALS)
+    check(len(entries) == len(form["proofs"]) and bool(entries) == bool(form["note"]), "refusals.json: other proofs")
+    refusals = [read_json(entry, "refusals.ndjson") for entry in entries]
+    check(all(is_stored_as(each, REFUSAL) for each in refusals), "refusals.ndjson: another form")
+    numbers = [each["number"] for each in refusals]
+    check(numbers == sorted(set(numbers)), "refusals.ndjson: not in order")
+    check(all(each["subscription_id"] == subscription_id for each in refusals), "refusals.ndjson: of others")
+    if not entries:
+        check(not form["handovers"], "refusals.json: hand-overs of nothing")
+        return
+    own_keys = [Key(f"{key.name}/refusals", key.public_key, key.kind) for key in keys]
+    lineage = Lineage(read_note(form["note"]), [read_note(each) for each in form["handovers"]], [])
+    known, _ = check_lineage(lineage, Pins(), own_keys[:1])
+    check(known == own_keys[: len(known)], "refusals.json: other keys than the log")
+    check_signed_by_all(lineage.note, own_keys, "refusals.json")
+    newest = read_checkpoint(lineage.note.text)
+    for number, entry, proof in zip(numbers, entries, form["proofs"], strict=True):
+        leaf = sha256(b"\x00" + entry).digest()
+        check(
+            is_included(leaf, number - 1, newest.size, read_hashes(proof), newest.root), "a refusal is not in its tree"
+        )
+
+
 def read_file(path):
     """Read a file."""
     try:
@@ -662,7 +1059,10 @@ def main(arguments=None):
     asked = parser.parse_args(arguments)
     try:
         pins = read_pins(asked.key, [read_file(each) for each in asked.checkpoint])
-        charge, (keys, witnesses) = check_receipt(read_file(asked.file), pins)
+        content = read_file(asked.file)
+        is_evidence = content.startswith(b"PK")
+        check_file = check_evidence if is_evidence else check_receipt
+        charge, (keys, witnesses) = check_file(content, pins)
     except NoPin as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -672,6 +1072,8 @@ def main(arguments=None):
     sys.stdout.write(f"It holds: {charge['generation_id']}, {charge['credits']} credits.\n")
     for name, each in (("key", keys), ("witness", witnesses)):
         sys.stdout.writelines(f"{name} {vkey(key)}\n" for key in each)
+    if not any(key.kind == ED25519 for key in pins.keys):
+        sys.stdout.write("No key was pinned: this proves that the file is sound in itself, not whose it is.\n")
     return 0
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from services.bootstrap.database import serving_url_of
 from services.bootstrap.keys import ensure_configured_key
 from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
-from services.bootstrap.signing import log_reader_of, old_sealer_of, sealer_of
+from services.bootstrap.signing import log_reader_of, sealer_of
 from services.config import Settings
 from services.http.app import create_app
 from services.http.backend import Backend
@@ -57,8 +57,7 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
             keys=keys,
             clock=utc_now,
             test_clocks_enabled=settings.test_clocks,
-            sealer=old_sealer_of(settings),
-            log_sealer=sealer_of(settings),
+            sealer=sealer_of(settings),
             has_witnesses=settings.witnesses is not None,
             logs={log: log_reader_of(settings, log) for log in LOGS},
             webhooks_allow_private=settings.webhooks_allow_private,

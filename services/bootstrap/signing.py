@@ -9,7 +9,6 @@ from psycopg import Connection
 from services.bootstrap.database import connect_migrated
 from services.config import Settings
 from services.integrity.receipts import Receipts
-from services.integrity.sealer import Sealer as OldSealer
 from services.integrity.sealing.reader import LogReader
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.seals import Seals
@@ -27,11 +26,6 @@ def key_file_of(settings: Settings) -> KeyFile:
 def receipts_of(settings: Settings) -> Receipts:
     """The receipts of checkpoints: by schema, since a copy of a ledger in another one has fewer."""
     return Receipts(settings.data_dir / "checkpoints" / settings.db_schema)
-
-
-def old_sealer_of(settings: Settings) -> OldSealer:
-    """The sealer of evidence."""
-    return OldSealer(settings.db_schema, key_file_of(settings), receipts_of(settings), utc_now)
 
 
 def seals_of(settings: Settings) -> Seals:

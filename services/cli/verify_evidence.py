@@ -5,49 +5,53 @@ from typing import Annotated
 
 import typer
 
-from services.cli.console import EXIT_USAGE, fail, out
+from services.cli.console import fail, out
+from services.cli.pinned_files import Checkpoints, Keys, lineage_lines, pins_of, read_file
 from services.evidence.documents import rfc3339
-from services.evidence.verify import NotGenuine, VerifiedEvidence, verify
+from services.evidence.faults import NotGenuine
+from services.evidence.lineage import Pins
+from services.evidence.verify import VerifiedEvidence, verify
 
 EVIDENCE_BYTES_MAX = 256 * 1024 * 1024
+_NO_KEY = """
+No key was pinned: this proves that the file is sound in itself, and not whose it is. Whoever has a key of his own can
+make such a file. Name a key of the ledger that you have from elsewhere: --key VKEY."""
+_NO_CHECKPOINT = """
+No checkpoint was pinned, and no witness: this does not prove that the ledger shows everybody the same log."""
 
 
 def verify_evidence(
     file: Annotated[Path, typer.Argument(help="As `GET /v1/disputes/{id}/evidence` gave it.")],
-    key_id: Annotated[
-        list[str] | None, typer.Option(help="A key id that is trusted; where given, no other may have signed.")
-    ] = None,
+    key: Keys = None,
+    checkpoint: Checkpoints = None,
 ) -> None:
     """Check evidence of a disputed charge: every byte, hash, proof and signature, and that they fit together."""
+    pins = pins_of(key, checkpoint)
+    archive = read_file(file, EVIDENCE_BYTES_MAX)
     try:
-        with file.open("rb") as opened:
-            archive = opened.read(EVIDENCE_BYTES_MAX + 1)
-    except OSError as error:
-        fail(f"{file} cannot be read: {error.strerror}", EXIT_USAGE)
-    if len(archive) > EVIDENCE_BYTES_MAX:
-        fail(f"{file} does not hold: it is larger than any evidence, which has at most {EVIDENCE_BYTES_MAX:,} bytes")
-    try:
-        verified = verify(archive, key_id or ())
+        verified = verify(archive, pins)
     except NotGenuine as error:
         fail(f"{file} does not hold: {error}")
-    out.print(_summary(verified, is_trusted=bool(key_id)), markup=False)
+    out.print(_summary(verified, pins), markup=False)
 
 
-def _summary(verified: VerifiedEvidence, *, is_trusted: bool) -> str:
+def _summary(verified: VerifiedEvidence, pins: Pins) -> str:
     facts, manifest = verified.facts, verified.manifest
     charge, resolution = facts.charge, facts.dispute.state.resolution
-    numbers = ", ".join(str(each.number) for each in verified.checkpoints)
+    events = f"{verified.subscription_events:,} of the subscription, {verified.dispute_events:,} of the dispute"
     lines = {
         "charge": f"{charge.generation_id}: {charge.credits:,} credits for {charge.model}",
         "charged": rfc3339(facts.charge_record.stored.recorded_at),
         "balance": f"{facts.before.balance_credits:,} before, {facts.after.balance_credits:,} after",
         "dispute": f"{manifest.dispute_id}: {facts.dispute.state.status}",
         "decided": "not yet" if resolution is None else rfc3339(facts.dispute.recorded_at),
-        "events": f"{verified.subscription_events:,} of the subscription, {verified.dispute_events:,} of the dispute",
-        "checkpoints": f"{numbers}; the charge was sealed {rfc3339(verified.sealed_at)}",
-        "ledger": manifest.ledger,
-        **{f"key {number}": key for number, key in enumerate(verified.key_ids, start=1)},
+        "events": f"{events}, {len(verified.refusals):,} refused",
+        **lineage_lines(verified.lineage),
     }
     rows = [f"  {name:<11} {value}" for name, value in lines.items()]
-    advice = "" if is_trusted else "\nCompare the key ids with those that the operator of the ledger has published."
-    return "\n".join(["It holds: every byte is as it was made.", *rows]) + advice
+    return "\n".join(["It holds: every byte is as it was made.", *rows]) + _what_is_not_proven(pins)
+
+
+def _what_is_not_proven(pins: Pins) -> str:
+    no_key = "" if pins.log_keys else _NO_KEY
+    return no_key + ("" if pins.checkpoints or pins.witness_keys else _NO_CHECKPOINT)

@@ -4,6 +4,7 @@ archive.py      packs a zip file of which every byte is determined
 builder.py      case -> file
 case.py         what evidence is made of, and the facts that follow from it
 chart.py        the balance over the cycle, drawn
+claims.py       what events say, checked against those before them
 documents.py    the JSON of evidence
 entries.py      events as the bytes that their leaves in the log are hashed from
 faults.py       what is raised for a file that does not hold
@@ -13,6 +14,7 @@ manifest.py     the members with their hashes, signed
 page.py         the HTML around the report
 pins.py         reads what was written down of a log
 proving.py      proofs, out of the tiles of a log
+refusals.py     refusals around a charge, in a log of their own
 receipt.py      the proof of one charge, which the customer keeps
 report.py       the page for people
 stored_form.py  the form in which the ledger stores events

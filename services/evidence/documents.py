@@ -1,28 +1,32 @@
 """Writes and reads the JSON of evidence: canonical (RFC 8785), so that each document is one sequence of bytes.
 
 Whole numbers are numbers; decimals, which have no one binary form, are strings; instants are strings with six digits
-of a second and a `Z`; hashes, keys and signatures are lower-case hexadecimal.
+of a second and a `Z`; hashes of events are lower-case hexadecimal, those of proofs base64.
 """
 
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 import rfc8785
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from services.catalogue import recompute
-from services.evidence.case import Facts, Proof
-from services.integrity.checkpoints import Checkpoint
+from services.evidence.case import Facts
+from services.evidence.lineage import Lineage
+from services.evidence.refusals import ProvenRefusals
+from services.evidence.strict_json import NotStrict, read_canonical
+from services.ledger.hashing import HASH_BYTES
 from services.ledger.records import ChainedEvent
-
-
-class NotCanonical(ValueError):
-    """A document is not canonical JSON of the expected form."""
+from services.log.checkpoint import decode_hash
+from services.log.keys import VerifierKey
+from services.log.note import Note
+from services.log.tree import PROOF_HASHES_LIMIT
 
 
 def rfc3339(instant: datetime) -> str:
@@ -31,49 +35,58 @@ def rfc3339(instant: datetime) -> str:
 
 
 def events_document(events: Sequence[ChainedEvent]) -> bytes:
-    """Write a line for each event, as it is stored: its hash is over these fields, `state` byte for byte."""
-    lines = [
-        rfc8785.dumps(
-            {
-                "stream_id": str(event.originator_id),
-                "version": event.originator_version,
-                "position": event.position or 0,
-                "recorded_at": rfc3339(event.recorded_at),
-                "topic": event.topic,
-                "state": event.state.decode(),
-                "previous_hash": event.previous_hash.hex(),
-                "hash": event.hash.hex(),
-            }
-        )
-        for event in events
-    ]
-    return b"".join(line + b"\n" for line in lines)
+    """Write a line for each event, as it is stored."""
+    return b"".join(event_line(event) + b"\n" for event in events)
 
 
-def proofs_document(proofs: Sequence[Proof]) -> bytes:
-    """Write the proofs of inclusion."""
-    return rfc8785.dumps(msgspec.to_builtins(proofs))
+def event_line(event: ChainedEvent) -> bytes:
+    """Write an event: its hash is over these fields, `state` byte for byte."""
+    return rfc8785.dumps(
+        {
+            "stream_id": str(event.originator_id),
+            "version": event.originator_version,
+            "recorded_at": rfc3339(event.recorded_at),
+            "topic": event.topic,
+            "state": event.state.decode(),
+            "previous_hash": event.previous_hash.hex(),
+            "hash": event.hash.hex(),
+        }
+    )
 
 
-def checkpoints_document(checkpoints: Sequence[Checkpoint]) -> bytes:
-    """Write the checkpoints: each signed body, and its signature."""
-    return rfc8785.dumps([{"body": each.body, "signature": each.signature.hex()} for each in checkpoints])
+def proofs_document(proofs: Mapping[str, tuple[int, Sequence[bytes]]]) -> bytes:
+    """Write proofs of inclusion, each with the index of its leaf, by what they are about."""
+    return rfc8785.dumps(
+        [{"what": what, "index": index, "hashes": in_base64(hashes)} for what, (index, hashes) in proofs.items()]
+    )
 
 
-def keys_document(public_keys: dict[str, bytes]) -> bytes:
-    """Write the public keys by their ids."""
-    return rfc8785.dumps({key_id: key.hex() for key_id, key in public_keys.items()})
+def refusals_document(refusals: ProvenRefusals) -> bytes:
+    """Write the proofs of refusals, and their checkpoint with the hand-overs before it."""
+    lineage = refusals.lineage
+    return rfc8785.dumps(
+        {
+            "note": str(lineage.note) if lineage else "",
+            "handovers": [str(note) for note in lineage.handovers] if lineage else [],
+            "proofs": [in_base64(proof) for proof in refusals.proofs],
+        }
+    )
 
 
-def charge_document(facts: Facts) -> bytes:
-    """Write the charge, its price recomputed, and the balance before and after it."""
+def keys_document(keys: Sequence[VerifierKey]) -> bytes:
+    """Write verifier keys, one a line."""
+    return "".join(f"{key}\n" for key in keys).encode()
+
+
+def charge_document(facts: Facts, index: int) -> bytes:
+    """Write the charge, its price recomputed, and the balance before and after it; `index` is that of its leaf."""
     charge, stored = facts.charge, facts.charge_record.stored
     return rfc8785.dumps(
         {
             "subscription_id": str(stored.originator_id),
             "generation_id": charge.generation_id,
             "version": stored.originator_version,
-            "position": stored.position or 0,
+            "position": index + 1,
             "charged_at": rfc3339(stored.recorded_at),
             "asset_type": charge.asset_type,
             "model": charge.model,
@@ -108,35 +121,37 @@ def dispute_document(facts: Facts) -> bytes:
     return rfc8785.dumps(msgspec.to_builtins({**document, **decision, **reversal_fields}))
 
 
-def read_document(content: bytes, kind: Any) -> Any:
-    """Read a document of a type. Raises NotCanonical."""
-    try:
-        document = msgspec.json.decode(content, type=kind)
-        if rfc8785.dumps(msgspec.json.decode(content)) != content:
-            raise NotCanonical("is not canonical JSON")
-    except (msgspec.MsgspecError, UnicodeDecodeError, rfc8785.CanonicalizationError) as error:
-        raise NotCanonical(str(error)) from None
-    return document
-
-
 class _EventLine(Struct, frozen=True, forbid_unknown_fields=True):
     stream_id: UUID
-    version: int
-    position: int
-    recorded_at: datetime
-    topic: str
+    version: Annotated[int, Meta(gt=0, lt=2**53)]
+    recorded_at: Annotated[datetime, Meta(tz=True)]
+    topic: Annotated[str, Meta(max_length=1_000)]
     state: str
     previous_hash: str
     hash: str
 
 
+class ProofForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """A proof of inclusion, as `proofs.json` has it."""
+
+    what: str
+    index: int
+    hashes: list[str]
+
+
+class RefusalsForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of `refusals.json`."""
+
+    note: str
+    handovers: list[str]
+    proofs: list[list[str]]
+
+
 def read_events(content: bytes) -> list[ChainedEvent]:
-    """Read the events of a document. Raises NotCanonical, also for an event whose hash is not its own."""
+    """Read the events of a document. Raises ValueError, also for an event whose hash is not its own."""
     events = []
-    if not content.endswith(b"\n"):
-        raise NotCanonical("its last line has no end")
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        read = read_document(line, _EventLine)
+    for number, line in enumerate(lines_of(content), start=1):
+        read: _EventLine = read_canonical(line, _EventLine)
         event = ChainedEvent(
             originator_id=read.stream_id,
             originator_version=read.version,
@@ -144,22 +159,57 @@ def read_events(content: bytes) -> list[ChainedEvent]:
             state=read.state.encode(),
             recorded_at=read.recorded_at,
             previous_hash=unhex(read.previous_hash),
-            position=read.position,
         )
-        if event.hash.hex() != read.hash:
-            raise NotCanonical(f"line {number}: the hash is not that of the event")
+        if event_line(event) != line:
+            raise NotStrict(f"line {number} is not written as it should be, or has another hash")
         events.append(event)
     return events
 
 
+def read_refusals(entries: bytes, document: bytes) -> ProvenRefusals:
+    """Read the refusals and their proofs. Raises ValueError."""
+    form: RefusalsForm = read_canonical(document, RefusalsForm)
+    lines = lines_of(entries) if entries else []
+    proofs = [from_base64(proof) for proof in form.proofs]
+    if len(lines) != len(proofs) or bool(lines) != bool(form.note) or (form.handovers and not lines):
+        raise NotStrict("there is not one proof of each refusal, and one checkpoint of them all")
+    handovers = [Note.parse(note) for note in form.handovers]
+    lineage = Lineage(Note.parse(form.note), handovers, ()) if form.note else None
+    return ProvenRefusals(lines, proofs, lineage)
+
+
+def read_keys(content: bytes) -> list[VerifierKey]:
+    """Read verifier keys, one a line. Raises ValueError."""
+    return [VerifierKey.parse(line.decode()) for line in (lines_of(content) if content else [])]
+
+
+def lines_of(content: bytes) -> list[bytes]:
+    """Split a document that has lines, each with its end. Raises NotStrict."""
+    if not content.endswith(b"\n"):
+        raise NotStrict("its last line has no end")
+    return content.split(b"\n")[:-1]
+
+
+def in_base64(hashes: Sequence[bytes]) -> list[str]:
+    """Write hashes of proofs as the log does."""
+    return [b64encode(each).decode() for each in hashes]
+
+
+def from_base64(lines: Sequence[str]) -> list[bytes]:
+    """Read hashes of a proof. Raises ValueError."""
+    if len(lines) > PROOF_HASHES_LIMIT:
+        raise NotStrict(f"a proof has more than {PROOF_HASHES_LIMIT} hashes")
+    return [decode_hash(line) for line in lines]
+
+
 def unhex(text: str) -> bytes:
-    """Decode lower-case hexadecimal. Raises NotCanonical."""
+    """Decode lower-case hexadecimal of a hash. Raises NotStrict."""
     try:
         raw = bytes.fromhex(text)
     except ValueError:
-        raise NotCanonical(f"{text[:20]!r} is not hexadecimal") from None
-    if raw.hex() != text:
-        raise NotCanonical(f"{text[:20]!r} is not lower-case hexadecimal")
+        raise NotStrict(f"{text[:20]!r} is not hexadecimal") from None
+    if raw.hex() != text or len(raw) != HASH_BYTES:
+        raise NotStrict(f"{text[:20]!r} is no hash in lower-case hexadecimal")
     return raw
 
 

@@ -19,8 +19,8 @@ class OutOfReach(NotGenuine):
 
 @contextmanager
 def naming(where: str) -> Iterator[None]:
-    """Raise NotGenuine, with the part that is at fault, for a ValueError within this context."""
+    """Raise NotGenuine, with the part that is at fault, for an error of a value within this context."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise NotGenuine(where, str(error)) from None

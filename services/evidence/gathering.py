@@ -1,56 +1,107 @@
-"""Gathers a case from a ledger and builds its evidence. Events that no checkpoint covers are sealed first."""
+"""Gathers cases and charges from a ledger, and builds their evidence and receipts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
 from psycopg import Connection
 
 from services.dispute.events import DisputeOpened
 from services.evidence.builder import build
-from services.evidence.case import Case, Inconsistent, Proof, ProofSubject, facts_of, proven_events
-from services.evidence.verify import NotGenuine, verify
-from services.integrity.checkpoints import Checkpoint, Checkpoints
-from services.integrity.merkle import inclusion_proof
-from services.integrity.sealer import Sealer
+from services.evidence.case import Case, Facts, facts_of, proven_events
+from services.evidence.claims import Inconsistent
+from services.evidence.faults import NotGenuine
+from services.evidence.lineage import Lineage, Pins
+from services.evidence.proving import (
+    BeyondCheckpoint,
+    index_of,
+    lineage_from,
+    prove_inclusion,
+    prove_refusals,
+    receipt_from,
+)
+from services.evidence.receipt import verify_receipt, write_receipt
+from services.evidence.refusals import ProvenRefusals
+from services.evidence.verify import verify
+from services.integrity.sealing.entries import refusal_entry
+from services.integrity.sealing.reader import LogReader
+from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.store import EVENTS, REFUSALS, LogName
 from services.ledger.mapper import read_dispute_event
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent
+from services.log.keys import VerifierKey
+from services.log.note import Note
 from services.postgres.sql import load_queries
+
+REFUSALS_AROUND = 10
+"""Refusals before the charge, and as many after it."""
 
 
 class InconsistentLedger(RuntimeError):
-    """The stored events do not make evidence that holds; `tallystick verify` names what is wrong with them."""
+    """The stored events do not make a file that holds; `tallystick verify` names what is wrong with them."""
+
+
+class NotSealedYet(LookupError):
+    """No checkpoint covers the event yet."""
 
 
 class Evidence:
-    """Builds evidence of the disputes of one schema."""
+    """Builds evidence of the disputes, and receipts of the charges, of one schema, on autocommit connections."""
 
-    def __init__(self, schema: str, sealer: Sealer, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, schema: str, sealer: Sealer, logs: Mapping[LogName, LogReader], clock: Callable[[], datetime]
+    ) -> None:
         self._queries = load_queries(__file__, "gathering.sql", schema=schema)
-        self._checkpoints = Checkpoints(schema)
         self._sealer = sealer
+        self._logs = logs
         self._clock = clock
 
-    def of_dispute(self, connection: Connection[Any], dispute_id: UUID) -> bytes | None:
-        """Build the archive, on an autocommit connection; None where there is no such dispute.
+    def of_dispute(self, connection: Connection[Any], dispute_id: UUID, since: int | None = None) -> bytes | None:
+        """Build the archive, with the proof from the tree of size `since`; None where there is no such dispute.
 
-        Raises InconsistentLedger, and what `Sealer.seal` raises.
+        Events that no checkpoint covers are sealed first. Raises BeyondCheckpoint for a size that is not reached yet,
+        InconsistentLedger, and what `Sealer.seal` raises.
         """
         streams = self._streams(connection, dispute_id)
         if streams is None:
             return None
         dispute, subscription = streams
-        self._seal_up_to(connection, max(_position(dispute[-1]), _position(subscription[-1])))
+        if self._size(connection) <= max(index_of(dispute[-1]), index_of(subscription[-1])):
+            self._sealer.seal(connection)
+        lineage = self._lineage(connection, EVENTS, since)
         try:
-            case = self._case(connection, subscription, dispute)
-            archive = build(case, self._sealer.key(connection), self._clock())
+            case = self._case(connection, subscription, dispute, lineage)
+            archive = build(case, self._sealer.signer(), self._clock())
             verify(archive)
-        except (Inconsistent, NotGenuine, LookupError) as error:
+        except (Inconsistent, NotGenuine, BeyondCheckpoint, LookupError) as error:
             raise InconsistentLedger(f"dispute {dispute_id}: {error}") from error
         return archive
+
+    def of_charge(
+        self, connection: Connection[Any], subscription_id: UUID, generation_id: str, since: int | None = None
+    ) -> bytes | None:
+        """Write the receipt of a charge; None where there is no such charge.
+
+        Raises NotSealedYet, BeyondCheckpoint for a size `since` that is not reached yet, InconsistentLedger.
+        """
+        charge = {"subscription_id": subscription_id, "generation_id": generation_id}
+        row = connection.execute(self._queries["select_charge"], charge).fetchone()
+        if row is None:
+            return None
+        event = chained_event(row)
+        if self._size(connection) <= index_of(event):
+            raise NotSealedYet(generation_id)
+        lineage = self._lineage(connection, EVENTS, since)
+        try:
+            receipt = write_receipt(receipt_from(self._tiles(connection, EVENTS), event, lineage))
+            verify_receipt(receipt, Pins(self._keys(connection)))
+        except (NotGenuine, BeyondCheckpoint, LookupError) as error:
+            raise InconsistentLedger(f"charge {generation_id} of {subscription_id}: {error}") from error
+        return receipt
 
     def _streams(
         self, connection: Connection[Any], dispute_id: UUID
@@ -67,45 +118,64 @@ class Evidence:
         }
         return by_stream[dispute_id], by_stream[event.subscription_id]
 
-    def _seal_up_to(self, connection: Connection[Any], position: int) -> None:
-        latest = self._checkpoints.latest(connection)
-        if latest is None or latest.to_position < position:
-            self._sealer.seal(connection)
+    def _size(self, connection: Connection[Any]) -> int:
+        newest = self._logs[EVENTS].newest(connection)
+        return newest.checkpoint.size if newest else 0
+
+    def _lineage(self, connection: Connection[Any], log: LogName, since: int | None = None) -> Lineage:
+        """Read the newest checkpoint of a log, with the hand-overs before it. Raises BeyondCheckpoint."""
+        newest = self._logs[log].newest(connection)
+        if newest is None:
+            raise BeyondCheckpoint("there is no checkpoint yet")
+        handovers = self._logs[log].store.hand_overs(connection, newest.checkpoint.origin)
+        return lineage_from(self._tiles(connection, log), newest.note, [each.note for each in handovers], since)
+
+    def _tiles(self, connection: Connection[Any], log: LogName) -> Any:
+        return self._logs[log].store.tiles(connection)
+
+    def _keys(self, connection: Connection[Any]) -> list[VerifierKey]:
+        return [VerifierKey.parse(vkey) for vkey in self._logs[EVENTS].keys(connection)]
 
     def _case(
-        self, connection: Connection[Any], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]
+        self,
+        connection: Connection[Any],
+        subscription: Sequence[ChainedEvent],
+        dispute: Sequence[ChainedEvent],
+        lineage: Lineage,
     ) -> Case:
         """Add the proofs to the streams. Raises Inconsistent, LookupError."""
-        newest = self._checkpoints.latest(connection)
-        assert newest is not None, "the events were sealed"
-        leaves: dict[int, list[bytes]] = {}
-        checkpoints = {newest.number: newest}
-        proofs = []
-        for what, event in proven_events(facts_of(subscription, dispute), dispute).items():
-            checkpoint = self._checkpoints.covering(connection, _position(event))
-            if checkpoint is None:
-                raise LookupError(f"no checkpoint covers position {event.position}")
-            checkpoints[checkpoint.number] = checkpoint
-            if checkpoint.number not in leaves:
-                leaves[checkpoint.number] = self._checkpoints.leaves(connection, checkpoint)
-            proofs.append(_proof(what, event, checkpoint, leaves[checkpoint.number]))
-        return Case(subscription, dispute, [checkpoints[number] for number in sorted(checkpoints)], proofs)
+        facts = facts_of(subscription, dispute)
+        keys, witnesses = self._keys(connection), self._witnesses(connection, lineage.note)
+        known = replace(lineage, note=_signed_by(lineage.note, [*keys, *witnesses]))
+        tiles = self._tiles(connection, EVENTS)
+        proofs = {what: prove_inclusion(tiles, event, known) for what, event in proven_events(facts, dispute).items()}
+        refusals = self._refusals(connection, facts)
+        return Case(subscription, dispute, keys, witnesses, known, proofs, refusals)
+
+    def _witnesses(self, connection: Connection[Any], note: Note) -> list[VerifierKey]:
+        """The witnesses that have cosigned a note, in the order of its lines."""
+        rows = connection.execute(self._queries["select_witnesses"])
+        keys = [VerifierKey.parse(vkey) for (vkey,) in rows]
+        cosigned = [key for key in keys if note.is_signed_by(key)]
+        return note.verified_by(cosigned) if cosigned else []
+
+    def _refusals(self, connection: Connection[Any], facts: Facts) -> ProvenRefusals:
+        newest = self._logs[REFUSALS].newest(connection)
+        arguments = {
+            "subscription_id": facts.charge_record.originator_id,
+            "generation_id": facts.charge.generation_id,
+            "at": facts.charge_record.recorded_at,
+            "size": newest.checkpoint.size if newest else 0,
+            "limit": REFUSALS_AROUND,
+        }
+        rows = connection.execute(self._queries["select_refusals"], arguments).fetchall()
+        if not rows:
+            return ProvenRefusals()
+        entries = [refusal_entry(*row) for row in rows]
+        return prove_refusals(self._tiles(connection, REFUSALS), entries, self._lineage(connection, REFUSALS))
 
 
-def _proof(what: ProofSubject, event: ChainedEvent, checkpoint: Checkpoint, leaves: Sequence[bytes]) -> Proof:
-    index = _position(event) - checkpoint.from_position
-    return Proof(
-        what=what,
-        stream_id=event.originator_id,
-        version=event.originator_version,
-        position=_position(event),
-        checkpoint=checkpoint.number,
-        leaf_index=index,
-        tree_size=checkpoint.event_count,
-        hashes=[each.hex() for each in inclusion_proof(leaves, index)],
-    )
-
-
-def _position(event: ChainedEvent) -> int:
-    assert event.position is not None, "a stored event has a position"
-    return event.position
+def _signed_by(note: Note, keys: Sequence[VerifierKey]) -> Note:
+    """The note with those lines alone that name one of the keys."""
+    names = {(key.name, key.key_id) for key in keys}
+    return replace(note, signatures=tuple(each for each in note.signatures if (each.name, each.key_id) in names))

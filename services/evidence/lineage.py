@@ -95,6 +95,16 @@ def verify_lineage(
     return VerifiedLineage(checkpoint, keys, cosigned_by)
 
 
+def check_signed_by_all(note: Note, keys: Sequence[VerifierKey], where: str) -> None:
+    """Raise NotGenuine for a line below the note that is of none of the keys, or there twice, or wrong."""
+    try:
+        verified = note.verified_by(keys)
+    except UnverifiedNote as error:
+        raise NotGenuine(where, str(error)) from None
+    if len(verified) != len(note.signatures):
+        raise NotGenuine(where, "it has a signature by a key that is not here")
+
+
 def is_point(public_key: bytes) -> bool:
     """Whether the bytes are the one encoding of a point of the curve, as RFC 8032 demands it (5.1.3)."""
     sign, y = divmod(int.from_bytes(public_key, "little"), 2**255)

@@ -1,4 +1,7 @@
-"""Writes the manifest: the members of an archive with their hashes, signed with the key that signs checkpoints."""
+"""Writes the manifest: the members of an archive with their hashes, as a note that the log's key signs.
+
+Its text is no checkpoint, since its second line is no size.
+"""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -7,9 +10,8 @@ from uuid import UUID
 import rfc8785
 from msgspec import Struct, to_builtins
 
-FORM = "tallystick-evidence-1"
-MANIFEST = "manifest.json"
-SIGNATURE = "manifest.sig"
+FORM = "tallystick-evidence-2"
+MANIFEST = "manifest.note"
 MEMBERS = (
     "README.txt",
     "report.html",
@@ -17,11 +19,14 @@ MEMBERS = (
     "charge.json",
     "dispute-events.ndjson",
     "subscription-events.ndjson",
+    "refusals.ndjson",
+    "refusals.json",
+    "charge.tlog-proof",
     "proofs.json",
-    "checkpoints.json",
-    "keys.json",
+    "keys.txt",
+    "witnesses.txt",
 )
-"""The members of an archive before its manifest and its signature, in this order."""
+"""The members of an archive before its manifest, in this order."""
 
 
 class Member(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,15 +38,13 @@ class Member(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A list of an archive's members, and the charge that they are about; `key_id` names the key that signed it."""
+    """A list of an archive's members, and the charge that they are about."""
 
-    form: str
     made_at: str
-    ledger: str
+    origin: str
     subscription_id: UUID
     dispute_id: UUID
     generation_id: str
-    key_id: str
     members: list[Member]
 
 
@@ -50,6 +53,6 @@ def members_of(contents: Mapping[str, bytes]) -> list[Member]:
     return [Member(name, len(content), sha256(content).hexdigest()) for name, content in contents.items()]
 
 
-def manifest_document(manifest: Manifest) -> bytes:
+def manifest_text(manifest: Manifest) -> str:
     """Write a manifest, as it is signed."""
-    return rfc8785.dumps(to_builtins(manifest))
+    return f"{FORM}\n{rfc8785.dumps(to_builtins(manifest)).decode()}\n"

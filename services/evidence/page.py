@@ -54,11 +54,14 @@ $chart
 <h2>What was recorded around it</h2>
 <table class="log">$events</table>
 
+<h2>What was refused around it</h2>
+<table class="log">$refusals</table>
+
 <h2>How to check this</h2>
-<p>Every event carries the hash of the one before it, and signed checkpoints seal them all. Nobody can change an event,
-or leave one out, without breaking the chain. The file that this page came in has everything that is needed to check
-that, on any machine and without a network: <code>tallystick verify-evidence FILE</code>. Compare the key with the one
-that the operator of the ledger has published.</p>
+<p>Every event carries the hash of the one before it, and all are leaves of one log, which only grows and whose
+checkpoints are signed. Nobody can change an event, or leave one out, without that being seen by whoever kept a
+checkpoint. The file that this page came in has everything that is needed to check it, on any machine and without a
+network: <code>tallystick verify-evidence FILE --key VKEY</code>, with a key that you know to be the ledger's.</p>
 <table class="proof">$proof</table>
 </body>
 </html>

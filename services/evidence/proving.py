@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from services.evidence.lineage import Consistency, Lineage
 from services.evidence.receipt import Receipt
+from services.evidence.refusals import ProvenRefusals, read_refusal
 from services.ledger.records import ChainedEvent
 from services.log.checkpoint import Checkpoint
 from services.log.note import Note
@@ -46,6 +47,16 @@ def prove_inclusion(read: ReadTiles, event: ChainedEvent, lineage: Lineage) -> l
 
 def _signed_by_log(note: Note, origin: str) -> Note:
     return replace(note, signatures=tuple(each for each in note.signatures if each.name == origin))
+
+
+def prove_refusals(read: ReadTiles, entries: Sequence[bytes], lineage: Lineage) -> ProvenRefusals:
+    """Prove that refusals are in their log, by the numbers that they have. Raises BeyondCheckpoint, MissingTiles."""
+    size, numbers = lineage.checkpoint.size, [read_refusal(entry).number for entry in entries]
+    if max(numbers, default=0) > size:
+        raise BeyondCheckpoint(f"the newest checkpoint of the refusals is of size {size}")
+    proofs = [read_inclusion_proof(read, number - 1, size) for number in numbers]
+    note = _signed_by_log(lineage.note, lineage.checkpoint.origin)
+    return ProvenRefusals(entries, proofs, replace(lineage, note=note))
 
 
 def index_of(event: ChainedEvent) -> int:

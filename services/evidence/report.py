@@ -15,6 +15,7 @@ from services.dispute.events import Reason
 from services.evidence.case import Case, Facts
 from services.evidence.chart import balance_chart
 from services.evidence.page import PAGE
+from services.evidence.refusals import read_refusal
 from services.ledger.records import ChainedEvent
 from services.subscription.events import ChargeReversed
 from services.subscription.wording import wording_of
@@ -33,7 +34,7 @@ _EXACT = Context(prec=80)
 _UNITS = {"track": "track", "second": "second", "image": "image", "1000_characters": "thousand characters"}
 
 
-def report_page(case: Case, facts: Facts, *, key_id: str, made_at: datetime) -> str:
+def report_page(case: Case, facts: Facts, *, made_at: datetime) -> str:
     """Write the page as HTML."""
     charge = facts.charge
     return PAGE.substitute(
@@ -51,7 +52,8 @@ def report_page(case: Case, facts: Facts, *, key_id: str, made_at: datetime) -> 
         chart=_chart(facts, made_at),
         dispute=_rows(_dispute(facts, case)),
         events="".join(_events(facts, case)),
-        proof=_rows(_proof(case, facts, key_id, made_at)),
+        refusals="".join(_refusals(case)),
+        proof=_rows(_proof(case, facts, made_at)),
     )
 
 
@@ -142,17 +144,28 @@ def _events(facts: Facts, case: Case) -> Iterator[str]:
         yield f"<tr><td></td><td></td><td>and {len(case.subscription) - last:,} more</td></tr>"
 
 
-def _proof(case: Case, facts: Facts, key_id: str, made_at: datetime) -> Iterator[tuple[str, str]]:
-    stored = facts.charge_record.stored
-    proof = next(each for each in case.proofs if each.what == "charge")
-    checkpoint = next(each for each in case.checkpoints if each.number == proof.checkpoint)
+def _refusals(case: Case) -> Iterator[str]:
+    """Write a row for each refusal around the charge."""
+    for refusal in map(read_refusal, case.refusals.entries):
+        when = escape(instant_in_words(refusal.refused_at))
+        needed = "" if refusal.required_credits is None else f"{_counted(refusal.required_credits, 'credit')} needed, "
+        words = f"{refusal.model} ({refusal.generation_id}): {refusal.code}, {needed}{refusal.balance_credits:,} there"
+        yield f"<tr><td>{refusal.version}</td><td>{when}</td><td>{escape(words)}</td></tr>"
+    if not case.refusals.entries:
+        yield "<tr><td></td><td></td><td>Nothing.</td></tr>"
+
+
+def _proof(case: Case, facts: Facts, made_at: datetime) -> Iterator[tuple[str, str]]:
+    stored, checkpoint = facts.charge_record.stored, case.lineage.checkpoint
     yield "Hash of the charge", stored.hash.hex()
     yield (
         "Its place",
         f"version {stored.originator_version} of the subscription, position {stored.position} of the ledger",
     )
-    yield "Sealed by", f"checkpoint {checkpoint.number}, {instant_in_words(checkpoint.made_at)}"
-    yield "Signed with key", key_id
+    yield "Sealed by", f"the checkpoint of size {checkpoint.size:,} of the log {checkpoint.origin}"
+    yield "Signed with key", str(case.keys[-1])
+    for witness in case.witnesses:
+        yield "Witnessed by", str(witness)
     yield "This page made", instant_in_words(made_at)
 
 

@@ -35,23 +35,23 @@ def read_stored_dispute(event: ChainedEvent) -> RecordedDispute:
 def _check(raw: Any, recorded: Recorded | RecordedDispute) -> None:
     if raw.get("v", 1) != 1:
         raise UnreadableEvent("it is stored in an older form")
-    written = {"data": _written(recorded.event), "metadata": _written(recorded.metadata)}
-    _compare(raw, written, recorded.stored.topic)
+    written = {"data": written_form(recorded.event), "metadata": written_form(recorded.metadata)}
+    check_written(raw, written, recorded.stored.topic)
 
 
-def _written(value: Any) -> Any:
+def written_form(value: Any) -> Any:
     """Return the value as JSON has it, decimals and instants as they are."""
     return msgspec.to_builtins(value, builtin_types=(Decimal, datetime))
 
 
-def _compare(raw: Any, written: Any, where: str) -> None:
+def check_written(raw: Any, written: Any, where: str) -> None:
     """Raise NotStrict where a value that both have is written in another way. Raw fields may be more, or fewer."""
     if isinstance(written, Mapping) and isinstance(raw, Mapping):
         for name in written.keys() & raw.keys():
-            _compare(raw[name], written[name], f"{where}.{name}")
+            check_written(raw[name], written[name], f"{where}.{name}")
     elif isinstance(written, list | tuple) and isinstance(raw, list):
         for one, other in zip(raw, written, strict=True):
-            _compare(one, other, where)
+            check_written(one, other, where)
     elif isinstance(written, datetime):
         if raw != msgspec.to_builtins(written) or not raw.endswith("Z"):
             raise NotStrict(f"{where} is no instant as the ledger writes it")

@@ -1,129 +1,109 @@
 """Verifies evidence offline, without a ledger. Any altered byte is found, and the member that it breaks is named."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import msgspec
-import rfc8785
 from msgspec import Struct
 
-from services.evidence.archive import NotAnArchive, unpack
-from services.evidence.case import Facts, Inconsistent, Proof, check_chain, facts_of, proven_events
+from services.evidence.archive import unpack
+from services.evidence.case import Facts, check_chain, facts_of, proven_events
 from services.evidence.documents import (
-    NotCanonical,
+    ProofForm,
     charge_document,
     dispute_document,
-    events_document,
-    read_document,
+    from_base64,
     read_events,
-    unhex,
+    read_keys,
+    read_refusals,
+    rfc3339,
 )
-from services.evidence.manifest import FORM, MANIFEST, MEMBERS, SIGNATURE, Manifest, members_of
-from services.integrity.checkpoints import FORM as CHECKPOINT_FORM
-from services.integrity.merkle import is_included
-from services.integrity.signing import is_signed, key_id_of
+from services.evidence.faults import NotGenuine, naming
+from services.evidence.lineage import Pins, VerifiedLineage, check_signed_by_all, verify_lineage
+from services.evidence.manifest import FORM, MANIFEST, MEMBERS, Manifest, manifest_text, members_of
+from services.evidence.receipt import Receipt, check_included, read_receipt
+from services.evidence.refusals import Refusal, verify_refusals
+from services.evidence.strict_json import read_canonical
 from services.ledger.records import ChainedEvent
+from services.log.keys import KeyKind, VerifierKey
+from services.log.note import Note
+from services.log.tree import is_included
 
 _MEMBERS_MAX = 100
 """More members than evidence has; a file of many more is not read to its end."""
-
-
-class NotGenuine(Exception):
-    """The evidence does not hold: `where` names the member, `why` the fault."""
-
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"{where}: {why}")
-        self.where = where
-        self.why = why
-
-
-class CheckpointBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The signed part of a checkpoint."""
-
-    form: str
-    ledger: str
-    number: int
-    from_position: int
-    to_position: int
-    root: str
-    previous: str
-    made_at: datetime
-    key_id: str
-    next_key_id: str | None = None
-
-
-class SignedCheckpoint(Struct, frozen=True, forbid_unknown_fields=True):
-    """A checkpoint and its signature."""
-
-    body: CheckpointBody
-    signature: str
+RECEIPT = "charge.tlog-proof"
 
 
 class VerifiedEvidence(Struct, frozen=True):
-    """Evidence that was verified: the facts that it proves, and who signed them when.
-
-    `sealed_at` is when the checkpoint that covers the charge was made: since then nobody could alter the charge unseen.
-    """
+    """Evidence that was verified: the facts that it proves, and the checkpoint that covers them."""
 
     manifest: Manifest
     facts: Facts
+    index: int
     subscription_events: int
     dispute_events: int
-    checkpoints: list[CheckpointBody]
-    sealed_at: datetime
-
-    @property
-    def key_ids(self) -> list[str]:
-        """The ids of the keys that signed: the manifest's, then the checkpoints'."""
-        return list(dict.fromkeys([self.manifest.key_id, *(each.key_id for each in self.checkpoints)]))
+    refusals: list[Refusal]
+    lineage: VerifiedLineage
 
 
-def verify(archive: bytes, trusted_key_ids: Collection[str] = ()) -> VerifiedEvidence:
-    """Verify evidence; where keys are named, only they may have signed. Raises NotGenuine."""
-    with _naming("the archive"):
+class _Keys(Struct, frozen=True):
+    """The keys of the log, oldest first, and those of the witnesses that cosigned."""
+
+    log: Sequence[VerifierKey]
+    witnesses: Sequence[VerifierKey]
+
+
+def verify(archive: bytes, pins: Pins = Pins()) -> VerifiedEvidence:  # noqa: B008 - it is frozen
+    """Verify evidence, and that it leads to every pin. Raises NotGenuine, OutOfReach."""
+    with naming("the archive"):
         members = unpack(archive, members_max=_MEMBERS_MAX)
-    if tuple(members) != (*MEMBERS, MANIFEST, SIGNATURE):
+    if tuple(members) != (*MEMBERS, MANIFEST):
         raise NotGenuine("the archive", "it has other members than evidence has, or in another order")
-    keys = _keys(members["keys.json"])
+    keys = _keys(members)
     manifest = _manifest(members, keys)
-    checkpoints = _checkpoints(members["checkpoints.json"], keys, manifest)
+    with naming(RECEIPT):
+        receipt = read_receipt(members[RECEIPT])
+    lineage = _lineage(receipt, keys, pins)
     subscription = _stream(members, "subscription-events.ndjson", manifest.subscription_id)
     dispute = _stream(members, "dispute-events.ndjson", manifest.dispute_id)
-    facts = _facts(members, subscription, dispute, manifest)
-    charge_checkpoint = _proofs(members["proofs.json"], dispute, facts, checkpoints)
-    verified = VerifiedEvidence(
+    facts = _facts(members, subscription, dispute, receipt.index)
+    _check_manifest(manifest, facts, lineage)
+    _check_proofs(members["proofs.json"], dispute, facts, receipt, lineage)
+    with naming("refusals.json"):
+        proven = read_refusals(members["refusals.ndjson"], members["refusals.json"])
+    return VerifiedEvidence(
         manifest=manifest,
         facts=facts,
+        index=receipt.index,
         subscription_events=len(subscription),
         dispute_events=len(dispute),
-        checkpoints=list(checkpoints.values()),
-        sealed_at=charge_checkpoint.made_at,
+        refusals=verify_refusals(proven, manifest.subscription_id, keys.log),
+        lineage=lineage,
     )
-    if trusted_key_ids and (others := [each for each in verified.key_ids if each not in trusted_key_ids]):
-        raise NotGenuine("keys.json", f"it is signed with key {others[0]}, which is not one of those that are trusted")
-    if set(keys) != set(verified.key_ids):
-        raise NotGenuine("keys.json", "it has a key that signed nothing here")
-    return verified
 
 
-def _keys(content: bytes) -> dict[str, bytes]:
-    keys = {key_id: _unhex("keys.json", key) for key_id, key in _read("keys.json", content, dict[str, str]).items()}
-    for key_id, key in keys.items():
-        if len(key) != 32 or key_id_of(key) != key_id:
-            raise NotGenuine("keys.json", f"{key_id} is not the id of its key")
-    return keys
+def _keys(members: Mapping[str, bytes]) -> _Keys:
+    with naming("keys.txt"):
+        log = read_keys(members["keys.txt"])
+    with naming("witnesses.txt"):
+        witnesses = read_keys(members["witnesses.txt"])
+    if not log or any(key.kind is not KeyKind.ED25519 or key.name != log[0].name for key in log):
+        raise NotGenuine("keys.txt", "it has not the keys of one log")
+    if any(key.kind is not KeyKind.COSIGNATURE_V1 for key in witnesses):
+        raise NotGenuine("witnesses.txt", "it has a key that is none of a witness")
+    return _Keys(log, witnesses)
 
 
-def _manifest(members: Mapping[str, bytes], keys: Mapping[str, bytes]) -> Manifest:
-    content = members[MANIFEST]
-    manifest: Manifest = _read(MANIFEST, content, Manifest)
-    if manifest.form != FORM:
-        raise NotGenuine(MANIFEST, f"its form is {manifest.form!r}, and this program reads {FORM!r}")
-    if manifest.key_id not in keys or not is_signed(content, members[SIGNATURE], keys[manifest.key_id]):
-        raise NotGenuine(SIGNATURE, "it is not the signature of the manifest by its key")
+def _manifest(members: Mapping[str, bytes], keys: _Keys) -> Manifest:
+    with naming(MANIFEST):
+        note = Note.parse(members[MANIFEST])
+        form, _, document = note.text.removesuffix("\n").partition("\n")
+        if form != FORM:
+            raise NotGenuine(MANIFEST, f"its form is {form!r}, and this program reads {FORM!r}")
+        manifest: Manifest = read_canonical(document.encode(), Manifest)
+        check_signed_by_all(note, keys.log[-1:], MANIFEST)
+        if manifest_text(manifest) != note.text:
+            raise NotGenuine(MANIFEST, "it is not written as it should be")
     for named, actual in zip(manifest.members, members_of({name: members[name] for name in MEMBERS}), strict=False):
         if named != actual:
             raise NotGenuine(actual.name, "it is not what the manifest says")
@@ -132,97 +112,63 @@ def _manifest(members: Mapping[str, bytes], keys: Mapping[str, bytes]) -> Manife
     return manifest
 
 
-def _checkpoints(content: bytes, keys: Mapping[str, bytes], manifest: Manifest) -> dict[int, CheckpointBody]:
-    """Read the checkpoints by number; the newest must let the manifest's key sign. Raises NotGenuine."""
-    name = "checkpoints.json"
-    read: list[SignedCheckpoint] = _read(name, content, list[SignedCheckpoint])
-    raw = msgspec.json.decode(content)
-    for each, raw_checkpoint in zip(read, raw, strict=True):
-        body, number = each.body, each.body.number
-        signed = rfc8785.dumps(raw_checkpoint["body"])
-        if body.form != CHECKPOINT_FORM or body.ledger != manifest.ledger:
-            raise NotGenuine(name, f"checkpoint {number} is one of another kind, or of another ledger")
-        if body.key_id not in keys or not is_signed(signed, _unhex(name, each.signature), keys[body.key_id]):
-            raise NotGenuine(name, f"checkpoint {number} is not signed by its key")
-    checkpoints = {each.body.number: each.body for each in read}
-    if not checkpoints or list(checkpoints) != sorted(each.body.number for each in read):
-        raise NotGenuine(name, "there is none, or they are not in order, each once")
-    newest = read[-1].body
-    if manifest.key_id not in (newest.key_id, newest.next_key_id):
-        raise NotGenuine(MANIFEST, f"checkpoint {newest.number} does not let its key sign")
-    return checkpoints
+def _lineage(receipt: Receipt, keys: _Keys, pins: Pins) -> VerifiedLineage:
+    with naming(RECEIPT):
+        lineage = verify_lineage(receipt.lineage, pins, keys.log[:1], keys.witnesses)
+    if list(lineage.keys) != list(keys.log):
+        raise NotGenuine("keys.txt", "it has other keys than the hand-overs")
+    if list(lineage.witnesses) != list(keys.witnesses):
+        raise NotGenuine("witnesses.txt", "it has not those who cosigned the checkpoint, in their order")
+    check_signed_by_all(receipt.lineage.note, [*keys.log, *keys.witnesses], RECEIPT)
+    return lineage
 
 
 def _stream(members: Mapping[str, bytes], name: str, stream_id: UUID) -> list[ChainedEvent]:
-    with _naming(name):
+    with naming(name):
         events = read_events(members[name])
         check_chain(events, stream_id)
-    if events_document(events) != members[name]:
-        raise NotGenuine(name, "an event is not written as it should be")
     return events
 
 
 def _facts(
-    members: Mapping[str, bytes],
-    subscription: Sequence[ChainedEvent],
-    dispute: Sequence[ChainedEvent],
-    manifest: Manifest,
+    members: Mapping[str, bytes], subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent], index: int
 ) -> Facts:
-    with _naming("the events"):
+    with naming("the events"):
         facts = facts_of(subscription, dispute)
-    if facts.charge.generation_id != manifest.generation_id:
-        raise NotGenuine(MANIFEST, "it names another generation than the dispute is about")
-    for name, document in (("charge.json", charge_document(facts)), ("dispute.json", dispute_document(facts))):
+        documents = {"charge.json": charge_document(facts, index), "dispute.json": dispute_document(facts)}
+    for name, document in documents.items():
         if members[name] != document:
             raise NotGenuine(name, "it does not say what the events say")
     return facts
 
 
-def _proofs(
-    content: bytes,
-    dispute: Sequence[ChainedEvent],
-    facts: Facts,
-    checkpoints: Mapping[int, CheckpointBody],
-) -> CheckpointBody:
-    """Check every proof, and return the checkpoint that covers the charge. Raises NotGenuine."""
-    name = "proofs.json"
-    lines: list[Proof] = _read(name, content, list[Proof])
-    proven = proven_events(facts, dispute)
-    if [line.what for line in lines] != list(proven):
-        raise NotGenuine(name, "it does not prove what is to be proven")
-    if {line.checkpoint for line in lines} | {max(checkpoints)} != set(checkpoints):
-        raise NotGenuine(name, "its checkpoints are not those that are there")
-    for line in lines:
-        event, checkpoint = proven[line.what], checkpoints[line.checkpoint]
-        place = (line.stream_id, line.version, line.position, line.leaf_index, line.tree_size)
-        expected = (
-            event.originator_id,
-            event.originator_version,
-            event.position,
-            line.position - checkpoint.from_position,
-            checkpoint.to_position - checkpoint.from_position + 1,
-        )
-        hashes = [_unhex(name, each) for each in line.hashes]
-        root = _unhex("checkpoints.json", checkpoint.root)
-        if place != expected or not is_included(event.hash, line.leaf_index, line.tree_size, hashes, root):
-            raise NotGenuine(name, f"the {line.what} is not in checkpoint {line.checkpoint}")
-    return checkpoints[lines[0].checkpoint]
+def _check_manifest(manifest: Manifest, facts: Facts, lineage: VerifiedLineage) -> None:
+    if manifest.generation_id != facts.charge.generation_id:
+        raise NotGenuine(MANIFEST, "it names another generation than the dispute is about")
+    if manifest.origin != lineage.checkpoint.origin:
+        raise NotGenuine(MANIFEST, "it names another log than the checkpoint is of")
+    with naming(MANIFEST):
+        made_at = datetime.fromisoformat(manifest.made_at)
+        if made_at.tzinfo is None or rfc3339(made_at) != manifest.made_at:
+            raise NotGenuine(MANIFEST, "it was made at no instant that is written as it should be")
+    if made_at < max(facts.history[-1].recorded_at, facts.dispute.recorded_at):
+        raise NotGenuine(MANIFEST, "it was made before the last event was recorded")
 
 
-def _read(name: str, content: bytes, kind: Any) -> Any:
-    with _naming(name):
-        return read_document(content, kind)
-
-
-def _unhex(name: str, text: str) -> bytes:
-    with _naming(name):
-        return unhex(text)
-
-
-@contextmanager
-def _naming(where: str) -> Iterator[None]:
-    """Raise NotGenuine, with the member that is at fault, for what does not hold within this context."""
-    try:
-        yield
-    except (NotAnArchive, NotCanonical, Inconsistent) as error:
-        raise NotGenuine(where, str(error)) from None
+def _check_proofs(
+    content: bytes, dispute: Sequence[ChainedEvent], facts: Facts, receipt: Receipt, lineage: VerifiedLineage
+) -> None:
+    charge, *others = proven_events(facts, dispute).items()
+    if receipt.event.hash != charge[1].hash:
+        raise NotGenuine(RECEIPT, "its event is not the charge")
+    with naming(RECEIPT):
+        check_included(receipt, "the charge")
+    with naming("proofs.json"):
+        lines: list[ProofForm] = read_canonical(content, list[ProofForm])
+        proofs = [from_base64(line.hashes) for line in lines]
+    if [line.what for line in lines] != [what for what, _ in others]:
+        raise NotGenuine("proofs.json", "it does not prove what is to be proven")
+    checkpoint = lineage.checkpoint
+    for (what, event), line, proof in zip(others, lines, proofs, strict=True):
+        if not is_included(event.hash, line.index, checkpoint.size, proof, checkpoint.root):
+            raise NotGenuine("proofs.json", f"the last event of the {what} is not in the tree of the checkpoint")

@@ -9,7 +9,6 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from services.catalogue import Catalogue
-from services.integrity.sealer import Sealer as OldSealer
 from services.integrity.sealing.reader import LogReader
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.store import LogName
@@ -34,8 +33,7 @@ class Backend:
     keys: KeyRing
     clock: Callable[[], datetime]
     test_clocks_enabled: bool
-    sealer: OldSealer
-    log_sealer: Sealer
+    sealer: Sealer
     logs: Mapping[LogName, LogReader]
     """The log of events, and that of refusals."""
     has_witnesses: bool

@@ -35,6 +35,7 @@ STATUS: Mapping[str, int] = {
     "unknown_dispute": 404,
     "no_checkpoint": 404,
     "unknown_webhook": 404,
+    "not_sealed_yet": 404,
     "test_clocks_disabled": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,
@@ -147,6 +148,16 @@ class NoCheckpoint(Refusal, frozen=True):
     code: ClassVar[str] = "no_checkpoint"
 
 
+SEALING_SECONDS = 10
+"""What `Retry-After` says of a checkpoint that is to come: as long as `TALLYSTICK_CHECKPOINT_SECONDS` by default."""
+
+
+class NotSealedYet(Refusal, frozen=True):
+    """No checkpoint covers this yet; one will in a moment."""
+
+    code: ClassVar[str] = "not_sealed_yet"
+
+
 class NotAcceptable(Refusal, frozen=True):
     """Nothing of what is offered here meets the request's Accept."""
 
@@ -257,5 +268,7 @@ def _headers(refusal: Refusal) -> dict[str, str]:
             return {"www-authenticate": "Bearer"}
         case Unavailable():
             return {"retry-after": "1"}
+        case NotSealedYet():
+            return {"retry-after": str(SEALING_SECONDS)}
         case _:
             return {}

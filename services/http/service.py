@@ -74,7 +74,7 @@ class Service:
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             replays=asyncio.Semaphore(1),
             what_if=WhatIf(as_of, backend.schema, backend.catalogue),
-            evidence=Evidence(backend.schema, backend.sealer, backend.clock),
+            evidence=Evidence(backend.schema, backend.sealer, backend.logs, backend.clock),
             idempotency_records=IdempotencyRecords(backend.reads, backend.schema, backend.clock),
             queries=cache(lambda kind: kind(backend.schema)),
         )

@@ -20,8 +20,6 @@ from services.catalogue import Catalogue
 from services.http.app import create_app
 from services.http.backend import Backend
 from services.http.server.wire import server_of
-from services.integrity.receipts import Receipts
-from services.integrity.sealer import Sealer as OldSealer
 from services.integrity.sealing.reader import LogReader
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.seals import Seals
@@ -54,7 +52,7 @@ class Server:
     def seal(self) -> None:
         """Sign what is recorded so far, as the projector does every few seconds."""
         with self.backend.connect() as connection:
-            self.backend.log_sealer.seal(connection)
+            self.backend.sealer.seal(connection)
 
     @contextmanager
     def client(self, *scopes: str) -> Iterator[httpx.Client]:
@@ -124,8 +122,7 @@ def running_server(
             keys=keys,
             clock=clock,
             test_clocks_enabled=test_clocks,
-            sealer=OldSealer(schema, key_file, Receipts(Path(folder)), clock),
-            log_sealer=Sealer(schema, key_file, seals, None, clock),
+            sealer=Sealer(schema, key_file, seals, None, clock),
             logs={log: LogReader(schema, log, seals) for log in LOGS},
             has_witnesses=False,
             webhooks_allow_private=True,

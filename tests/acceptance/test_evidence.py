@@ -13,6 +13,9 @@ from services.evidence.verify import verify
 from tests.acceptance.server import Customer, Server
 from tests.conftest import SettableClock
 from tests.processes import tallystick
+from tests.unit.log.signers import signer
+
+STRANGER = str(signer("tallystick/another", "a").key)
 
 
 @pytest.fixture
@@ -67,39 +70,58 @@ def test_what_happens_later_is_in_later_evidence(customer: Customer, clock: Sett
 
     assert later.facts.dispute.state.status == "upheld"
     assert later.facts.reversal is not None
-    assert later.sealed_at == first.sealed_at, "the charge is still proven by the checkpoint that first sealed it"
-    assert len(later.checkpoints) == 2
-    assert later.key_ids == first.key_ids
+    assert later.index == first.index
+    assert later.lineage.checkpoint.size > first.lineage.checkpoint.size
+    assert later.lineage.keys == first.lineage.keys
 
 
-def test_evidence_sealed_by_an_older_key_verifies_after_the_key_changed(
+def test_an_older_key_and_a_checkpoint_reach_newer_evidence(
     server: Server, customer: Customer, clock: SettableClock, tmp_path: Path
 ) -> None:
-    """The zip that was made under the older key, and a newer one of the same charge, which both keys signed."""
+    """Over a rotation of keys: by its hand-over, and by the proof from the checkpoint's size."""
     dispute_id = disputed(customer)
     (tmp_path / "older.zip").write_bytes(evidence(customer, dispute_id).content)
-    (older_key,) = verify((tmp_path / "older.zip").read_bytes()).key_ids
-    clock.advance(days=1)
+    (tmp_path / "checkpoint.txt").write_bytes(customer.http.get("/v1/checkpoints/latest").content)
+    older = verify((tmp_path / "older.zip").read_bytes()).lineage
     with server.backend.connect() as connection:
-        handing_over = server.backend.sealer.rotate(connection)
-    newer_key = handing_over[-1].key_id
-    clock.advance(days=1)
+        server.backend.sealer.rotate(connection)
+    clock.advance(days=2)
     body = {"outcome": "upheld", "note": "It was.", "credit_to": "current_cycle"}
     assert customer.http.post(f"/v1/disputes/{dispute_id}/resolve", json=body).status_code == 200
 
-    (tmp_path / "newer.zip").write_bytes(evidence(customer, dispute_id).content)
+    answer = customer.http.get(f"/v1/disputes/{dispute_id}/evidence", params={"since": older.checkpoint.size})
+    (tmp_path / "newer.zip").write_bytes(answer.content)
+    (tmp_path / "no-proof.zip").write_bytes(evidence(customer, dispute_id).content)
 
-    newer = verify((tmp_path / "newer.zip").read_bytes())
-    assert newer_key != older_key
-    assert set(newer.key_ids) == {newer_key, older_key}
-    for name, trusted, status in (
-        ("older.zip", [older_key], 0),
-        ("older.zip", [newer_key], 1),
-        ("newer.zip", [newer_key, older_key], 0),
+    newer = verify(answer.content).lineage
+    older_key, newer_key = map(str, newer.keys)
+    assert str(older.keys[0]) == older_key
+    for name, pins, status in (
+        ("older.zip", ["--key", older_key], 0),
+        ("older.zip", ["--key", newer_key], 1),
+        ("newer.zip", ["--key", older_key], 0),
+        ("newer.zip", ["--key", older_key, "--checkpoint", "checkpoint.txt"], 0),
+        ("no-proof.zip", ["--key", older_key, "--checkpoint", "checkpoint.txt"], 1),
     ):
-        keys = [argument for key in trusted for argument in ("--key-id", key)]
-        ended = verify_evidence(name, *keys, folder=tmp_path)
+        ended = verify_evidence(name, *pins, folder=tmp_path)
         assert ended.returncode == status, (name, ended.stdout, ended.stderr)
+    beyond = customer.http.get(f"/v1/disputes/{dispute_id}/evidence", params={"since": 1_000})
+    assert (beyond.status_code, beyond.json()["errors"][0]["field"]) == (422, "since")
+
+
+def test_the_refusals_around_the_charge_come_along(server: Server, customer: Customer, clock: SettableClock) -> None:
+    dispute_id = disputed(customer)
+    clock.advance(hours=1)
+    for generation_id in ("huge", "larger"):
+        assert customer.try_charge("lyria-3", generation_id, count=1_000).status_code == 402
+    server.seal()
+
+    verified = verify(evidence(customer, dispute_id).content)
+
+    assert [(each.generation_id, each.code) for each in verified.refusals] == [
+        ("huge", "insufficient_credits"),
+        ("larger", "insufficient_credits"),
+    ]
 
 
 def test_evidence_has_what_the_ledger_stores(customer: Customer) -> None:
@@ -109,26 +131,27 @@ def test_evidence_has_what_the_ledger_stores(customer: Customer) -> None:
 
     events = customer.get("events")["data"]
     assert verified.facts.charge_record.stored.hash.hex() == events[4]["hash"]
-    assert verified.facts.charge_record.stored.position == events[4]["position"]
+    assert verified.index + 1 == events[4]["position"]
 
 
 def test_evidence_verifies_on_another_machine(customer: Customer, tmp_path: Path) -> None:
     dispute_id = disputed(customer, "unsatisfied")
     archive = evidence(customer, dispute_id).content
     (tmp_path / "evidence.zip").write_bytes(archive)
-    key_id = verify(archive).key_ids[0]
+    key = str(verify(archive).lineage.keys[0])
 
     plain = verify_evidence("evidence.zip", folder=tmp_path)
-    trusted = verify_evidence("evidence.zip", "--key-id", key_id, folder=tmp_path)
-    distrusted = verify_evidence("evidence.zip", "--key-id", "0" * 64, folder=tmp_path)
+    trusted = verify_evidence("evidence.zip", "--key", key, folder=tmp_path)
+    distrusted = verify_evidence("evidence.zip", "--key", STRANGER, folder=tmp_path)
 
     assert (plain.returncode, plain.stderr) == (0, "")
     assert "It holds: every byte is as it was made." in plain.stdout
     assert "  charge      track: 150 credits for lyria-3\n" in plain.stdout
     assert "  balance     39,700 before, 39,550 after\n" in plain.stdout
     assert f"  dispute     {dispute_id}: rejected\n" in plain.stdout
-    assert key_id in plain.stdout
-    assert (trusted.returncode, "published" in trusted.stdout, "published" in plain.stdout) == (0, False, True)
+    assert key in plain.stdout
+    assert (trusted.returncode, "No key" in trusted.stdout, "No key was pinned" in plain.stdout) == (0, False, True)
+    assert "no witness" in trusted.stdout
     assert (distrusted.returncode, distrusted.stdout) == (1, "")
 
 

@@ -185,7 +185,7 @@ def test_checkpoints_are_listed_newest_first_with_a_proof_between_any_two(
         charge(customer, count)
         server.seal()
     with server.backend.connect() as connection:
-        server.backend.log_sealer.rotate(connection)
+        server.backend.sealer.rotate(connection)
     listed = http.get("/v1/checkpoints", params={"limit": 2}).json()
     rest = http.get("/v1/checkpoints", params={"limit": 2, "cursor": listed["next_cursor"]}).json()
     data = listed["data"] + rest["data"]

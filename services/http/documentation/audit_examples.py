@@ -9,9 +9,11 @@ from projections.disputes.view import DisputeView, Resolution
 from projections.usage.view import Usage
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
 from services.http.documentation.examples import CHARGE
+from services.http.documentation.log_examples import NOTE
 from services.http.server.reply import encode
 
 EVIDENCE = "PK..."
+RECEIPT = f"c2sp.org/tlog-proof@v1\nextra eyJjb25zaXN0...\nindex 1602\ndQ7vY0Zk...\n\n{NOTE}"
 DISPUTE_ID = UUID("5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e")
 _OPENED = CHARGE.charged_at + timedelta(hours=3)
 _NOTE = "The customer was charged for a track that failed with an error."

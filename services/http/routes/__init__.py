@@ -12,7 +12,8 @@ refusals.py       refused charges
 usage.py          sums of charges and reversals
 renewals.py       subscriptions by their next boundary
 past.py           as-of and what-if
-disputes.py       disputes and their evidence
+disputes.py       disputes about charges
+proofs.py         receipts of charges and evidence of disputes, as files
 log.py            the log for those who follow it: notes, keys, tiles
 checkpoints.py    signed checkpoints, and proofs between them
 webhooks.py       endpoints of webhooks and their deliveries
@@ -35,6 +36,7 @@ from services.http.routes import (
     operations,
     past,
     plan_changes,
+    proofs,
     quotes,
     refusals,
     renewals,
@@ -58,6 +60,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     renewals.router,
     past.router,
     disputes.router,
+    proofs.router,
     checkpoints.router,
     log.router,
     webhooks.router,

@@ -1,11 +1,9 @@
-"""Open, read and resolve disputes about charges, and export their evidence."""
+"""Open, read and resolve disputes about charges."""
 
 from typing import Annotated
 from uuid import UUID, uuid4
 
-import structlog
 from fastapi import APIRouter, Depends
-from msgspec import Meta
 from starlette.concurrency import run_in_threadpool
 
 from projections.disputes.view import DisputeView
@@ -27,22 +25,14 @@ from services.http.documentation.examples import page_of
 from services.http.documentation.operations import Shown, documented
 from services.http.paging import AtPosition, Page, Paging
 from services.http.parameters import DisputeId
-from services.http.problems import Problem, Unavailable, require
+from services.http.problems import require
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply
-from services.integrity.checkpoints import OtherKey
-from services.integrity.sealer import LedgerIsOlder
-from services.integrity.signing import NoSigningKey
 from services.ledger.disputes import Disputes
 from services.ledger.records import DisputeHead
 from services.subscription.refusals import CycleClosed, SubscriptionHasEnded, UnknownSubscription
 
-log = structlog.get_logger()
-
 router = APIRouter(tags=["Disputes"], route_class=TypedRoute)
-
-ZIP = "application/zip"
-ZipFile = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
 
 class DisputeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,30 +85,6 @@ def get_dispute(call: Disputer, dispute_id: DisputeId) -> DisputeView:
     """Show a dispute as it is now, with its charge as it is now."""
     with call.connection() as connection:
         return require(call.queries(Disputes).find(connection, dispute_id), UnknownDispute())
-
-
-@router.get(
-    "/v1/disputes/{dispute_id}/evidence",
-    openapi_extra=documented(
-        {200: Shown(examples.EVIDENCE, headers=("Content-Disposition",), media_type=ZIP)},
-        refusals=(UnknownDispute,),
-    ),
-)
-def get_evidence(call: Disputer, dispute_id: DisputeId) -> Reply[ZipFile]:
-    """Take what is known of a dispute, as a zip file that proves itself: `tallystick verify-evidence FILE`.
-
-    It has the events as they are stored, the hash chain, proofs of inclusion in signed checkpoints, the public keys,
-    the price reckoned again, the balance before and after, and a report that a person can read. Events that no
-    checkpoint covers yet are sealed first. `docs/reference/evidence-format.md` has the format.
-    """
-    with call.connection() as connection:
-        try:
-            archive = require(call.service.evidence.of_dispute(connection, dispute_id), UnknownDispute())
-        except (OtherKey, LedgerIsOlder, NoSigningKey, OSError) as error:
-            log.warning("evidence could not be signed", dispute=str(dispute_id), error=str(error))
-            raise Problem(Unavailable()) from error
-    headers = {"content-disposition": f'attachment; filename="dispute-{dispute_id}.zip"'}
-    return Reply(200, archive, headers, ZIP)
 
 
 @router.post(

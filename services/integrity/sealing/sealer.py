@@ -15,7 +15,7 @@ from services.integrity.sealing.seals import Life, Sealed, Seals, key_of, origin
 from services.integrity.sealing.store import EVENTS, LOGS, LogName, LogStore, SealingStates
 from services.integrity.signing import KeyFile, SigningKey
 from services.log.checkpoint import BadCheckpoint, Checkpoint, open_checkpoint
-from services.log.keys import VerifierKey
+from services.log.keys import Signer, VerifierKey
 from services.log.note import Note, UnverifiedNote
 from services.log.reading import MissingTiles, read_consistency_proof, read_root
 from services.log.succession import follow
@@ -114,6 +114,14 @@ class Sealer:
             for log in LOGS:
                 self._extend(connection, life, log, key)
             return _newest(life)
+
+    def signer(self) -> Signer:
+        """The key that signs now, for notes that are no checkpoints. Raises SealerRefused, NoSigningKey, OSError."""
+        key, life = self._key_file.read(), self._seals.life()
+        newest = life.files[EVENTS].peek() if life else None
+        if key is None or life is None or newest is None or not newest.is_signed_by(key.signer(life.origin).key):
+            raise SealerRefused(Reason.OTHER_KEY, f"the key in {self._key_file.path} is not the one that signed last")
+        return key.signer(life.origin)
 
     def newest(self) -> Note | None:
         """The newest note of the seals; None where nothing was sealed here. Raises SealerRefused, OSError."""

@@ -2,29 +2,35 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+import msgspec
 from msgspec.structs import replace
 
 from services.catalogue import Catalogue
 from services.dispute.commands import DisputeCommand, OpenDispute, ResolveDispute
 from services.dispute.decide import DisputedCharge, DisputeDecision, decide
 from services.dispute.events import Outcome, Reason
-from services.evidence.case import Case, Proof, ProofSubject
-from services.integrity.checkpoints import Checkpoint
-from services.integrity.merkle import inclusion_proof, root_of
-from services.integrity.signing import SigningKey
+from services.evidence.builder import build
+from services.evidence.case import Case, ProofSubject
+from services.evidence.proving import index_of, prove_inclusion, prove_refusals
+from services.evidence.refusals import ProvenRefusals
 from services.ledger.mapper import next_dispute_event, next_event, read_dispute_event
 from services.ledger.records import ChainedEvent, DisputeHead, Metadata, StreamHead, extend, extend_dispute
-from tests.unit.subscription.history import History
+from services.log.keys import Signer
+from services.log.tree import leaf_hash
+from tests.unit.evidence.memory_log import ORIGIN, MemoryLog
+from tests.unit.log.signers import signer
+from tests.unit.subscription.history import History, RecordedRefusal
 from tests.unit.subscription.scenario import play
 
 SUBSCRIPTION_ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
 DISPUTE_ID = UUID("5b1e7f3c-2a94-4c7e-9d35-0c6f8a1b2d4e")
 MADE_AT = datetime(2024, 2, 20, 9, 30, tzinfo=UTC)
 BY = Metadata(key_id="k3v7m2qa", request_id="8rVbW2mJ4kQ1xZpN")
+
+KEY = signer(ORIGIN, "first")
+NO_REFUSALS = ProvenRefusals()
 
 HISTORY = """
     2024-01-31 10:00 | start ai-suite-40000-monthly            | balance 40,000
@@ -34,12 +40,9 @@ HISTORY = """
 """
 
 
-def key_of(name: str) -> SigningKey:
-    """Return a signing key that is the same in every run."""
-    return SigningKey(Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest()))
-
-
-KEY = key_of("the ledger's")
+def made(case: Case, key: Signer = KEY, made_at: datetime = MADE_AT) -> bytes:
+    """Build the file of a case."""
+    return build(case, key, made_at)
 
 
 def disputed(
@@ -49,48 +52,77 @@ def disputed(
     outcome: Outcome | None = "upheld",
     note: str = "The same track was charged twice.",
     catalogue: Catalogue | None = None,
+    log: MemoryLog | None = None,
+    refusals: MemoryLog | None = None,
 ) -> Case:
-    """Play a history, dispute a charge of it, and seal both streams with one checkpoint."""
+    """Play a history, dispute a charge of it, and seal both streams, and what was refused, in logs."""
     history = play(table, catalogue)
-    subscription, dispute = _stored(history, generation_id, reason, outcome, note)
-    return sealed(subscription, dispute, KEY)
+    subscription, dispute = stored(history, generation_id, reason, outcome, note)
+    entries = [refusal_entry(each, number) for number, each in enumerate(history.refused, start=1)]
+    return sealed(subscription, dispute, log or MemoryLog(), entries, refusals)
 
 
-def sealed(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent], key: SigningKey) -> Case:
-    """Seal both streams with one checkpoint of a key, at the positions that they have."""
-    by_position = sorted([*subscription, *dispute], key=lambda each: each.position or 0)
-    leaves = [each.hash for each in by_position]
-    unsigned = Checkpoint(
-        number=7,
-        from_position=by_position[0].position or 0,
-        to_position=by_position[-1].position or 0,
-        made_at=MADE_AT,
-        ledger=sha256(b"the first event").digest(),
-        root=root_of(leaves),
-        previous_hash=sha256(b"checkpoint 6").digest(),
-        public_key=key.public_key,
-    )
-    checkpoint = replace(unsigned, signature=key.sign(unsigned.signed_bytes))
+def sealed(
+    subscription: Sequence[ChainedEvent],
+    dispute: Sequence[ChainedEvent],
+    log: MemoryLog,
+    refusals: Sequence[bytes] = (),
+    refusal_log: MemoryLog | None = None,
+    since: int | None = None,
+) -> Case:
+    """Put both streams into a log, at the positions that they have after others, and prove them."""
+    by_position = sorted([*subscription, *dispute], key=index_of)
+    if log.size == 0:
+        log.extend(others(index_of(by_position[0])))
+    log.extend(each.hash for each in by_position)
+    return proven(subscription, dispute, log, refusals, refusal_log, since)
+
+
+def proven(
+    subscription: Sequence[ChainedEvent],
+    dispute: Sequence[ChainedEvent],
+    log: MemoryLog,
+    refusals: Sequence[bytes] = (),
+    refusal_log: MemoryLog | None = None,
+    since: int | None = None,
+) -> Case:
+    """Prove both streams, and refusals, by logs that have them."""
+    lineage = log.lineage(since)
     about: dict[ProofSubject, ChainedEvent] = {
         "charge": subscription[_charge_version(dispute) - 1],
         "subscription": subscription[-1],
         "dispute": dispute[-1],
     }
-    proofs = [_proof(what, event, checkpoint, leaves) for what, event in about.items()]
-    return Case(subscription, dispute, [checkpoint], proofs)
+    proofs = {what: prove_inclusion(log.tiles.read, event, lineage) for what, event in about.items()}
+    refusal_log = refusal_log or MemoryLog(f"{log.origin}/refusals")
+    if refusals and not refusal_log.size:
+        refusal_log.extend(map(leaf_hash, refusals))
+    of_refusals = prove_refusals(refusal_log.tiles.read, refusals, refusal_log.lineage()) if refusals else NO_REFUSALS
+    witnesses = [each.key for each in log.witnesses]
+    return Case(subscription, dispute, log.keys, witnesses, lineage, proofs, of_refusals)
 
 
-def _proof(what: ProofSubject, event: ChainedEvent, checkpoint: Checkpoint, leaves: Sequence[bytes]) -> Proof:
-    index = (event.position or 0) - checkpoint.from_position
-    return Proof(
-        what=what,
-        stream_id=event.originator_id,
-        version=event.originator_version,
-        position=event.position or 0,
-        checkpoint=checkpoint.number,
-        leaf_index=index,
-        tree_size=len(leaves),
-        hashes=[each.hex() for each in inclusion_proof(leaves, index)],
+def others(count: int, kind: str = "other") -> list[bytes]:
+    """Make leaves of other subscriptions' events."""
+    return [leaf_hash(f"{kind} {number}".encode()) for number in range(count)]
+
+
+def refusal_entry(refused: RecordedRefusal, number: int) -> bytes:
+    """Write a refusal as the log of refusals has it."""
+    return msgspec.json.encode(
+        {
+            "number": number,
+            "subscription_id": SUBSCRIPTION_ID,
+            "generation_id": refused.command.generation_id,
+            "version": refused.state.version,
+            "model": refused.command.model,
+            "settings": refused.command.settings,
+            "code": refused.refusal.code,
+            "required_credits": getattr(refused.refusal, "required_credits", None),
+            "balance_credits": refused.state.balance_credits,
+            "refused_at": refused.at,
+        },
+        order="sorted",
     )
 
 
@@ -100,7 +132,7 @@ def _charge_version(dispute: Sequence[ChainedEvent]) -> int:
     return head.state.charge_version
 
 
-def _stored(
+def stored(
     history: History, generation_id: str, reason: Reason, outcome: Outcome | None, note: str
 ) -> tuple[list[ChainedEvent], list[ChainedEvent]]:
     """Return the streams as the ledger stores them; positions begin at 101, as if others had come before."""

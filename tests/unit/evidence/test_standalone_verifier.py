@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, get_args
@@ -9,14 +10,21 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from services.dispute.events import DisputeEvent
+from services.dispute.events import DisputeEvent, Outcome
+from services.evidence.archive import pack, unpack
 from services.evidence.faults import NotGenuine
 from services.evidence.lineage import is_point
+from services.evidence.manifest import MEMBERS
 from services.evidence.pins import read_pins
 from services.evidence.receipt import verify_receipt
+from services.evidence.verify import verify
 from services.subscription.events import Event
+from tests.unit.evidence.cases import disputed, made
 from tests.unit.evidence.memory_log import MemoryLog
+from tests.unit.evidence.mutants import mutant_of
+from tests.unit.evidence.resigned import resigned
 from tests.unit.evidence.standalone import PATH, foreign_imports, load_standalone
+from tests.unit.evidence.test_evidence import WITH_REFUSAL
 from tests.unit.evidence.test_receipts import WITNESS, leaves, log_of, receipt
 from tests.unit.log.signers import signer
 
@@ -104,20 +112,22 @@ def _rotated() -> MemoryLog:
     return log
 
 
-def _product_accepts(content: bytes, keys: list[str], checkpoints: list[bytes]) -> bool:
+def accepts(content: bytes, keys: Sequence[str] = (), checkpoints: Sequence[bytes] = ()) -> tuple[bool, bool]:
+    """Tell whether the product accepts a file, and whether the verifier of one file does."""
+    is_evidence = content.startswith(b"PK")
     try:
-        verify_receipt(content, read_pins(keys, checkpoints))
+        pins = read_pins(keys, checkpoints)
+        verify(content, pins) if is_evidence else verify_receipt(content, pins)
+        by_product = True
     except NotGenuine:
-        return False
-    return True
-
-
-def _standalone_accepts(content: bytes, keys: list[str], checkpoints: list[bytes]) -> bool:
+        by_product = False
     try:
-        STANDALONE.check_receipt(content, STANDALONE.read_pins(keys, checkpoints))
+        plain_pins = STANDALONE.read_pins(keys, checkpoints)
+        (STANDALONE.check_evidence if is_evidence else STANDALONE.check_receipt)(content, plain_pins)
+        by_standalone = True
     except STANDALONE.DoesNotHold:
-        return False
-    return True
+        by_standalone = False
+    return by_product, by_standalone
 
 
 @pytest.mark.parametrize("mutants", [300, pytest.param(20_000, marks=pytest.mark.long)])
@@ -125,33 +135,37 @@ def test_both_refuse_each_mutant_of_a_receipt(mutants: int) -> None:
     log, random = _rotated(), Random(11)
     keys, checkpoints = [str(log.keys[0]), str(WITNESS.key)], [str(log.seal(50)).encode()]
     content = receipt(log, since=50)
-    assert _product_accepts(content, keys, checkpoints)
-    assert _standalone_accepts(content, keys, checkpoints)
+    assert accepts(content, keys, checkpoints) == (True, True)
 
     for number in range(mutants):
         mutant = mutant_of(content, number * len(content) // mutants, random)
         if mutant != content:
-            assert not _product_accepts(mutant, keys, checkpoints), mutant
-            assert not _standalone_accepts(mutant, keys, checkpoints), mutant
+            assert accepts(mutant, keys, checkpoints) == (False, False), mutant
 
 
-def mutant_of(content: bytes, place: int, random: Random) -> bytes:
-    """Alter, add, remove, move or cut off bytes at a place."""
-    before, after = content[:place], content[place:]
-    match random.randrange(7):
-        case 0 | 1:
-            return before + bytes([after[0] ^ (1 << random.randrange(8))]) + after[1:]
-        case 2:
-            return before + random.randbytes(1) + after[1:]
-        case 3:
-            return before + random.randbytes(random.randint(1, 40)) + after
-        case 4:
-            return before + after[random.randint(1, 40) :]
-        case 5:
-            return before
-        case _:
-            size = random.randint(1, 40)
-            return before + after[size : 2 * size] + after[:size] + after[2 * size :]
+@pytest.mark.parametrize("mutants", [300, pytest.param(20_000, marks=pytest.mark.long)])
+def test_both_refuse_each_mutant_of_evidence(mutants: int) -> None:
+    """Of the file, and of each member with its manifest as it was, or signed anew where that cannot hold."""
+    log, random = MemoryLog(witnesses=[WITNESS]), Random(13)
+    archive = made(disputed(WITH_REFUSAL, log=log))
+    members = unpack(archive)
+    assert accepts(archive) == (True, True)
+
+    for number in range(mutants):
+        name = random.choice(MEMBERS)
+        member = mutant_of(members[name], random.randrange(len(members[name])), random)
+        altered = {**members, name: member}
+        is_free_text = name in ("README.txt", "report.html")
+        mutant = [mutant_of(archive, number * len(archive) // mutants, random), pack(altered), resigned(altered)]
+        for kind, each in enumerate(mutant):
+            if each != archive and not (kind == 2 and (is_free_text or member == members[name])):
+                assert accepts(each) == (False, False), (name, kind, number)
+
+
+@pytest.mark.parametrize("outcome", ["upheld", "rejected", None])
+def test_both_accept_evidence(outcome: Outcome | None) -> None:
+    assert accepts(made(disputed(WITH_REFUSAL, outcome=outcome))) == (True, True)
+    assert accepts(made(disputed(reason="unsatisfied", outcome=None))) == (True, True)
 
 
 def test_it_runs_alone(tmp_path: Path) -> None:
