@@ -498,6 +498,7 @@ PLAN = {
 }
 SETTINGS = {"duration_seconds?": DECIMAL, "count?": WHOLE, "resolution?": TEXT, "characters?": WHOLE, "!": None}
 PRICE = {"rate_card": TEXT, "rule": TEXT, "unit": TEXT, "quantity": DECIMAL, "credits_per_unit": DECIMAL}
+ALERT = {"threshold": TEXT, "available_credits": WHOLE, "granted_credits": WHOLE, "crossed_at": INSTANT}
 SUBSCRIPTION_EVENTS = {
     "SubscriptionStarted": {
         "account_id": TEXT,
@@ -516,6 +517,7 @@ SUBSCRIPTION_EVENTS = {
         "price": PRICE,
         "balance_after": WHOLE,
         "cycle_number": WHOLE,
+        "alerts=": [ALERT],
     },
     "PlanUpgraded": {
         "from_plan_id": TEXT,

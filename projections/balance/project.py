@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 
 from projections.declaration import StateRows
+from services.subscription.events import AlertCrossed
 from services.subscription.state import Status, Subscription
 
 
@@ -24,6 +26,32 @@ class BalanceRow(Struct, frozen=True):
     cycle_ends_at: datetime
     credits_renew_at: datetime | None
     test_clock_id: str | None
+    alerts: str
+    """The thresholds that were crossed in the cycle, as JSON."""
+
+
+class CrossedAlert(Struct, frozen=True):
+    """A threshold that was crossed, and when."""
+
+    threshold: str
+    crossed_at: datetime
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(tuple[CrossedAlert, ...])
+NO_ALERTS = "[]"
+
+
+def _encoded(alerts: tuple[AlertCrossed, ...]) -> str:
+    return _ENCODER.encode([CrossedAlert(each.threshold, each.crossed_at) for each in alerts]).decode()
+
+
+def read_alerts(row: BalanceRow) -> tuple[CrossedAlert, ...]:
+    """Read the thresholds that were crossed in the cycle of the row."""
+    if row.alerts == NO_ALERTS:
+        return ()
+    # While a program of before alerts serves as well, a reset by it leaves those of the cycle before.
+    return tuple(each for each in _DECODER.decode(row.alerts) if each.crossed_at >= row.cycle_starts_at)
 
 
 def project(state: Subscription, position: int) -> BalanceRow:
@@ -42,6 +70,7 @@ def project(state: Subscription, position: int) -> BalanceRow:
         cycle_ends_at=state.cycle.ends_at,
         credits_renew_at=state.credits_renew_at,
         test_clock_id=state.test_clock_id,
+        alerts=_encoded(state.crossed_alerts) if state.crossed_alerts else NO_ALERTS,
     )
 
 

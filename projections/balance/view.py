@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.balance.project import BalanceRow
+from projections.balance.project import BalanceRow, CrossedAlert, read_alerts
 from services.subscription.calendar import Period
 from services.subscription.state import Status
 
@@ -26,6 +26,7 @@ class Balance(Struct, frozen=True):
     as_of: datetime
     version: int
     position: int
+    alerts: tuple[CrossedAlert, ...]
 
 
 def balance_view(subscription_id: UUID, row: BalanceRow, as_of: datetime) -> Balance:
@@ -44,4 +45,5 @@ def balance_view(subscription_id: UUID, row: BalanceRow, as_of: datetime) -> Bal
         as_of=as_of,
         version=row.version,
         position=row.position,
+        alerts=read_alerts(row),
     )

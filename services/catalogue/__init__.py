@@ -2,6 +2,7 @@
 
 model.py       plans, settings, prices, quotes
 rate_card.py   rate cards, and the rules that price a model
+alerts.py      thresholds at which credits are low
 policies.py    what an upgrade leaves, by the policy that the catalogue names
 pricing.py     settings -> quote, by the rule of the model
 catalogue.py   plans and cards together: look up, quote, higher plans

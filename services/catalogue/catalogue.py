@@ -7,6 +7,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
+from services.catalogue.alerts import DEFAULT_ALERTS, Threshold, thresholds_of
 from services.catalogue.model import (
     AssetType,
     InvalidSettings,
@@ -28,13 +29,25 @@ class Catalogue:
     Expects what `load_catalogue` has checked: plan ids, card versions and `effective_from` each unique.
     """
 
-    __slots__ = ("_by_tier", "_effective", "_models", "_plans_by_id", "_quote", "plans", "rate_cards", "upgrade_policy")
+    __slots__ = (
+        "_alerts",
+        "_alerts_by_plan",
+        "_by_tier",
+        "_effective",
+        "_models",
+        "_plans_by_id",
+        "_quote",
+        "plans",
+        "rate_cards",
+        "upgrade_policy",
+    )
 
     def __init__(
         self,
         plans: Iterable[Plan],
         rate_cards: Iterable[RateCard],
         upgrade_policy: UpgradePolicy = DEFAULT_POLICY,
+        alerts: Iterable[str] = DEFAULT_ALERTS,
     ) -> None:
         self.plans: Final = tuple(plans)
         """Every plan, in catalogue order."""
@@ -48,6 +61,10 @@ class Catalogue:
         ]
         self.upgrade_policy: Final[UpgradePolicy] = upgrade_policy
         """The policy of upgrades to plans that name none of their own."""
+        self._alerts = thresholds_of(alerts)
+        self._alerts_by_plan = {
+            plan.plan_id: thresholds_of(plan.alerts) for plan in self.plans if plan.alerts is not None
+        }
         # The same few settings come again and again, and exact decimals are slow; durations seldom repeat.
         self._quote = lru_cache(QUOTE_CACHE_SIZE)(self._price)
 
@@ -58,6 +75,10 @@ class Catalogue:
     def policy_for(self, plan: Plan) -> UpgradePolicy:
         """Return the policy of upgrades to this plan: its own, or else the catalogue's."""
         return plan.upgrade_policy or self.upgrade_policy
+
+    def alerts_for(self, plan_id: str) -> tuple[Threshold, ...]:
+        """Return the thresholds of alerts for a plan, the highest first: its own, or else the catalogue's."""
+        return self._alerts_by_plan.get(plan_id, self._alerts)
 
     def tier_of(self, plan_id: str, recorded_tier: int) -> int:
         """Return the tier of that plan; the recorded one where the catalogue no longer has the plan."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args
 
 from msgspec import Meta, Struct, field
 
+from services.catalogue.alerts import DEFAULT_ALERTS, THRESHOLDS_MAX
 from services.catalogue.model import AssetType, BillingPeriod
 from services.catalogue.policies import DEFAULT_POLICY, UpgradePolicy
 from services.catalogue.pricing import DECIMAL_PLACES_MAX, plain
@@ -58,6 +59,14 @@ Number = Annotated[
 ]
 Asset = Annotated[AssetType, _choice(AssetType)]
 Policy = Annotated[UpgradePolicy, _choice(UpgradePolicy)]
+Threshold = Annotated[
+    str,
+    _text(r"0(?:\.[0-9]{1,4})?|1(?:\.0{1,4})?", 'a decimal string from "0" to "1" with at most four decimals'),
+]
+Alerts = Annotated[
+    tuple[Threshold, ...],
+    Meta(max_length=THRESHOLDS_MAX, description=f"an array of at most {THRESHOLDS_MAX} thresholds"),
+]
 _TABLES = Meta(min_length=1, description="an array of at least one table")
 
 
@@ -79,6 +88,7 @@ class PlanTable(Struct, forbid_unknown_fields=True):
     asset_types: Annotated[tuple[Asset, ...], Meta(min_length=1), _choice(AssetType, "an array of at least one of")]
     price: MoneyTable | None = None
     upgrade_policy: Policy | None = None
+    alerts: Alerts | None = None
 
 
 class BandTable(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -129,5 +139,6 @@ class CatalogueTable(Struct, forbid_unknown_fields=True, kw_only=True):
     """A catalogue, the whole document."""
 
     upgrade_policy: Policy = DEFAULT_POLICY
+    alerts: Alerts = DEFAULT_ALERTS
     plans: Annotated[tuple[PlanTable, ...], _TABLES]
     rate_cards: Annotated[tuple[RateCardTable, ...], _TABLES]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
+from services.catalogue.alerts import ten_thousandths
 from services.catalogue.catalogue import Catalogue
 from services.catalogue.document import CatalogueError, parse
 from services.catalogue.form import BandTable, PerTrackTable, PlanTable, RateCardTable
@@ -24,12 +25,18 @@ def load_catalogue(text: str, source: str) -> Catalogue:
     Raises `CatalogueError`, whose text is `SOURCE:LINE: reason`, for one of its faults.
     """
     document = parse(text, source)
-    for path, reason in (*_faults_of_plans(document.plans), *_faults_of_cards(document.rate_cards)):
+    faults = (
+        *_faults_of_alerts(document.alerts),
+        *_faults_of_plans(document.plans),
+        *_faults_of_cards(document.rate_cards),
+    )
+    for path, reason in faults:
         raise CatalogueError(source, line_of(text, path), reason)
     return Catalogue(
         plans=convert(document.plans, tuple[Plan, ...], from_attributes=True),
         rate_cards=map(_rate_card, document.rate_cards),
         upgrade_policy=document.upgrade_policy,
+        alerts=document.alerts,
     )
 
 
@@ -44,10 +51,17 @@ def _rate_card(table: RateCardTable) -> RateCard:
     return replace(card, effective_from=card.effective_from.astimezone(UTC))
 
 
+def _faults_of_alerts(alerts: Sequence[str]) -> Iterator[Fault]:
+    for element, _ in _repetitions(map(ten_thousandths, alerts)):
+        yield ("alerts", element), f'alerts holds "{alerts[element]}" twice'
+
+
 def _faults_of_plans(plans: Sequence[PlanTable]) -> Iterator[Fault]:
     for number, _ in _repetitions(plan.plan_id for plan in plans):
         yield ("plans", number, "id"), f'id "{plans[number].plan_id}" is that of an earlier plan'
     for number, plan in enumerate(plans):
+        for path, reason in _faults_of_alerts(plan.alerts or ()):
+            yield ("plans", number, *path), reason
         for element, _ in _repetitions(plan.asset_types):
             path = ("plans", number, "asset_types", element)
             yield path, f'asset_types holds "{plan.asset_types[element]}" twice'

@@ -21,8 +21,8 @@ class Money(Struct, frozen=True):
 class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A plan: an allowance of credits a month, and the asset types that they pay for.
 
-    The monthly and the yearly form of a package are two plans of one tier. `upgrade_policy` is None where the
-    catalogue's default holds.
+    The monthly and the yearly form of a package are two plans of one tier. `upgrade_policy` and `alerts` are None
+    where those of the catalogue hold.
     """
 
     plan_id: str
@@ -33,6 +33,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asset_types: tuple[AssetType, ...]
     price: Money | None = None
     upgrade_policy: UpgradePolicy | None = None
+    alerts: tuple[str, ...] | None = None
 
 
 class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -27,7 +27,7 @@ from services.ledger.records import (
 )
 from services.subscription.events import Event, GenerationCharged
 
-SNAPSHOT_TOPIC = "StreamHead"
+SNAPSHOT_TOPIC = "StreamHeadWithAlerts"
 """The form that snapshots are in. Name it anew when `Subscription` or what its events mean to it changes: snapshots of
 another form are passed over, and streams folded from their beginning until there are new ones."""
 

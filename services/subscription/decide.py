@@ -10,6 +10,7 @@ from typing import assert_never
 from msgspec import convert
 
 from services.catalogue import InvalidSettings, Plan, Quote, UnknownModel
+from services.catalogue.alerts import ten_thousandths
 from services.catalogue.policies import credits_after_upgrade
 from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
 from services.subscription.commands import (
@@ -24,6 +25,7 @@ from services.subscription.commands import (
     UpgradePlan,
 )
 from services.subscription.events import (
+    AlertCrossed,
     ChargeReversed,
     CreditsGranted,
     Event,
@@ -144,8 +146,24 @@ def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catal
             price=quote.price,
             balance_after=balance - quote.credits,
             cycle_number=state.cycle.number,
+            alerts=_crossed_alerts(state, balance - quote.credits, now, catalogue),
         )
     ]
+
+
+def _crossed_alerts(
+    state: Subscription, available_credits: int, now: datetime, catalogue: Terms
+) -> tuple[AlertCrossed, ...]:
+    """Return the thresholds that what is left is at or below, and that were not crossed in this cycle before."""
+    thresholds, granted_credits = catalogue.alerts_for(state.plan.plan_id), state.granted_credits
+    if not thresholds or not thresholds[0].is_reached(available_credits, granted_credits):
+        return ()
+    before = {ten_thousandths(each.threshold) for each in state.crossed_alerts}
+    return tuple(
+        AlertCrossed(each.text, available_credits, granted_credits, now)
+        for each in thresholds
+        if each.is_reached(available_credits, granted_credits) and each.ten_thousandths not in before
+    )
 
 
 def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue: Terms) -> Decision:

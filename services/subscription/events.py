@@ -47,7 +47,16 @@ class CreditsGranted(Struct, frozen=True):
     cycle_number: int
 
 
-class GenerationCharged(Struct, frozen=True):
+class AlertCrossed(Struct, frozen=True):
+    """What is available fell to a threshold, a part of the granted credits, or below it."""
+
+    threshold: str
+    available_credits: int
+    granted_credits: int
+    crossed_at: datetime
+
+
+class GenerationCharged(Struct, frozen=True, omit_defaults=True):
     """A generation was paid for; `price` explains its credits without the catalogue."""
 
     generation_id: str
@@ -58,6 +67,8 @@ class GenerationCharged(Struct, frozen=True):
     price: Price
     balance_after: int
     cycle_number: int
+    alerts: tuple[AlertCrossed, ...] = ()
+    """The thresholds that the charge crossed, for the first time in the cycle."""
 
     @property
     def balance_before(self) -> int:

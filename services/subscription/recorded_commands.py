@@ -12,6 +12,7 @@ from decimal import Decimal
 from msgspec import Struct, convert
 from msgspec.structs import asdict
 
+from services.catalogue.alerts import Threshold
 from services.catalogue.model import (
     AssetType,
     InvalidSettings,
@@ -76,6 +77,10 @@ class PastTerms(Struct, frozen=True):
     def policy_for(self, plan: Plan) -> UpgradePolicy:
         """Return the policy of the step's plan."""
         return self.today.policy_for(plan)
+
+    def alerts_for(self, plan_id: str) -> tuple[Threshold, ...]:
+        """Return today's thresholds: which of them were crossed decides nothing else."""
+        return self.today.alerts_for(plan_id)
 
     def tier_of(self, plan_id: str, recorded_tier: int) -> int:
         """Return the tier of the step, or else today's."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from services.catalogue.policies import restarts_undeducted
 from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period
 from services.subscription.events import (
+    AlertCrossed,
     ChangeKind,
     ChargeReversed,
     CreditsGranted,
@@ -70,6 +71,8 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     """The number of the cycle that this upgrade began."""
     scheduled_change: ScheduledChange | None = None
     test_clock_id: str | None = None
+    crossed_alerts: tuple[AlertCrossed, ...] = ()
+    """The thresholds that were crossed in this cycle."""
 
     @property
     def balance_credits(self) -> int:
@@ -101,6 +104,8 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
     version = state.version + 1
     match event:
         case GenerationCharged():
+            if event.alerts:
+                state = replace(state, crossed_alerts=state.crossed_alerts + event.alerts)
             return replace(
                 state,
                 version=version,
@@ -206,8 +211,11 @@ def _upgraded(state: Subscription, event: PlanUpgraded) -> Subscription:
         undeducted_credits=event.undeducted_credits,
         undeducted_before_cycle=undeducted_before_cycle,
         scheduled_change=None,
+        crossed_alerts=(),
     )
 
 
 def _with_counters(state: Subscription, *, granted: int) -> Subscription:
-    return replace(state, granted_credits=granted, carried_credits=0, used_credits=0, reversed_credits=0)
+    return replace(
+        state, granted_credits=granted, carried_credits=0, used_credits=0, reversed_credits=0, crossed_alerts=()
+    )

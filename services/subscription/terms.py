@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
+from services.catalogue.alerts import Threshold
 from services.catalogue.model import (
     AssetType,
     InvalidSettings,
@@ -22,6 +23,9 @@ class Terms(Protocol):
 
     def policy_for(self, plan: Plan) -> UpgradePolicy:
         """Return the policy of upgrades to this plan."""
+
+    def alerts_for(self, plan_id: str) -> tuple[Threshold, ...]:
+        """Return the thresholds of alerts for a plan, the highest first."""
 
     def tier_of(self, plan_id: str, recorded_tier: int) -> int:
         """Return the tier of that plan; the recorded one where the catalogue no longer has the plan."""

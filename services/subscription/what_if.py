@@ -247,9 +247,14 @@ def _is_same(actual: ReplayOutcome | None, replayed: ReplayOutcome | None) -> bo
 
 
 def _without_balance(outcome: ReplayOutcome | None) -> ReplayOutcome | None:
-    if isinstance(outcome, GenerationCharged | ChargeReversed):
-        return replace(outcome, balance_after=0)
-    return outcome
+    """Return an outcome without what follows from the balance before it: the one after it, and alerts."""
+    match outcome:
+        case GenerationCharged():
+            return replace(outcome, balance_after=0, alerts=())
+        case ChargeReversed():
+            return replace(outcome, balance_after=0)
+        case _:
+            return outcome
 
 
 def _difference(

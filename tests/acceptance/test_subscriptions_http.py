@@ -63,6 +63,7 @@ def test_a_balance_is_shown_in_full(http: httpx.Client) -> None:
         "as_of": "2026-01-15T12:00:00Z",
         "version": 3,
         "position": 3,
+        "alerts": [],
     }
 
 

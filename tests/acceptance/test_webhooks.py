@@ -195,3 +195,35 @@ def test_a_test_message_is_sent_and_listed(http: httpx.Client, clock: SettableCl
 def test_every_type_of_event_is_a_type_of_message(http: httpx.Client) -> None:
     webhook = make(http, "https://example.com/", *TYPES)
     assert {"generation-charged", "plan-upgraded", "dispute-opened", "balance-low"} <= set(webhook["types"])
+
+
+@pytest.mark.usefixtures("delivering")
+def test_low_credits_are_told_once_a_threshold_and_shown(http: httpx.Client, customer: Customer) -> None:
+    with receiving() as receiver:
+        webhook = make(http, receiver.url, "balance-low")
+        customer.use(31_980)
+        assert customer.get("balance")["alerts"] == []
+        position = customer.charge("example-image-1")["position"]
+        customer.use(7_980)
+        last = customer.charge("example-image-1")["position"]
+        wait_until(lambda: of(http, webhook)["position"] == last)
+    at = "2026-01-15T12:00:00Z"
+    assert customer.get("balance")["alerts"] == [
+        {"threshold": "0.20", "crossed_at": at},
+        {"threshold": "0.00", "crossed_at": at},
+    ]
+    low = {"subscription_id": customer.subscription_id, "granted_credits": 40_000, "cycle": 1}
+    assert receiver.bodies() == [
+        {
+            "type": "balance-low",
+            "timestamp": at,
+            "data": {**low, "threshold": "0.20", "available_credits": 8_000, "position": position},
+        },
+        {
+            "type": "balance-low",
+            "timestamp": at,
+            "data": {**low, "threshold": "0.00", "available_credits": 0, "position": last},
+        },
+    ]
+    first, second = of(http, webhook, "/deliveries")["data"][::-1]
+    assert (first["type"], first["position"], second["position"]) == ("balance-low", position, last)

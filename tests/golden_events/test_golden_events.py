@@ -43,6 +43,7 @@ HASHES = {
     "DisputeOpened.v1.json": "8f81c599cc90948cfe38988db32f6fbc86e8fa3af00df6dcd8366305f92a9e71",
     "DisputeResolved.v1.json": "c076338c4aa34da4b3db6f732b0c7a182b75bd427691daa51668ace1c8d6fbf8",
     "DisputeResolved.v1.rule.json": "e1726fd519234a7cf277ef9de93f730e930f652f374e80383275c1fd7ba20745",
+    "GenerationCharged.v1.alerts.json": "a342f6da8227e63fae80ad226b41ed89e361f55645332250e9db1e7e820797dc",
     "GenerationCharged.v1.json": "7c4a7f4ba90b08ef6bcc69b46472d89e496d938f6499781041fb214b6503b182",
     "GenerationCharged.v1.least.json": "c438b541ccd8b8119aed2db0ff9dce29534cc2149d50dde99e106d0a7e0b47a4",
     "PlanChangeScheduled.v1.json": "7c93d03aa923775846589b5a4be8349e31271ef5b90e1245d3c36ad4c228d93d",

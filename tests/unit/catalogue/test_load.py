@@ -44,7 +44,7 @@ TIER = "a whole number from 1 to 1,000,000"
 ALLOWANCE = "a whole number from 1 to 1,000,000,000,000"
 PRICE = 'a whole number or a string such as "0.5", above 0 and at most 1,000,000,000'
 INSTANT = "a date and time with an offset, such as 2020-01-01T00:00:00Z"
-PLAN_KEYS = "id, name, tier, monthly_credits, billing_period, asset_types, price, upgrade_policy"
+PLAN_KEYS = "id, name, tier, monthly_credits, billing_period, asset_types, price, upgrade_policy, alerts"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_an_offset_becomes_utc() -> None:
         (
             "[[plans]]",
             "[extra.keys]\n[[plans]]",
-            '1: unknown key "extra", expected one of: upgrade_policy, plans, rate_cards',
+            '1: unknown key "extra", expected one of: upgrade_policy, alerts, plans, rate_cards',
         ),
         ("tier = 1", "tier = 1\ntier = 2", "5: not TOML: Cannot overwrite a value"),
         ("credits = 150\n", "credits = ", "17: not TOML: Invalid value"),
@@ -108,7 +108,18 @@ def test_an_offset_becomes_utc() -> None:
         (
             "[[plans]]",
             "[[plan]]",
-            '1: unknown key "plan", expected one of: upgrade_policy, plans, rate_cards',
+            '1: unknown key "plan", expected one of: upgrade_policy, alerts, plans, rate_cards',
+        ),
+        (
+            "[[plans]]",
+            'alerts = ["0.2", "1.1"]\n[[plans]]',
+            '1: each of alerts must be a decimal string from "0" to "1" with at most four decimals, not "1.1"',
+        ),
+        ("[[plans]]", 'alerts = ["0.2", "0.20"]\n[[plans]]', '1: alerts holds "0.20" twice'),
+        (
+            "[[plans]]",
+            "alerts = 0.2\n[[plans]]",
+            "1: alerts must be an array of at most 10 thresholds, not 0.2",
         ),
         (
             "[[plans]]",
