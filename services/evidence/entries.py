@@ -1,4 +1,4 @@
-"""Writes and reads entries: the bytes of an event whose leaf hash in the log is the event's own hash.
+"""Reads entries: the bytes of an event whose leaf hash in the log is the event's own hash.
 
 `docs/reference/evidence-format.md` has the layout.
 """
@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from struct import Struct as Layout
 from uuid import UUID
 
-from services.ledger.hashing import microseconds_since_epoch
 from services.ledger.records import ChainedEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,19 +16,6 @@ _VERSION_LIMIT = 2**63
 
 class BadEntry(ValueError):
     """The bytes are no entry of an event."""
-
-
-def entry_of(event: ChainedEvent) -> bytes:
-    """Return the entry of an event."""
-    topic = event.topic.encode()
-    head = _HEAD.pack(
-        event.originator_id.bytes,
-        event.originator_version,
-        microseconds_since_epoch(event.recorded_at),
-        event.previous_hash,
-        len(topic),
-    )
-    return head + topic + event.state
 
 
 def read_entry(entry: bytes) -> ChainedEvent:

@@ -10,7 +10,7 @@ from typing import Any
 import rfc8785
 from msgspec import Struct
 
-from services.evidence.entries import entry_of, read_entry
+from services.evidence.entries import read_entry
 from services.evidence.faults import NotGenuine, naming
 from services.evidence.lineage import Consistency, Lineage, Pins, VerifiedLineage, verify_lineage
 from services.evidence.stored_form import read_stored
@@ -64,7 +64,7 @@ def write_receipt(receipt: Receipt) -> bytes:
     """Write the file."""
     lineage = receipt.lineage
     extra: Any = {
-        "entry": b64encode(entry_of(receipt.event)).decode(),
+        "entry": b64encode(receipt.event.entry).decode(),
         "handovers": [str(note) for note in lineage.handovers],
         "consistency": [
             {"from": each.from_size, "hashes": [b64encode(one).decode() for one in each.hashes]}

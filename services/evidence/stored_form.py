@@ -18,7 +18,7 @@ from services.ledger.records import ChainedEvent, Recorded, RecordedDispute
 
 def read_stored(event: ChainedEvent) -> Recorded:
     """Read a stored event of a subscription. Raises NotStrict, UnreadableEvent."""
-    raw = read_strict(event.state)
+    raw = _strict(event)
     recorded = read_event(event)
     _check(raw, recorded)
     return recorded
@@ -26,10 +26,17 @@ def read_stored(event: ChainedEvent) -> Recorded:
 
 def read_stored_dispute(event: ChainedEvent) -> RecordedDispute:
     """Read a stored event of a dispute. Raises NotStrict, UnreadableEvent."""
-    raw = read_strict(event.state)
+    raw = _strict(event)
     recorded = read_dispute_event(event)
     _check(raw, recorded)
     return recorded
+
+
+def _strict(event: ChainedEvent) -> Any:
+    try:
+        return read_strict(event.state)
+    except NotStrict as error:
+        raise NotStrict(f"{event.topic} version {event.originator_version}: {error}") from None
 
 
 def _check(raw: Any, recorded: Recorded | RecordedDispute) -> None:

@@ -17,6 +17,7 @@ from services.evidence.documents import (
     keys_document,
     proofs_document,
     refusals_document,
+    rfc3339,
 )
 from services.evidence.proving import index_of
 from services.evidence.receipt import Receipt, write_receipt
@@ -26,7 +27,7 @@ from services.ledger.records import ChainedEvent, extend_dispute
 from services.log.keys import Signer
 from services.subscription.events import ChargeReversed, GenerationCharged
 from services.subscription.state import evolve
-from tests.unit.evidence.cases import KEY
+from tests.unit.evidence.cases import KEY, MADE_AT
 from tests.unit.evidence.resigned import resigned
 
 Edit = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -61,15 +62,16 @@ def moved(events: Sequence[ChainedEvent], position: int) -> list[ChainedEvent]:
     return [replace(event, position=position + number) for number, event in enumerate(events)]
 
 
-def forged(case: Case, key: Signer = KEY, others: Mapping[str, bytes] | None = None, **changes: str) -> bytes:
-    """Make the file of a case, whatever its events say."""
-    return resigned({**members_of(case), **(others or {})}, key, **changes)
+def forged(case: Case, key: Signer = KEY, told: Case | None = None) -> bytes:
+    """Make the file of a case, whatever its events say; where nobody can read them, `told` has what is told of them."""
+    made_at = max(MADE_AT, case.subscription[-1].recorded_at, case.dispute[-1].recorded_at)
+    return resigned(members_of(case, told), key, made_at=rfc3339(made_at))
 
 
-def members_of(case: Case) -> dict[str, bytes]:
+def members_of(case: Case, told: Case | None = None) -> dict[str, bytes]:
     """Make the members of a case, whatever its events say."""
-    facts = _facts(case)
-    charge = facts.charge_record.stored
+    facts = _facts(told or case)
+    charge = case.subscription[facts.charge_record.version - 1]
     events = {"subscription": case.subscription[-1], "dispute": case.dispute[-1]}
     return {
         "README.txt": b"Made for the tests of verifiers.\n",

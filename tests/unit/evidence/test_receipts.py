@@ -258,7 +258,7 @@ def test_an_entry_of_another_form_is_refused(entry: bytes) -> None:
     event = msgspec.structs.replace(CHARGE, state=entry)
     log = log_of([*EVENTS[:3], event])
 
-    assert "the entry: is no strict JSON" in refused(receipt(log, event=event), *log.keys)
+    assert "version 4: is no strict JSON" in refused(receipt(log, event=event), *log.keys)
 
 
 @pytest.mark.parametrize("text", ["", "no note", "old 5\n\n", str(sign_note("text\n", [signer(ORIGIN)]))])
