@@ -1,8 +1,10 @@
 """Endpoints of webhooks through the API: making, rotating, testing, listing, replaying; which addresses are taken."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -26,9 +28,9 @@ def customer(http: httpx.Client) -> Customer:
     return Customer.with_plan(http, "ai-suite-40000-monthly")
 
 
-@pytest.fixture
-def delivering(database_url: str, clock: SettableClock) -> Iterator[None]:
-    """The role, which delivers to private addresses too."""
+@contextmanager
+def delivering_in_the_time_of(clock: Callable[[], datetime], database_url: str) -> Iterator[None]:
+    """Run the role, which delivers to private addresses too."""
     stopping = threading.Event()
     with reading_pool(database_url, size=4) as connections:
         make = partial(connect, database_url, autocommit=True)
@@ -38,6 +40,12 @@ def delivering(database_url: str, clock: SettableClock) -> Iterator[None]:
         yield
         stopping.set()
         running.join()
+
+
+@pytest.fixture
+def delivering(database_url: str, clock: SettableClock) -> Iterator[None]:
+    with delivering_in_the_time_of(clock, database_url):
+        yield
 
 
 def make(http: httpx.Client, url: str, *types: str) -> Any:
