@@ -9,7 +9,8 @@ engine.py           runs the catch-up projections
 positions.py        how far each catch-up projection has come
 balance/            the credits of each subscription; inline
 renewal/            the state of each subscription and when time changes it next; inline
-charges/            which generations were charged, and which charges were reversed; inline
+charges/            which generations were charged or held, and what became of them; inline
+holds/              what is held, and what became of it, as read from the charges table
 disputed_charges/   which charge each dispute is about, and whether the dispute is open; inline
 usage/              charges and credits by day, model and asset type; catch-up
 disputes/           where each dispute stands; catch-up

@@ -68,7 +68,7 @@ class LedgerEvent(Struct, frozen=True, gc=False):
 def changes_state(event: Event) -> bool:
     """Whether an event changes more of a subscription than its counters: version, used and reversed credits."""
     if isinstance(event, GenerationCharged):
-        return bool(event.alerts)
+        return event.held_credits is not None or bool(event.alerts)
     return not isinstance(event, ChargeReversed) or event.deducted_credits != 0
 
 

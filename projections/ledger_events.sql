@@ -16,4 +16,5 @@ ORDER BY notification_id LIMIT %(limit)s
 SELECT uuid_send(c.subscription_id), c.generation_id, e.topic, e.state
 FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS requested (id, generation_id)
 JOIN {schema}.{charges} AS c ON c.subscription_id = requested.id AND c.generation_id = requested.generation_id
-JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
+JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id
+    AND e.originator_version = COALESCE(c.captured_in_version, c.version)

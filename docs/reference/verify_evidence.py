@@ -480,10 +480,11 @@ def read_entry(entry):
 
 
 # The stored JSON of an event, `{"data": {...}, "metadata": {...}}`. A form is a type, the set of all values, a list of
-# one form, or an object, which may have more members. A member whose name ends with `?` may be absent or null; with
-# `=`, absent. An object with `!` has no others.
+# one form, one of several forms, or an object, which may have more members. A member whose name ends with `?` may be
+# absent or null; with `=`, absent. An object with `!` has no others; one with `*` has any names, with values of a form.
 
 WHOLE, TEXT, DECIMAL, INSTANT, ID = "a whole number", "a text", "a decimal", "an instant", "a UUID"
+FLAG = "true or false"
 ASSET_TYPE = {"voiceover", "image", "video", "music"}
 CREDIT_TO = {"original_cycle", "current_cycle"}
 PERIOD = {"number": WHOLE, "starts_at": INSTANT, "ends_at": INSTANT}
@@ -499,6 +500,18 @@ PLAN = {
 SETTINGS = {"duration_seconds?": DECIMAL, "count?": WHOLE, "resolution?": TEXT, "characters?": WHOLE, "!": None}
 PRICE = {"rate_card": TEXT, "rule": TEXT, "unit": TEXT, "quantity": DECIMAL, "credits_per_unit": DECIMAL}
 ALERT = {"threshold": TEXT, "available_credits": WHOLE, "granted_credits": WHOLE, "crossed_at": INSTANT}
+MODEL = {"model": TEXT, "asset_type": ASSET_TYPE}
+CARD_ENTRY = (
+    {
+        "rule": {"per_track"},
+        **MODEL,
+        "credits?": DECIMAL,
+        "bands=": [{"up_to_seconds?": DECIMAL, "credits": DECIMAL}],
+    },
+    {"rule": {"per_second"}, **MODEL, "credits": DECIMAL},
+    {"rule": {"per_image"}, **MODEL, "credits": DECIMAL, "resolutions=": {"*": DECIMAL}},
+    {"rule": {"per_1000_characters"}, **MODEL, "credits": DECIMAL},
+)
 SUBSCRIPTION_EVENTS = {
     "SubscriptionStarted": {
         "account_id": TEXT,
@@ -518,6 +531,30 @@ SUBSCRIPTION_EVENTS = {
         "balance_after": WHOLE,
         "cycle_number": WHOLE,
         "alerts=": [ALERT],
+        "held_credits?": WHOLE,
+        "is_late=": FLAG,
+    },
+    "CreditsHeld": {
+        "generation_id": TEXT,
+        "model": TEXT,
+        "asset_type": ASSET_TYPE,
+        "settings": SETTINGS,
+        "credits": WHOLE,
+        "price": PRICE,
+        "entry": CARD_ENTRY,
+        "expires_in_seconds": WHOLE,
+        "expires_at": INSTANT,
+        "available_after": WHOLE,
+        "cycle_number": WHOLE,
+        "alerts=": [ALERT],
+    },
+    "HoldReleased": {
+        "generation_id": TEXT,
+        "credits": WHOLE,
+        "cause": {"released", "expired"},
+        "cycle_number": WHOLE,
+        "lapsed_credits=": WHOLE,
+        "reason?": TEXT,
     },
     "PlanUpgraded": {
         "from_plan_id": TEXT,
@@ -533,12 +570,12 @@ SUBSCRIPTION_EVENTS = {
         "billing_reference?": TEXT,
         "undeducted_credits=": WHOLE,
     },
-    "CycleReset": {"cycle": PERIOD, "granted_credits": WHOLE, "lapsed_credits": WHOLE},
+    "CycleReset": {"cycle": PERIOD, "granted_credits": WHOLE, "lapsed_credits": WHOLE, "held_credits=": WHOLE},
     "TermRenewed": {"term": PERIOD, "plan": PLAN},
     "PlanChangeScheduled": {"plan": PLAN, "effective_at": INSTANT},
     "PlanChangeUnscheduled": {"kind": {"cancel", "downgrade"}},
     "SubscriptionCancelled": {"when": {"term_end", "now"}, "effective_at": INSTANT},
-    "SubscriptionEnded": {"ended_at": INSTANT, "lapsed_credits": WHOLE},
+    "SubscriptionEnded": {"ended_at": INSTANT, "lapsed_credits": WHOLE, "held_credits=": WHOLE},
     "ChargeReversed": {
         "generation_id": TEXT,
         "dispute_id": TEXT,
@@ -566,6 +603,10 @@ STORED_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 
 def is_stored_as(value, form):
     """Tell whether a value of stored JSON is of a form."""
+    if isinstance(form, tuple):
+        return any(is_stored_as(value, each) for each in form)
+    if isinstance(form, dict) and "*" in form:
+        return isinstance(value, dict) and all(is_stored_as(each, form["*"]) for each in value.values())
     if isinstance(form, dict):
         if not isinstance(value, dict) or ("!" in form and not {f"{name}?" for name in value} <= form.keys()):
             return False
@@ -574,8 +615,8 @@ def is_stored_as(value, form):
         return isinstance(value, list) and all(is_stored_as(each, form[0]) for each in value)
     if form == DECIMAL:
         return type(value) in (int, Decimal)
-    if form == WHOLE:
-        return type(value) is int
+    if form in (WHOLE, FLAG):
+        return type(value) is (int if form == WHOLE else bool)
     if not isinstance(value, str):
         return False
     if form == INSTANT:
@@ -1006,6 +1047,7 @@ def resolution(data):
 
 REFUSAL = {
     "number": WHOLE,
+    "op": {"charge", "hold", "capture"},
     "subscription_id": ID,
     "generation_id": TEXT,
     "version": WHOLE,
@@ -1014,6 +1056,7 @@ REFUSAL = {
     "code": TEXT,
     "required_credits?": WHOLE,
     "balance_credits": WHOLE,
+    "available_credits?": WHOLE,
     "refused_at": INSTANT,
 }
 

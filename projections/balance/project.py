@@ -28,6 +28,8 @@ class BalanceRow(Struct, frozen=True):
     test_clock_id: str | None
     alerts: str
     """The thresholds that were crossed in the cycle, as JSON."""
+    held_credits: int
+    holds_expire_at: datetime | None
 
 
 class CrossedAlert(Struct, frozen=True):
@@ -71,6 +73,8 @@ def project(state: Subscription, position: int) -> BalanceRow:
         credits_renew_at=state.credits_renew_at,
         test_clock_id=state.test_clock_id,
         alerts=_encoded(state.crossed_alerts) if state.crossed_alerts else NO_ALERTS,
+        held_credits=state.held_credits,
+        holds_expire_at=state.holds_expire_at,
     )
 
 

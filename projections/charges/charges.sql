@@ -1,7 +1,8 @@
 -- Reads charges. The details of a charge are in its event, whose columns come in the recorder's order.
 
--- name: find_charges
--- Those of the requested generations that were charged before, each with its event.
+-- name: find_generations
+-- The events of those of the requested generations that were charged or held before: of the charge, of the hold, and of
+-- what became of it.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.generation_id, c.reversed_in_version IS NOT NULL
 FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS requested (id, generation_id)
@@ -9,11 +10,13 @@ CROSS JOIN LATERAL (
     SELECT * FROM {schema}.charges WHERE subscription_id = requested.id AND generation_id = requested.generation_id LIMIT 1
 ) AS c
 CROSS JOIN LATERAL (
-    SELECT * FROM {schema}.ledger_events WHERE originator_id = requested.id AND originator_version = c.version LIMIT 1
+    SELECT * FROM {schema}.ledger_events WHERE originator_id = requested.id AND originator_version = ANY(
+        ARRAY[c.version, c.captured_in_version, c.released_in_version, c.expired_in_version]
+    ) LIMIT 2
 ) AS e
 
 -- name: confirm_new
--- Fails where one of the generations was charged before.
+-- Fails where one of the generations was charged or held before.
 SELECT {schema}.confirm(NOT EXISTS (
     SELECT FROM unnest(%(ids)b::uuid[], %(generation_ids)b::text[]) AS requested (id, generation_id)
     JOIN {schema}.charges AS c ON c.subscription_id = requested.id AND c.generation_id = requested.generation_id
@@ -24,8 +27,9 @@ SELECT {schema}.confirm(NOT EXISTS (
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.reversed_in_version IS NOT NULL
 FROM {schema}.charges AS c
-JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
-WHERE c.subscription_id = %(id)s AND c.generation_id = %(generation_id)s
+JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id
+    AND e.originator_version = COALESCE(c.captured_in_version, c.version)
+WHERE c.subscription_id = %(id)s AND c.generation_id = %(generation_id)s AND e.topic = 'GenerationCharged'
 
 -- name: list_charges
 -- The charges of one subscription below a version, or of all below a position, newest first. The page is cut before the
@@ -48,9 +52,10 @@ ORDER BY {place} DESC
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        c.reversed_in_version IS NOT NULL
 FROM {schema}.charges AS c
-JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
+JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id
+    AND e.originator_version = COALESCE(c.captured_in_version, c.version)
 CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS charged
-WHERE c.generation_id = %(generation_id)s AND e.notification_id < %(before)s
+WHERE c.generation_id = %(generation_id)s AND e.topic = 'GenerationCharged' AND e.notification_id < %(before)s
     AND {filters}
 ORDER BY e.notification_id DESC LIMIT %(limit)s
 

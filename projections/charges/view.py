@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from services.catalogue.model import AssetType, Price, Settings
 from services.subscription.events import GenerationCharged
 
 
 class Charge(Struct, frozen=True):
-    """One charge as recorded, with its place in the stream and in the ledger."""
+    """One charge as recorded, with its place in the stream and in the ledger; of a capture, what its hold held."""
 
     subscription_id: UUID
     generation_id: str
@@ -27,6 +27,7 @@ class Charge(Struct, frozen=True):
     version: int
     position: int
     status: Literal["charged", "reversed"]
+    held_credits: int | UnsetType = UNSET
 
 
 def charge_view(
@@ -54,4 +55,5 @@ def charge_view(
         version=version,
         position=position,
         status="reversed" if is_reversed else "charged",
+        held_credits=UNSET if event.held_credits is None else event.held_credits,
     )

@@ -65,7 +65,8 @@ class Renewal(Struct, frozen=True):
     """When credits and subscription renew; the `_local` instants are there where a time zone was asked for.
 
     `credits_at_renewal` is what will be granted at `credits_renew_at`, 0 where nothing renews any more;
-    `lapsing_credits` is what of the balance now would be left, and lapse, when the cycle ends.
+    `lapsing_credits` is what of the balance now would be left, and lapse, when the cycle ends: without what holds keep
+    that last as long.
     """
 
     subscription_id: UUID
@@ -114,12 +115,18 @@ def renewal_view(subscription_id: UUID, state: core.Subscription, tz: ZoneInfo |
         credits_renew_at=credits_renew_at,
         subscription_renews_at=subscription_renews_at,
         credits_at_renewal=_granted(ahead[0]) if ahead else 0,
-        lapsing_credits=state.balance_credits,
+        lapsing_credits=state.balance_credits - _held_over(state),
         upcoming=[_upcoming(boundary, tz) for boundary in ahead],
         tz=UNSET if tz is None else tz.key,
         credits_renew_at_local=UNSET if tz is None else _in_zone(credits_renew_at, tz),
         subscription_renews_at_local=UNSET if tz is None else _in_zone(subscription_renews_at, tz),
     )
+
+
+def _held_over(state: core.Subscription) -> int:
+    """Add up what the holds of this cycle keep beyond its end."""
+    ends_at = state.cycle.ends_at
+    return sum(hold.credits for hold in state.holds if state.is_current(hold) and hold.expires_at >= ends_at)
 
 
 def _change_view(change: core.ScheduledChange) -> ScheduledChangeView:

@@ -94,6 +94,15 @@ class Catalogue:
         position = self._position_at(instant)
         return None if position is None else self.rate_cards[position]
 
+    def entry(self, model: str, at: datetime) -> PricedModel | None:
+        """Return what the card in force at an instant says of a model; None where it does not price it."""
+        position = self._position_at(at)
+        return None if position is None else self._models[position].get(model)
+
+    def quote_entry(self, entry: PricedModel, settings: Settings, rate_card: str) -> Quote | InvalidSettings:
+        """Price a generation by what the card of that version says of its model."""
+        return price(entry, settings, rate_card)
+
     def quote(self, model: str, settings: Settings, at: datetime) -> Quote | UnknownModel | InvalidSettings:
         """Price a generation with these settings at that instant. Charges nothing."""
         quote = self._quote if settings.duration_seconds is None else self._price

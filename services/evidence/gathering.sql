@@ -35,7 +35,7 @@ WITH around AS (
      ORDER BY version LIMIT %(limit)s)
 )
 SELECT n.number, r.subscription_id, r.generation_id, r.version, r.model, r.settings::text, r.code,
-    r.required_credits, r.balance_credits, r.refused_at
+    r.required_credits, r.balance_credits, r.refused_at, r.op, r.available_credits
 FROM around
 JOIN {schema}.refusals AS r USING (subscription_id, generation_id, version)
 JOIN {schema}.refusal_numbers AS n USING (subscription_id, generation_id, version)

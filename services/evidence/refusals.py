@@ -12,6 +12,7 @@ from services.evidence.faults import NotGenuine, naming
 from services.evidence.lineage import Lineage, Pins, check_signed_by_all, verify_lineage
 from services.evidence.stored_form import check_written, written_form
 from services.evidence.strict_json import read_strict
+from services.ledger.records import RefusedOp
 from services.log.keys import VerifierKey
 from services.log.tree import is_included, leaf_hash
 
@@ -20,6 +21,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     """A refusal as the log of refusals has it; `number` is its place there, from 1."""
 
     number: int
+    op: RefusedOp
     subscription_id: UUID
     generation_id: str
     version: int
@@ -28,6 +30,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     code: str
     required_credits: int | None = None
     balance_credits: int
+    available_credits: int | None = None
     refused_at: datetime
 
 

@@ -18,8 +18,10 @@ from services.ledger.submission import (
     Disputed,
     Done,
     Failed,
+    Held,
     IdempotencyKey,
     Refused,
+    Released,
     Repeated,
 )
 
@@ -57,6 +59,10 @@ def reply_to(answer: Answer, request_id: str, render: RenderDone) -> Reply[Any]:
     match answer:
         case Charged():
             return json_reply(answer.charge, 200, _REPLAYED) if answer.is_replay else json_reply(answer.charge, 201)
+        case Held(hold, is_replay):
+            return json_reply(hold, 200, _REPLAYED) if is_replay else json_reply(hold, 201)
+        case Released(hold, is_replay):
+            return json_reply(hold, 200, _REPLAYED if is_replay else {})
         case Refused(refusal):
             return Problem(refusal).reply(request_id)
         case Done():

@@ -53,8 +53,10 @@ class Reads:
         if recorded is None:
             return None
         now = recorded.clock_now or self._clock()
-        if now < recorded.row.cycle_ends_at or recorded.row.status == "ended":
-            return balance_view(id, recorded.row, now)
+        row = recorded.row
+        is_due = now >= row.cycle_ends_at and row.status != "ended"
+        if not is_due and (row.holds_expire_at is None or now < row.holds_expire_at):
+            return balance_view(id, row, now)
         if (subscription := self._renewals.find(connection, id)) is None:
             return None
         current = self._current(subscription)

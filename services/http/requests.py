@@ -11,8 +11,13 @@ from services.catalogue import Settings
 from services.catalogue.pricing import CHARACTERS_MAX, COUNT_MAX, DURATION_SECONDS_MAX
 from services.http.problems import invalid
 from services.subscription.commands import (
+    HOLD_SECONDS,
+    HOLD_SECONDS_MAX,
     CancelSubscription,
+    CaptureHold,
     ChargeGeneration,
+    HoldCredits,
+    ReleaseHold,
     ResumeSubscription,
     ScheduleDowngrade,
     StartSubscription,
@@ -44,6 +49,12 @@ TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", 
 BillingReference = Annotated[
     str, Meta(pattern=_NO_CONTROLS, max_length=255, description="Yours: recorded with the upgrade.")
 ]
+
+
+HoldSeconds = Annotated[
+    int, Meta(ge=1, le=HOLD_SECONDS_MAX, description="How long it holds, from now.", examples=[HOLD_SECONDS])
+]
+Reason = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=255, description="Recorded with the event.")]
 
 
 def _within(low: int, high: int) -> Meta:
@@ -89,6 +100,36 @@ class ChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     def command(self) -> ChargeGeneration:
         """Make the command. Raises Problem for a duration that is no number."""
         return ChargeGeneration(self.generation_id, self.model, settings_of(self.settings))
+
+
+class HoldRequest(ChargeRequest, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One generation to hold credits for, and for how long."""
+
+    expires_in_seconds: HoldSeconds = HOLD_SECONDS
+
+    def command(self) -> HoldCredits:  # type: ignore[override] # of the same form, and another command
+        """Make the command. Raises Problem for a duration that is no number."""
+        return HoldCredits(self.generation_id, self.model, settings_of(self.settings), self.expires_in_seconds)
+
+
+class CaptureRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the generation came to. Without settings it is as it was held."""
+
+    settings: SettingsRequest | UnsetType = UNSET
+
+    def command(self, generation_id: str) -> CaptureHold:
+        """Make the command. Raises Problem for a duration that is no number."""
+        return CaptureHold(generation_id, None if self.settings is UNSET else self.settings.settings())
+
+
+class ReleaseRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Why the hold is given up, if there is something to say."""
+
+    reason: Reason | None = None
+
+    def command(self, generation_id: str) -> ReleaseHold:
+        """Make the command."""
+        return ReleaseHold(generation_id, self.reason)
 
 
 class StartRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

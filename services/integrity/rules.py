@@ -6,31 +6,57 @@ A field of one of the names in `_EXPECTED` means the same in every event, so tha
 from collections.abc import Callable, Iterator, Mapping
 
 from services.catalogue import recompute
-from services.subscription.events import ChargeReversed, CycleReset, Event, GenerationCharged
+from services.subscription.events import (
+    ChargeReversed,
+    CreditsGranted,
+    CreditsHeld,
+    CycleReset,
+    Event,
+    GenerationCharged,
+    HoldReleased,
+    SubscriptionEnded,
+)
 from services.subscription.state import Subscription
 
 _EXPECTED: Mapping[str, Callable[[Subscription, Subscription], object]] = {
     "balance_before": lambda before, _after: before.balance_credits,
     "balance_after": lambda _before, after: after.balance_credits,
-    "lapsed_credits": lambda before, _after: before.balance_credits,
+    "available_after": lambda _before, after: after.available_credits,
     "from_plan_id": lambda before, _after: before.plan.plan_id,
-    "cycle_number": lambda _before, after: after.cycle.number,
 }
 
 
 def broken_rules(before: Subscription | None, event: Event, after: Subscription) -> Iterator[str]:
     """Yield, in words, each statement of an event that the states do not bear out.
 
-    Checked are prices, balances, lapsed credits and the numbers of cycles.
+    Checked are prices, balances, lapsed credits, the numbers of cycles, and holds against what ends them.
     """
-    if after.balance_credits < 0:
-        yield f"leaves a balance of {after.balance_credits}"
+    if after.available_credits < 0:
+        yield f"leaves a balance of {after.balance_credits}, with {after.held_credits} held"
     if before is None:
         return
-    if isinstance(event, GenerationCharged):
-        yield from _wrong_price(event)
-    if isinstance(event, ChargeReversed):
-        yield from _wrong_reversal(event, before)
+    match event:
+        case GenerationCharged(held_credits=None):
+            yield from _wrong_price(event)
+            yield from _differs("cycle_number", event.cycle_number, before.cycle.number)
+        case GenerationCharged():
+            yield from _wrong_price(event)
+            yield from _wrong_capture(event, before)
+        case CreditsHeld():
+            yield from _wrong_price(event)
+            yield from _wrong_hold(event, before)
+        case HoldReleased():
+            yield from _wrong_release(event, before)
+        case ChargeReversed():
+            yield from _wrong_reversal(event, before)
+            yield from _differs("cycle_number", event.cycle_number, before.cycle.number)
+        case CreditsGranted():
+            yield from _differs("cycle_number", event.cycle_number, before.cycle.number)
+        case CycleReset() | SubscriptionEnded():
+            yield from _differs("lapsed_credits", event.lapsed_credits, before.available_credits)
+            yield from _differs("held_credits", event.held_credits, before.held_credits)
+        case _:
+            pass
     for name in event.__struct_fields__:
         if (expected := _EXPECTED.get(name)) is not None:
             yield from _differs(name, getattr(event, name), expected(before, after))
@@ -40,7 +66,33 @@ def broken_rules(before: Subscription | None, event: Event, after: Subscription)
         yield from _differs("cycle.starts_at", event.cycle.starts_at, before.cycle.ends_at)
 
 
-def _wrong_price(event: GenerationCharged) -> Iterator[str]:
+def _wrong_capture(event: GenerationCharged, before: Subscription) -> Iterator[str]:
+    if (held := before.hold_of(event.generation_id)) is None:
+        yield f"captures a hold of {event.generation_id}, and there is none"
+        return
+    yield from _differs("held_credits", event.held_credits, held.credits)
+    yield from _differs("cycle_number", event.cycle_number, held.cycle_number)
+    yield from _differs("is_late", event.is_late, not before.is_current(held))
+    if event.is_late and event.credits > held.credits:
+        yield f"charges {event.credits} credits to a cycle that has ended, and {held.credits} were held"
+
+
+def _wrong_hold(event: CreditsHeld, before: Subscription) -> Iterator[str]:
+    yield from _differs("cycle_number", event.cycle_number, before.cycle.number)
+    if before.hold_of(event.generation_id) is not None:
+        yield f"holds for {event.generation_id}, for which something is held already"
+
+
+def _wrong_release(event: HoldReleased, before: Subscription) -> Iterator[str]:
+    if (held := before.hold_of(event.generation_id)) is None:
+        yield f"releases a hold of {event.generation_id}, and there is none"
+        return
+    yield from _differs("credits", event.credits, held.credits)
+    yield from _differs("cycle_number", event.cycle_number, held.cycle_number)
+    yield from _differs("lapsed_credits", event.lapsed_credits, 0 if before.is_current(held) else held.credits)
+
+
+def _wrong_price(event: GenerationCharged | CreditsHeld) -> Iterator[str]:
     try:
         price_credits = recompute(event.price)
     except ArithmeticError:

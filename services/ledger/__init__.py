@@ -11,6 +11,8 @@ transaction.py   load, decide, append: one transaction for a batch of commands
 lookups.py       what a transaction reads first
 known.py         what it has read: all that is stored of what its commands are about
 deciding.py      pure: commands, what is known -> events, refusals, answers
+outcomes.py      what the commands come to: answers, and rows to write
+replays.py       the answer to a request under an id that was taken before
 writes.py        the rows that a batch leaves
 heads.py         the cache of stream heads
 snapshots.py     snapshots of streams, written off the critical path

@@ -4,15 +4,15 @@ Commands are decided in order, each on what the ones before it leave. A refusal,
 any other. The outcome of a command is merged into the batch as a whole, so a defect leaves nothing behind.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from operator import attrgetter
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from projections.holds.view import Hold
 from services.catalogue import Catalogue
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
 from services.dispute.decide import DisputedCharge
@@ -20,37 +20,47 @@ from services.dispute.decide import decide as decide_dispute
 from services.idempotency import IdempotencyKeyReused, IdempotencyRecord
 from services.ledger.known import Known
 from services.ledger.mapper import next_dispute_event, next_event
+from services.ledger.outcomes import DecidedBatch, Outcome, PendingAnswer
 from services.ledger.records import (
+    STORED_REFUSALS,
     AnyRecorded,
     DisputeHead,
     RecordedCharge,
+    RecordedHold,
     RefusalRow,
     StreamHead,
     extend,
     extend_dispute,
 )
+from services.ledger.replays import replayed
 from services.ledger.submission import (
+    ON_HOLDS,
     Answer,
-    AnyCommand,
-    Attempt,
     Charged,
     Disputed,
     Done,
     Failed,
     Generation,
-    GenerationIdConflict,
+    Held,
     Refused,
+    Released,
     Repeated,
     Submission,
     UnknownTestClock,
     generations,
 )
 from services.subscription.boundaries import due_events
-from services.subscription.commands import ChargeGeneration, RecordDue
+from services.subscription.commands import CaptureHold, ChargeGeneration, HoldCredits, RecordDue, ReleaseHold
 from services.subscription.decide import decide as decide_subscription
-from services.subscription.decide import is_same_charge
-from services.subscription.events import Event, GenerationCharged
-from services.subscription.refusals import Refusal, UnknownSubscription, VersionMismatch
+from services.subscription.events import CreditsHeld, Event, GenerationCharged, HoldReleased
+from services.subscription.refusals import (
+    HoldExpired,
+    HoldWasReleased,
+    Refusal,
+    UnknownHold,
+    UnknownSubscription,
+    VersionMismatch,
+)
 
 EVENT_LIMIT = 10_000
 """A batch with so many events decides no further command. A subscription whose clock moved on by centuries has
@@ -59,68 +69,8 @@ thousands that are due; so one transaction stays within bounds of memory and tim
 DUE_AT_ONCE = 1_000
 """`RecordDue` records so many boundaries; the rest stays due. Before any other command, all of them are recorded."""
 
-PendingAnswer = Callable[[int], Answer]
-"""The answer, given the position before the batch's first event."""
-
-
-class Outcome(Struct, frozen=True):
-    """What one command comes to: its answer, and all that it brings about."""
-
-    answer: PendingAnswer
-    recorded: Sequence[AnyRecorded] = ()
-    """The boundaries that were due and, where the command is carried out, its own events."""
-    head: StreamHead | None = None
-    """The head of the subscription's stream after these events; None where there is no such stream."""
-    is_carried_out: bool = False
-    charge: RecordedCharge | None = None
-    """The charge that was made or reversed, as the command leaves it."""
-    dispute: DisputeHead | None = None
-    """The head of the dispute's stream after these events."""
-    refusal: RefusalRow | None = None
-    idempotency_record: IdempotencyRecord | None = None
-
-
-class DecidedBatch(Struct):
-    """What the commands of a batch come to: the rows to write, and the answers once they are committed."""
-
-    heads: dict[UUID, StreamHead]
-    """The heads of the subscriptions' streams after the batch."""
-    outcomes: list[Outcome] = []
-    """One outcome a command, in order; fewer where the batch came to `EVENT_LIMIT`."""
-    recorded: list[AnyRecorded] = []
-    charges: dict[Generation, RecordedCharge] = {}
-    disputes: dict[UUID, DisputeHead] = {}
-    refusals: list[RefusalRow] = []
-    records_by_key: dict[tuple[str, str], IdempotencyRecord] = {}
-    defects: list[tuple[AnyCommand, Exception]] = []
-    """The commands that met a defect, each with what it raised."""
-
-    def merge(self, subscription_id: UUID, outcome: Outcome) -> None:
-        """Add what the next command comes to."""
-        self.outcomes.append(outcome)
-        self.recorded += outcome.recorded
-        if outcome.head is not None:
-            self.heads[subscription_id] = outcome.head
-        if outcome.charge is not None:
-            self.charges[subscription_id, outcome.charge.event.generation_id] = outcome.charge
-        if outcome.dispute is not None:
-            self.disputes[outcome.dispute.originator_id] = outcome.dispute
-        if outcome.refusal is not None:
-            self.refusals.append(outcome.refusal)
-        if outcome.idempotency_record is not None:
-            self.records_by_key[outcome.idempotency_record.place] = outcome.idempotency_record
-
-    def answers(self, base: int) -> list[Answer]:
-        """Return the answers in order, given the position before the batch's first event."""
-        return [outcome.answer(base) for outcome in self.outcomes]
-
-    def attempts(self) -> Iterator[tuple[int, Attempt]]:
-        """Yield the commands carried out in events, by place in the batch, in case the commit's outcome is lost."""
-        last = 0
-        for place, outcome in enumerate(self.outcomes):
-            last += len(outcome.recorded)
-            if outcome.is_carried_out and outcome.recorded:
-                yield place, Attempt(self.recorded[last - 1].stored, partial(_answer_at, outcome.answer, last))
+_PAYMENTS = (ChargeGeneration, HoldCredits, CaptureHold)
+"""Commands that ask for credits. A cached head is all that they need, and their refusals are kept."""
 
 
 class Speculation(Struct, frozen=True):
@@ -157,9 +107,10 @@ def heads_to_speculate_on(
 ) -> dict[UUID, StreamHead] | None:
     """Return the cached heads of the streams, or None where they are not enough to decide on.
 
-    They are enough for charges, on streams that are all cached, and none of which lives by a test clock.
+    They are enough for charges, holds and captures, on streams that are all cached, and none of which lives by a test
+    clock.
     """
-    if not all(isinstance(each.command, ChargeGeneration) for each in submissions):
+    if not all(isinstance(each.command, _PAYMENTS) for each in submissions):
         return None
     ids = {each.subscription_id for each in submissions}
     heads = {id: head for id in ids if (head := cached(id)) is not None}
@@ -171,11 +122,11 @@ def heads_to_speculate_on(
 def speculate(
     submissions: Sequence[Submission], heads: Mapping[UUID, StreamHead], now: datetime, catalogue: Catalogue
 ) -> Speculation:
-    """Decide charges from cached heads, as if no generation had been charged before."""
+    """Decide from cached heads, as if no generation had been charged or held before but for the open holds."""
     decided = decide(submissions, Known(heads), now, catalogue)
     versions = {id: heads[id].version for id in sorted(heads, key=attrgetter("int"))}
-    charged = decided.charges.keys()
-    uncharged = [*set(generations(submissions)).difference(charged)] if len(charged) < len(submissions) else []
+    written = decided.charges.keys() | decided.holds.keys() if decided.holds else decided.charges.keys()
+    uncharged = [*set(generations(submissions)).difference(written)] if len(written) < len(submissions) else []
     return Speculation(decided, versions, uncharged)
 
 
@@ -203,16 +154,14 @@ class _Decider:
         return Outcome(_always(Repeated(record.answer))) if record.answer else None
 
     def _replay(self, submission: Submission) -> Outcome | None:
-        """Answer a charge whose generation was charged before."""
+        """Answer a request under an id that was taken before, by the same request or another one."""
         command = submission.command
-        if not isinstance(command, ChargeGeneration):
+        if not isinstance(command, (ChargeGeneration, *ON_HOLDS)):
             return None
-        if (original := self._charge((submission.subscription_id, command.generation_id))) is None:
-            return None
-        return Outcome(
-            partial(_replayed, original, is_same_charge(original.event, command)),
-            idempotency_record=self._new_record(submission, None),
-        )
+        generation = submission.subscription_id, command.generation_id
+        charge, hold = self._charge(generation), self._hold(generation)
+        answer = replayed(command, charge, hold, self._now_on(submission.subscription_id))
+        return None if answer is None else Outcome(answer, idempotency_record=self._new_record(submission, None))
 
     def _decide(self, submission: Submission) -> Outcome:
         """Record what is due, and then decide the command on it."""
@@ -236,16 +185,20 @@ class _Decider:
         if isinstance(command, DISPUTE_COMMANDS):
             return self._decide_dispute(submission, command, recorded, head, now)
         decision = decide_subscription(head.state if head else None, command, now, self._catalogue)
+        if isinstance(decision, UnknownHold):
+            decision = self._why_not_held(submission, decision)
         if isinstance(decision, Refusal):
             row = None
-            if head is not None and isinstance(command, ChargeGeneration):
+            if head is not None and isinstance(command, _PAYMENTS) and isinstance(decision, STORED_REFUSALS):
                 row = RefusalRow.of(head, command, decision, now)
             return self._refuse(submission, decision, recorded, head, row)
         count = len(recorded) if isinstance(command, RecordDue) else len(decision)
         head = _record(recorded, submission, head, decision, now)
         assert head is not None
-        if isinstance(command, ChargeGeneration):
+        if isinstance(command, ChargeGeneration | CaptureHold):
             return self._charged(submission, recorded, head)
+        if isinstance(command, HoldCredits | ReleaseHold):
+            return self._held(submission, recorded, head, now)
         return self._carried_out(submission, Done(id, head.state, now, count), recorded, head)
 
     def _decide_dispute(
@@ -301,6 +254,34 @@ class _Decider:
             idempotency_record=self._new_record(submission, None),
         )
 
+    def _held(self, submission: Submission, recorded: list[AnyRecorded], head: StreamHead, now: datetime) -> Outcome:
+        last = recorded[-1]
+        if isinstance(last.event, CreditsHeld):
+            hold = RecordedHold(last.stored, last.event, ordinal=len(self._batch.recorded) + len(recorded))
+            answer: Callable[[Hold], Answer] = Held
+        else:
+            assert isinstance(last.event, HoldReleased)
+            known = self._hold((submission.subscription_id, last.event.generation_id))
+            assert known is not None, "it is in the state, so that it is stored or of this batch"
+            hold, answer = replace(known, status="released", cycle_number=last.event.cycle_number), Released
+        return Outcome(
+            lambda base: answer(hold.view(now, base)),
+            recorded,
+            head,
+            is_carried_out=True,
+            hold=hold,
+            idempotency_record=self._new_record(submission, None),
+        )
+
+    def _why_not_held(self, submission: Submission, refusal: UnknownHold) -> Refusal:
+        """Say what became of a hold that is not open, the boundaries included that are recorded with the command."""
+        hold = self._hold((submission.subscription_id, refusal.generation_id))
+        if hold is None or hold.status == "captured":
+            return refusal
+        return (
+            HoldWasReleased(refusal.generation_id) if hold.status == "released" else HoldExpired(refusal.generation_id)
+        )
+
     def _carried_out(
         self,
         submission: Submission,
@@ -333,6 +314,24 @@ class _Decider:
 
     def _charge(self, generation: Generation) -> RecordedCharge | None:
         return self._batch.charges.get(generation) or self._known.charge(generation)
+
+    def _hold(self, generation: Generation) -> RecordedHold | None:
+        """Return an earlier hold, as the batch has left it so far."""
+        hold = self._batch.holds.get(generation) or self._known.hold(generation)
+        head = self._batch.heads.get(generation[0])
+        if hold is None or hold.status != "held" or head is None:
+            return hold
+        if (held := head.state.hold_of(generation[1])) is not None:
+            return replace(hold, cycle_number=held.cycle_number)
+        if (charge := self._batch.charges.get(generation)) is not None:
+            return replace(hold, status="captured", cycle_number=charge.event.cycle_number, charge=charge)
+        return replace(hold, status="expired")  # recorded in this batch, with another command
+
+    def _now_on(self, subscription_id: UUID) -> datetime:
+        """Return the instant that it is for a subscription."""
+        head = self._batch.heads.get(subscription_id)
+        clock_id = head.state.test_clock_id if head else None
+        return self._now if clock_id is None else self._known.test_clocks.get(clock_id, self._now)
 
     def _has_open_dispute(self, generation: Generation) -> bool:
         """Whether a charge has an open dispute, by what is stored and what the batch has come to so far."""
@@ -376,13 +375,3 @@ def _record(
 
 def _always(answer: Answer) -> PendingAnswer:
     return lambda _base: answer
-
-
-def _replayed(original: RecordedCharge, is_same: bool, base: int) -> Answer:
-    charge = original.view(base)
-    return Charged(charge, is_replay=True) if is_same else Refused(GenerationIdConflict(charge))
-
-
-def _answer_at(answer: PendingAnswer, last: int, position: int) -> Answer:
-    """Answer, given the position of the command's own last event, which is the batch's event number `last`."""
-    return answer(position - last)

@@ -15,9 +15,9 @@ from psycopg import Connection
 
 from projections.charges.view import Charge
 from projections.ledger_events import MAX_POSITION
-from services.ledger.mapper import DISPUTE_TOPICS, read_charge
+from services.ledger.mapper import DISPUTE_TOPICS, read_charge, read_hold
 from services.ledger.recorder import chained_event
-from services.ledger.records import ChainedEvent
+from services.ledger.records import ChainedEvent, RecordedHold, RefusedOp
 from services.postgres.sql import load_queries
 
 SCANNED_POSITIONS = 20_000
@@ -79,14 +79,19 @@ class Scan(Struct, frozen=True):
 
 
 class StoredRefusal(Struct, frozen=True):
-    """A charge that was refused for want of credits, plan or subscription, and the state that it was refused on."""
+    """A charge, hold or capture that was refused for want of credits, plan or subscription, and what it was refused on.
 
+    `available_credits` is null for refusals from before there were holds.
+    """
+
+    op: RefusedOp
     generation_id: str
     model: str
     settings: JsonObject
     code: str
     required_credits: int | None
     balance_credits: int
+    available_credits: int | None
     version: int
     refused_at: datetime
 
@@ -197,7 +202,7 @@ class History:
             "limit": limit,
         }
         rows = connection.execute(self._queries["list_refusals"], arguments)
-        return [StoredRefusal(gen, model, Raw(settings), *rest) for gen, model, settings, *rest in rows]
+        return [StoredRefusal(op, gen, model, Raw(settings), *rest) for op, gen, model, settings, *rest in rows]
 
     def _events(self, connection: Connection[Any], query: str, arguments: dict[str, Any]) -> list[StoredEvent]:
         return [as_stored(chained_event(row)) for row in connection.execute(self._queries[query], arguments)]
@@ -206,6 +211,13 @@ class History:
 def charge_from_row(event_row: Sequence[Any], is_reversed: bool) -> Charge:
     """Return the charge that an event's columns, in the recorder's order, record. Raises UnreadableEvent."""
     return read_charge(chained_event(event_row), is_reversed=is_reversed).view()
+
+
+def hold_from_rows(event_row: Sequence[Any], end_row: Sequence[Any] | None, is_reversed: bool) -> RecordedHold:
+    """Return the hold that an event records, as another one, if any, ended it. Raises UnreadableEvent."""
+    hold = read_hold(map(chained_event, filter(None, (event_row, end_row))), is_reversed=is_reversed)
+    assert hold is not None
+    return hold
 
 
 class _StoredBody(Struct):

@@ -40,7 +40,8 @@ SELECT dispute_id, subscription_id FROM {schema}.disputed_charges WHERE dispute_
 
 -- name: list_refusals
 -- What was refused to a subscription after a place in the list, newest first.
-SELECT generation_id, model, settings::text, code, required_credits, balance_credits, version, refused_at
+SELECT op, generation_id, model, settings::text, code, required_credits, balance_credits, available_credits, version,
+       refused_at
 FROM {schema}.refusals
 WHERE subscription_id = %(id)s AND refused_at <= %(refused_at)s
     AND (refused_at < %(refused_at)s OR version < %(version)s

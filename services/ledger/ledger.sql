@@ -100,9 +100,11 @@ JOIN {schema}.ledger_events AS e ON e.originator_id = requested.id AND e.origina
 -- name: insert_refusals
 -- One row per subscription, generation and version: a client that retries in a loop does not grow the log.
 INSERT INTO {schema}.refusals
-    (subscription_id, generation_id, version, model, settings, code, required_credits, balance_credits, refused_at)
+    (subscription_id, generation_id, version, op, model, settings, code, required_credits, balance_credits,
+     available_credits, refused_at)
 SELECT * FROM unnest(
-    %(ids)s::uuid[], %(generation_ids)s::text[], %(versions)s::bigint[], %(models)s::text[], %(settings)s::jsonb[],
-    %(codes)s::text[], %(required)s::bigint[], %(balances)s::bigint[], %(instants)s::timestamptz[]
+    %(ids)s::uuid[], %(generation_ids)s::text[], %(versions)s::bigint[], %(ops)s::text[], %(models)s::text[],
+    %(settings)s::jsonb[], %(codes)s::text[], %(required)s::bigint[], %(balances)s::bigint[], %(available)s::bigint[],
+    %(instants)s::timestamptz[]
 )
 ON CONFLICT (subscription_id, generation_id, version) DO NOTHING

@@ -68,6 +68,23 @@ class GenerationCharged(LedgerEvent):
         aggregate.balance_credits = self.balance_after
 
 
+class CreditsHeld(LedgerEvent):
+    """Credits were set aside for a generation; the balance stays as it is."""
+
+    generation_id: str
+    model: str
+    credits: int
+    available_after: int
+
+
+class HoldReleased(LedgerEvent):
+    """A hold ended without a charge: it was released, or expired."""
+
+    generation_id: str
+    credits: int
+    cause: str
+
+
 class ChargeReversed(LedgerEvent):
     """The credits of a charge were given back."""
 

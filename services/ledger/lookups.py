@@ -51,7 +51,7 @@ class Lookups:
         locked = session.execute(
             self._queries["lock_streams"], {"ids": Uuids([*{each.subscription_id for each in submissions}])}
         )
-        charges = _find(session, self._charges["find_charges"], generations(submissions), _generation_arrays)
+        found = _find(session, self._charges["find_generations"], generations(submissions), _generation_arrays)
         records = _find(session, self._records["find_records"], _keys(submissions), find_arguments)
         events = _find(session, self._queries["find_events"], _lost_events(submissions), _version_arrays)
         disputes = _find(session, self._queries["select_tails"], _dispute_streams(submissions), _version_arrays)
@@ -61,7 +61,7 @@ class Lookups:
         return Known(
             heads,
             defects,
-            charges={(row[0], row[7]): (chained_event(row[:7]), row[8]) for row in _rows(charges)},
+            generations=_by_generation(_rows(found)),
             disputes=_by_stream(map(chained_event, _rows(disputes))),
             open_disputes={dispute_id: (id, generation_id) for id, generation_id, dispute_id in _rows(open_disputes)},
             idempotency_records={record.place: record for record in map(record_of, _rows(records))},
@@ -175,6 +175,14 @@ def _generation_arrays(sought: Sequence[Generation]) -> dict[str, Array]:
 
 def _version_arrays(sought: Sequence[tuple[UUID, int]]) -> dict[str, Array]:
     return {"ids": Uuids([id for id, _ in sought]), "versions": Bigints([version for _, version in sought])}
+
+
+def _by_generation(rows: Iterable[Sequence[Any]]) -> dict[Generation, tuple[list[ChainedEvent], bool]]:
+    found: dict[Generation, tuple[list[ChainedEvent], bool]] = {}
+    for *event, generation_id, is_reversed in rows:
+        stored = chained_event(event)
+        found.setdefault((stored.originator_id, generation_id), ([], is_reversed))[0].append(stored)
+    return found
 
 
 def _by_stream(events: Iterable[ChainedEvent]) -> dict[UUID, list[ChainedEvent]]:

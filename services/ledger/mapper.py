@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.dispute.events import DisputeEvent, DisputeOpened
 from services.ledger.hashing import NO_HASH
@@ -22,12 +23,13 @@ from services.ledger.records import (
     Recorded,
     RecordedCharge,
     RecordedDispute,
+    RecordedHold,
     StreamHead,
     extend_dispute,
 )
-from services.subscription.events import Event, GenerationCharged
+from services.subscription.events import CreditsHeld, Event, GenerationCharged, HoldReleased
 
-SNAPSHOT_TOPIC = "StreamHeadWithAlerts"
+SNAPSHOT_TOPIC = "StreamHeadWithHolds"
 """The form that snapshots are in. Name it anew when `Subscription` or what its events mean to it changes: snapshots of
 another form are passed over, and streams folded from their beginning until there are new ones."""
 
@@ -113,6 +115,26 @@ def read_charge(stored: ChainedEvent, *, is_reversed: bool) -> RecordedCharge:
     event = read_event(stored).event
     assert isinstance(event, GenerationCharged)
     return RecordedCharge(stored, event, is_reversed)
+
+
+def read_hold(events: Iterable[ChainedEvent], *, is_reversed: bool) -> RecordedHold | None:
+    """Read a hold from its event and, where it has ended, from that of its end; None where there is no hold among them.
+
+    `is_reversed` is of the charge that it was captured as. Raises UnreadableEvent.
+    """
+    hold: RecordedHold | None = None
+    for recorded in map(read_event, sorted(events, key=lambda stored: stored.originator_version)):
+        match recorded.event:
+            case CreditsHeld() as held:
+                hold = RecordedHold(recorded.stored, held)
+            case GenerationCharged() as charged if hold is not None:
+                charge = RecordedCharge(recorded.stored, charged, is_reversed)
+                hold = replace(hold, status="captured", cycle_number=charged.cycle_number, charge=charge)
+            case HoldReleased() as released if hold is not None:
+                hold = replace(hold, status=released.cause, cycle_number=released.cycle_number)
+            case _:
+                pass
+    return hold
 
 
 def fold_disputes(events: Iterable[ChainedEvent]) -> dict[UUID, DisputeHead]:

@@ -1,21 +1,31 @@
 """An event as it is recorded: what happened, when, by whom, and after which event."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from projections.charges.view import Charge, charge_view
 from projections.disputes.view import DisputeView, dispute_view
+from projections.holds.view import Hold, HoldStatus, hold_view
+from services.catalogue.model import Settings
 from services.dispute import state as dispute
 from services.dispute.events import DisputeEvent
 from services.dispute.state import Dispute
 from services.ledger.hashing import event_entry, event_hash
-from services.subscription.commands import ChargeGeneration
-from services.subscription.events import Event, GenerationCharged
-from services.subscription.refusals import Refusal
+from services.subscription.commands import CaptureHold, ChargeGeneration, HoldCredits
+from services.subscription.events import CreditsHeld, Event, GenerationCharged
+from services.subscription.refusals import InsufficientCredits, NotInPlan, Refusal, SubscriptionHasEnded
 from services.subscription.state import Subscription, evolve
+
+STORED_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
+"""Refusals for want of credits, plan or subscription; a malformed request is no part of a customer's history."""
+
+RefusedCommand = ChargeGeneration | HoldCredits | CaptureHold
+RefusedOp = Literal["charge", "hold", "capture"]
+_OPS: Mapping[type, RefusedOp] = {ChargeGeneration: "charge", HoldCredits: "hold", CaptureHold: "capture"}
 
 
 class Metadata(Struct, frozen=True):
@@ -129,6 +139,35 @@ class RecordedCharge(Struct, frozen=True):
         )
 
 
+class RecordedHold(Struct, frozen=True):
+    """A hold as its event recorded it, and what became of it."""
+
+    stored: ChainedEvent
+    event: CreditsHeld
+    status: HoldStatus = "held"
+    cycle_number: int = 0
+    """That of the cycle that it belongs to, where an upgrade took it along; 0 for that in which it was made."""
+    charge: RecordedCharge | None = None
+    """What it was captured as."""
+    ordinal: int = 0
+    """The place of the event in its batch, from 1, as long as it has no position."""
+
+    def view(self, now: datetime, base: int = 0) -> Hold:
+        """Make the public form as of an instant; `base` is the position before the batch's first event."""
+        stored = self.stored
+        is_expired = self.status == "held" and now >= self.event.expires_at
+        return hold_view(
+            stored.originator_id,
+            self.event,
+            status="expired" if is_expired else self.status,
+            cycle_number=self.cycle_number or self.event.cycle_number,
+            held_at=stored.recorded_at,
+            version=stored.originator_version,
+            position=stored.position or base + self.ordinal,
+            charge=UNSET if self.charge is None else self.charge.view(base),
+        )
+
+
 class StreamHead(Struct, frozen=True):
     """The head of a subscription's stream: its state, the hash of its last event, and when that was recorded.
 
@@ -169,19 +208,41 @@ class DisputeHead(Struct, frozen=True):
 
 
 class RefusalRow(Struct, frozen=True):
-    """A refused charge, with the balance and the version that it was refused on."""
+    """A refused charge, hold or capture, with the credits and the version that it was refused on."""
 
     subscription_id: UUID
-    command: ChargeGeneration
+    op: RefusedOp
+    generation_id: str
+    model: str
+    settings: Settings
     refusal: Refusal
     version: int
     balance_credits: int
+    available_credits: int
     refused_at: datetime
 
     @staticmethod
-    def of(head: StreamHead, command: ChargeGeneration, refusal: Refusal, now: datetime) -> "RefusalRow":
-        """Make the row of a refusal on the head that it was decided on."""
-        return RefusalRow(head.originator_id, command, refusal, head.state.version, head.state.balance_credits, now)
+    def of(head: StreamHead, command: RefusedCommand, refusal: Refusal, now: datetime) -> "RefusalRow":
+        """Make the row of a refusal on the head that it was decided on; a capture is of what its hold is for."""
+        state = head.state
+        if isinstance(command, CaptureHold):
+            held = state.hold_of(command.generation_id)
+            assert held is not None, "what is not held is refused for that, and not kept"
+            model, settings = held.model, command.settings or held.settings
+        else:
+            model, settings = command.model, command.settings
+        return RefusalRow(
+            subscription_id=head.originator_id,
+            op=_OPS[type(command)],
+            generation_id=command.generation_id,
+            model=model,
+            settings=settings,
+            refusal=refusal,
+            version=state.version,
+            balance_credits=state.balance_credits,
+            available_credits=state.available_credits,
+            refused_at=now,
+        )
 
 
 def extend(head: StreamHead | None, events: Iterable[Recorded]) -> StreamHead | None:

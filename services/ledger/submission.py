@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from projections.charges.view import Charge
 from projections.disputes.view import DisputeView
+from projections.holds.view import Hold
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand
 from services.ledger.records import ChainedEvent, Metadata
-from services.subscription.commands import ChargeGeneration, Command
+from services.subscription.commands import CaptureHold, ChargeGeneration, Command, HoldCredits, ReleaseHold
 from services.subscription.refusals import Refusal
 from services.subscription.state import Subscription
 
@@ -21,6 +22,20 @@ class Charged(Struct, frozen=True):
     """The charge is durable; `is_replay` tells a repeated request, which charged nothing."""
 
     charge: Charge
+    is_replay: bool = False
+
+
+class Held(Struct, frozen=True):
+    """The hold is durable; `is_replay` tells a repeated request, which held nothing. The hold is as it is now."""
+
+    hold: Hold
+    is_replay: bool = False
+
+
+class Released(Struct, frozen=True):
+    """The hold was released; `is_replay` tells a repeated request."""
+
+    hold: Hold
     is_replay: bool = False
 
 
@@ -56,10 +71,17 @@ class Refused(Struct, frozen=True):
 
 
 class GenerationIdConflict(Refusal, frozen=True):
-    """This generation id was charged before, with another model or other settings."""
+    """This generation id was taken before, by another charge."""
 
     code = "generation_id_conflict"
     original: Charge
+
+
+class GenerationHeld(Refusal, frozen=True):
+    """This generation id was taken before, by another hold, or by a hold at all."""
+
+    code = "generation_id_conflict"
+    original: Hold
 
 
 class UnknownTestClock(Refusal, frozen=True):
@@ -79,7 +101,7 @@ class Failed(Struct, frozen=True):
     may_have_happened: bool = False
 
 
-Answer = Charged | Done | Disputed | Repeated | Refused | Failed
+Answer = Charged | Held | Released | Done | Disputed | Repeated | Refused | Failed
 
 AnyCommand = Command | DisputeCommand
 """A command on a subscription, or on a dispute about one of its charges."""
@@ -126,11 +148,12 @@ class Attempt(Struct, frozen=True):
 Generation = tuple[UUID, str]
 """A generation: the id of the subscription, and its own."""
 
-_WITH_GENERATION = (ChargeGeneration, *DISPUTE_COMMANDS)
+ON_HOLDS = (HoldCredits, CaptureHold, ReleaseHold)
+_WITH_GENERATION = (ChargeGeneration, *ON_HOLDS, *DISPUTE_COMMANDS)
 
 
 def generations(submissions: Sequence[Submission]) -> list[Generation]:
-    """Return the generations that are to be charged or whose charges are disputed, in order."""
+    """Return the generations that are to be charged or held, or whose charges are disputed, in order."""
     return [
         (each.subscription_id, each.command.generation_id)
         for each in submissions

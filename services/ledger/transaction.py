@@ -20,9 +20,10 @@ from psycopg.errors import SerializationFailure, UniqueViolation
 
 from services.catalogue import Catalogue
 from services.ledger import deciding
-from services.ledger.deciding import DecidedBatch, Speculation, decide, heads_to_speculate_on
+from services.ledger.deciding import Speculation, decide, heads_to_speculate_on
 from services.ledger.heads import HeadCache
 from services.ledger.lookups import Lookups
+from services.ledger.outcomes import DecidedBatch
 from services.ledger.records import StreamHead
 from services.ledger.submission import Answer, Attempt, Submission
 from services.ledger.writes import Writes

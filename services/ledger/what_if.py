@@ -16,11 +16,12 @@ from services.catalogue import Catalogue, Settings
 from services.ledger.as_of import AsOf, PastState
 from services.ledger.mapper import read_event
 from services.ledger.recorder import Recorder
+from services.ledger.records import RefusedCommand, RefusedOp
 from services.postgres.sql import load_queries
 from services.subscription import what_if as core
 from services.subscription.boundaries import as_read
-from services.subscription.commands import ChargeGeneration
-from services.subscription.events import GenerationCharged
+from services.subscription.commands import CaptureHold, ChargeGeneration, HoldCredits
+from services.subscription.events import CreditsHeld, GenerationCharged
 from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal
 from services.subscription.state import Subscription
 
@@ -112,9 +113,9 @@ class WhatIf:
         self, changes: core.Changes, history: Sequence[RecordedEvent], refusals: Sequence[RecordedRefusal]
     ) -> Iterator[tuple[str, str]]:
         """Yield the names of no recorded generation, and of no model that was charged or is on any rate card."""
-        charges = [each.event for each in history if isinstance(each.event, GenerationCharged)]
-        tried: list[GenerationCharged | ChargeGeneration] = [*charges, *(each.command for each in refusals)]
-        generations, models = {each.generation_id for each in tried}, {each.model for each in tried}
+        tried = [each.event for each in history if isinstance(each.event, GenerationCharged | CreditsHeld)]
+        generations = {each.generation_id for each in (*tried, *(each.command for each in refusals))}
+        models = {each.model for each in (*tried, *refusals)}
         models.update(model.model for card in self._catalogue.rate_cards for model in card.models)
         for id in sorted(changes.without_generations - generations):
             yield "without_generations", id
@@ -127,19 +128,23 @@ class WhatIf:
 
     def _refusals(self, connection: Connection[Any], end: PastState) -> list[RecordedRefusal]:
         arguments = {"id": end.last_event.originator_id, "until": end.at, "version": end.last_event.originator_version}
+        rows = connection.execute(self._queries["select_refusals"], arguments)
         return [
-            RecordedRefusal(
-                version,
-                refused_at,
-                ChargeGeneration(generation_id, model, msgspec.json.decode(settings, type=Settings)),
-                code,
-                required_credits,
-                balance_credits,
-            )
-            for version, refused_at, generation_id, model, settings, code, required_credits, balance_credits in (
-                connection.execute(self._queries["select_refusals"], arguments)
-            )
+            RecordedRefusal(version, refused_at, refused_command(op, generation_id, model, settings), model, *rest)
+            for version, refused_at, op, generation_id, model, settings, *rest in rows
         ]
+
+
+def refused_command(op: RefusedOp, generation_id: str, model: str, settings: str) -> RefusedCommand:
+    """Make the command that was refused. How long a hold would have held is not kept."""
+    read = msgspec.json.decode(settings, type=Settings)
+    match op:
+        case "charge":
+            return ChargeGeneration(generation_id, model, read)
+        case "hold":
+            return HoldCredits(generation_id, model, read)
+        case "capture":
+            return CaptureHold(generation_id, read)
 
 
 def _balance(end: PastState, state: Subscription) -> Balance:

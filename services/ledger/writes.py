@@ -15,10 +15,6 @@ from services.ledger.records import AnyRecorded, Recorded, RecordedDispute, Refu
 from services.postgres.arrays import Bigints, Uuids
 from services.postgres.session import Session
 from services.postgres.sql import load_queries
-from services.subscription.refusals import InsufficientCredits, NotInPlan, SubscriptionHasEnded
-
-STORED_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
-"""Refusals for want of credits, plan or subscription; a malformed request is no part of a customer's history."""
 
 _SETTINGS = msgspec.json.Encoder(decimal_format="number")
 
@@ -40,12 +36,12 @@ class Writes:
         session: Session,
         recorded: Sequence[AnyRecorded],
         heads: Mapping[UUID, StreamHead],
-        refusals: Iterable[RefusalRow],
+        refusals: Sequence[RefusalRow],
         idempotency_records: Collection[IdempotencyRecord],
     ) -> PendingPositions | None:
         """Send everything; return the positions of the events, or None where there are none."""
-        if stored := [row for row in refusals if isinstance(row.refusal, STORED_REFUSALS)]:
-            session.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(stored))
+        if refusals:
+            session.execute(self._recorder.queries["insert_refusals"], _refusal_arrays(refusals))
         if idempotency_records:
             arguments = insert_arguments(idempotency_records)
             session.execute(self._idempotency["delete_guards"], arguments)
@@ -98,12 +94,14 @@ class Writes:
 def _refusal_arrays(rows: Sequence[RefusalRow]) -> dict[str, list[Any]]:
     return {
         "ids": [row.subscription_id for row in rows],
-        "generation_ids": [row.command.generation_id for row in rows],
+        "ops": [row.op for row in rows],
+        "generation_ids": [row.generation_id for row in rows],
         "versions": [row.version for row in rows],
-        "models": [row.command.model for row in rows],
-        "settings": [_SETTINGS.encode(row.command.settings).decode() for row in rows],
+        "models": [row.model for row in rows],
+        "settings": [_SETTINGS.encode(row.settings).decode() for row in rows],
         "codes": [row.refusal.code for row in rows],
         "required": [getattr(row.refusal, "required_credits", None) for row in rows],
         "balances": [row.balance_credits for row in rows],
+        "available": [row.available_credits for row in rows],
         "instants": [row.refused_at for row in rows],
     }

@@ -14,7 +14,18 @@ from msgspec import Struct
 from projections.renewal.due import DueSubscription
 from services.ledger.lane import LaneFull, WriterLane
 from services.ledger.records import Metadata
-from services.ledger.submission import Answer, Charged, Disputed, Done, Failed, Refused, Repeated, Submission
+from services.ledger.submission import (
+    Answer,
+    Charged,
+    Disputed,
+    Done,
+    Failed,
+    Held,
+    Refused,
+    Released,
+    Repeated,
+    Submission,
+)
 from services.subscription.commands import RecordDue
 
 EVENTS_AT_A_TIME = 256
@@ -115,7 +126,7 @@ def _counted(answer: Answer) -> Tally:
             return Tally(subscriptions=1 if events and is_up_to_date else 0, events=events)
         case Failed(error=error):
             return Tally(failures=1, last_error=error)
-        case Charged() | Disputed() | Repeated() | Refused():
+        case Charged() | Held() | Released() | Disputed() | Repeated() | Refused():
             return Tally(failures=1, last_error=RuntimeError(f"not an answer to RecordDue: {answer}"))
         case _:
             assert_never(answer)

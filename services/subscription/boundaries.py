@@ -1,4 +1,4 @@
-"""Computes the boundaries that time alone brings: resets of credits, renewals of terms, ends.
+"""Computes the boundaries that time alone brings: resets of credits, renewals of terms, ends, expiries of holds.
 
 `boundaries` is the whole future of a subscription that gets no command. The part of it that is due is recorded
 before any command is decided, and applied to every read.
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period, months_after
 from services.subscription.events import CycleReset, Event, PlanTerms, SubscriptionEnded, TermRenewed
+from services.subscription.holds import expiries
 from services.subscription.state import Subscription, evolve
 
 
@@ -54,14 +55,26 @@ def as_read(recorded: Subscription, now: datetime) -> Subscription:
 
 
 def _events_at(state: Subscription, at: datetime) -> tuple[Event, ...]:
+    """Return what falls due at an instant: first the cycle's boundary, then expiries in the order of the holds."""
+    of_cycle = _cycle_events_at(state, at) if at == state.cycle_boundary_at else ()
+    if not state.holds:
+        return of_cycle
+    for event in of_cycle:
+        state = evolve(state, event)
+    return (*of_cycle, *expiries(state, at))
+
+
+def _cycle_events_at(state: Subscription, at: datetime) -> tuple[Event, ...]:
     ends_term = at == state.term.ends_at
+    lapsed_credits, held_credits = state.available_credits, state.held_credits
     if state.is_last_cycle:
-        return (SubscriptionEnded(ended_at=at, lapsed_credits=state.balance_credits),)
+        return (SubscriptionEnded(ended_at=at, lapsed_credits=lapsed_credits, held_credits=held_credits),)
     plan = _next_plan(state) if ends_term else state.plan
     reset = CycleReset(
         cycle=Period(state.cycle.number + 1, at, months_after(state.anchor_at, state.cycle_month + 2)),
         granted_credits=plan.monthly_credits,
-        lapsed_credits=state.balance_credits,
+        lapsed_credits=lapsed_credits,
+        held_credits=held_credits,
     )
     return (reset, _renewal(state, plan, at)) if ends_term else (reset,)
 

@@ -9,10 +9,12 @@ from services.subscription.events import (
     CancelWhen,
     ChargeReversed,
     CreditsGranted,
+    CreditsHeld,
     CreditTo,
     CycleReset,
     Event,
     GenerationCharged,
+    HoldReleased,
     PlanChangeScheduled,
     PlanChangeUnscheduled,
     PlanUpgraded,
@@ -21,6 +23,9 @@ from services.subscription.events import (
     SubscriptionStarted,
     TermRenewed,
 )
+
+HOLD_SECONDS = 900
+HOLD_SECONDS_MAX = 604_800
 
 
 class StartSubscription(Struct, frozen=True):
@@ -37,6 +42,29 @@ class ChargeGeneration(Struct, frozen=True):
     generation_id: str
     model: str
     settings: Settings = Settings()
+
+
+class HoldCredits(Struct, frozen=True):
+    """Set credits aside for one generation, for so long; its id makes the hold happen once."""
+
+    generation_id: str
+    model: str
+    settings: Settings = Settings()
+    expires_in_seconds: int = HOLD_SECONDS
+
+
+class CaptureHold(Struct, frozen=True):
+    """Charge what is held for a generation: for these settings, or as it was held."""
+
+    generation_id: str
+    settings: Settings | None = None
+
+
+class ReleaseHold(Struct, frozen=True):
+    """Set the credits that are held for a generation free."""
+
+    generation_id: str
+    reason: str | None = None
 
 
 class UpgradePlan(Struct, frozen=True):
@@ -79,6 +107,9 @@ class RecordDue(Struct, frozen=True):
 Command = (
     StartSubscription
     | ChargeGeneration
+    | HoldCredits
+    | CaptureHold
+    | ReleaseHold
     | UpgradePlan
     | ScheduleDowngrade
     | CancelSubscription
@@ -96,8 +127,14 @@ def command_behind(event: Event) -> Command:
     match event:
         case SubscriptionStarted():
             return StartSubscription(event.account_id, event.plan.plan_id, event.test_clock_id)
-        case GenerationCharged():
+        case GenerationCharged(held_credits=None):
             return ChargeGeneration(event.generation_id, event.model, event.settings)
+        case GenerationCharged():
+            return CaptureHold(event.generation_id, event.settings)
+        case CreditsHeld():
+            return HoldCredits(event.generation_id, event.model, event.settings, event.expires_in_seconds)
+        case HoldReleased(cause="released"):
+            return ReleaseHold(event.generation_id, event.reason)
         case PlanUpgraded():
             return UpgradePlan(event.plan.plan_id, event.billing_reference)
         case PlanChangeScheduled():
@@ -111,7 +148,7 @@ def command_behind(event: Event) -> Command:
             return ReverseCharge(
                 event.generation_id, event.dispute_id, event.credit_to, event.credits, charged_in_cycle
             )
-        case CycleReset() | TermRenewed() | SubscriptionEnded() | CreditsGranted():
+        case HoldReleased() | CycleReset() | TermRenewed() | SubscriptionEnded() | CreditsGranted():
             return RecordDue()
         case _:
             assert_never(event)

@@ -9,15 +9,18 @@ from typing import assert_never
 
 from msgspec import convert
 
-from services.catalogue import InvalidSettings, Plan, Quote, UnknownModel
-from services.catalogue.alerts import ten_thousandths
+from services.catalogue import InvalidSettings, Plan, UnknownModel
 from services.catalogue.policies import credits_after_upgrade
+from services.subscription import holds
 from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
 from services.subscription.commands import (
     CancelSubscription,
+    CaptureHold,
     ChargeGeneration,
     Command,
+    HoldCredits,
     RecordDue,
+    ReleaseHold,
     ResumeSubscription,
     ReverseCharge,
     ScheduleDowngrade,
@@ -25,7 +28,6 @@ from services.subscription.commands import (
     UpgradePlan,
 )
 from services.subscription.events import (
-    AlertCrossed,
     ChargeReversed,
     CreditsGranted,
     Event,
@@ -38,14 +40,14 @@ from services.subscription.events import (
     SubscriptionEnded,
     SubscriptionStarted,
 )
+from services.subscription.paying import crossed_alerts, outside_the_plan, tier_of, too_few_credits
 from services.subscription.refusals import (
     CycleClosed,
-    InsufficientCredits,
+    HoldsOutstanding,
     InvalidSettingsRefused,
     NotADowngrade,
     NotAnUpgrade,
     NothingScheduled,
-    NotInPlan,
     Refusal,
     SubscriptionExists,
     SubscriptionHasEnded,
@@ -68,11 +70,17 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
     if isinstance(command, RecordDue):
         return []
     assert (due_at := state.next_due_at) is None or now < due_at, "what is due is recorded before anything is decided"
+    if isinstance(command, CaptureHold):
+        return holds.capture(state, command, now, catalogue)
+    if isinstance(command, ReleaseHold):
+        return holds.release(state, command)
     if state.status == "ended":
         return SubscriptionHasEnded()
     match command:
         case ChargeGeneration():
             return _charge(state, command, now, catalogue)
+        case HoldCredits():
+            return holds.hold_credits(state, command, now, catalogue)
         case UpgradePlan():
             return _upgrade(state, command, now, catalogue)
         case ScheduleDowngrade():
@@ -86,18 +94,6 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
             return _reverse(state, command)
         case _:
             assert_never(command)
-
-
-def is_same_charge(charged: GenerationCharged, command: ChargeGeneration) -> bool:
-    """Whether the command repeats the request that was charged; a setting left out stands for its default."""
-    requested, recorded = command.settings, charged.settings
-    return (
-        charged.model == command.model
-        and requested.duration_seconds == recorded.duration_seconds
-        and (requested.count == recorded.count or (requested.count is None and recorded.count == 1))
-        and requested.resolution == recorded.resolution
-        and requested.characters == recorded.characters
-    )
 
 
 def terms_of(plan: Plan) -> PlanTerms:
@@ -126,16 +122,10 @@ def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catal
         return UnknownModelRefused(quote.model)
     if isinstance(quote, InvalidSettings):
         return InvalidSettingsRefused(quote.key, quote.reason)
-    if quote.asset_type not in state.plan.asset_types:
-        return NotInPlan(quote.asset_type, state.plan.plan_id, _options(state, catalogue, quote))
-    balance = state.balance_credits
-    if quote.credits > balance:
-        return InsufficientCredits(
-            required_credits=quote.credits,
-            balance_credits=balance,
-            credits_renew_at=state.credits_renew_at,
-            upgrade_options=_options(state, catalogue, quote),
-        )
+    if (refusal := outside_the_plan(state, quote, catalogue)) is not None:
+        return refusal
+    if (refusal := too_few_credits(state, quote, catalogue)) is not None:
+        return refusal
     return [
         GenerationCharged(
             generation_id=command.generation_id,
@@ -144,36 +134,23 @@ def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catal
             settings=quote.settings,
             credits=quote.credits,
             price=quote.price,
-            balance_after=balance - quote.credits,
+            balance_after=state.balance_credits - quote.credits,
             cycle_number=state.cycle.number,
-            alerts=_crossed_alerts(state, balance - quote.credits, now, catalogue),
+            alerts=crossed_alerts(state, state.available_credits - quote.credits, now, catalogue),
         )
     ]
-
-
-def _crossed_alerts(
-    state: Subscription, available_credits: int, now: datetime, catalogue: Terms
-) -> tuple[AlertCrossed, ...]:
-    """Return the thresholds that what is left is at or below, and that were not crossed in this cycle before."""
-    thresholds, granted_credits = catalogue.alerts_for(state.plan.plan_id), state.granted_credits
-    if not thresholds or not thresholds[0].is_reached(available_credits, granted_credits):
-        return ()
-    before = {ten_thousandths(each.threshold) for each in state.crossed_alerts}
-    return tuple(
-        AlertCrossed(each.text, available_credits, granted_credits, now)
-        for each in thresholds
-        if each.is_reached(available_credits, granted_credits) and each.ten_thousandths not in before
-    )
 
 
 def _upgrade(state: Subscription, command: UpgradePlan, now: datetime, catalogue: Terms) -> Decision:
     plan = catalogue.plan(command.plan_id)
     if plan is None:
         return UnknownPlan(command.plan_id)
-    if plan.tier <= _tier(state, catalogue):
+    if plan.tier <= tier_of(state, catalogue):
         return NotAnUpgrade(command.plan_id)
     policy = catalogue.policy_for(plan)
     after = credits_after_upgrade(policy, state, plan.monthly_credits)
+    if after.balance_credits < (held_credits := state.held_credits):
+        return HoldsOutstanding(held_credits, after.balance_credits)
     cycle, term = _periods_from(now, plan, cycle_number=state.cycle.number + 1, term_number=state.term.number + 1)
     return [
         PlanUpgraded(
@@ -197,7 +174,7 @@ def _downgrade(state: Subscription, command: ScheduleDowngrade, catalogue: Terms
     plan = catalogue.plan(command.plan_id)
     if plan is None:
         return UnknownPlan(command.plan_id)
-    if plan.tier > _tier(state, catalogue) or plan.plan_id == state.plan.plan_id:
+    if plan.tier > tier_of(state, catalogue) or plan.plan_id == state.plan.plan_id:
         return NotADowngrade(command.plan_id)
     change = ScheduledChange("downgrade", state.term.ends_at, terms_of(plan))
     if change == state.scheduled_change:
@@ -207,7 +184,7 @@ def _downgrade(state: Subscription, command: ScheduleDowngrade, catalogue: Terms
 
 def _cancel(state: Subscription, command: CancelSubscription, now: datetime) -> Decision:
     if command.when == "now":
-        return [SubscriptionCancelled("now", now), SubscriptionEnded(now, state.balance_credits)]
+        return [SubscriptionCancelled("now", now), SubscriptionEnded(now, state.available_credits, state.held_credits)]
     if state.status == "cancelling":
         return []
     return [SubscriptionCancelled("term_end", state.term.ends_at)]
@@ -236,21 +213,3 @@ def _periods_from(anchor_at: datetime, plan: Plan, *, cycle_number: int, term_nu
     cycle = Period(cycle_number, anchor_at, months_after(anchor_at, 1))
     term = Period(term_number, anchor_at, months_after(anchor_at, MONTHS_PER_TERM[plan.billing_period]))
     return cycle, term
-
-
-def _tier(state: Subscription, catalogue: Terms) -> int:
-    """Return the tier of the subscription's plan: tiers may be renumbered after a plan was agreed."""
-    return catalogue.tier_of(state.plan.plan_id, state.plan.tier)
-
-
-def _options(state: Subscription, catalogue: Terms, quote: Quote) -> tuple[str, ...]:
-    """List the plans after whose upgrade the generation could be paid."""
-    return tuple(
-        plan.plan_id
-        for plan in catalogue.plans_above(_tier(state, catalogue), quote.asset_type)
-        if _balance_after_upgrade(state, plan, catalogue) >= quote.credits
-    )
-
-
-def _balance_after_upgrade(state: Subscription, plan: Plan, catalogue: Terms) -> int:
-    return credits_after_upgrade(catalogue.policy_for(plan), state, plan.monthly_credits).balance_credits

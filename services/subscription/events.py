@@ -11,11 +11,13 @@ from msgspec import Struct
 
 from services.catalogue.model import AssetType, BillingPeriod, Money, Price, Settings
 from services.catalogue.policies import UpgradePolicy
+from services.catalogue.rate_card import PricedModel
 from services.subscription.calendar import Period
 
 ChangeKind = Literal["cancel", "downgrade"]
 CancelWhen = Literal["term_end", "now"]
 CreditTo = Literal["original_cycle", "current_cycle"]
+ReleaseCause = Literal["released", "expired"]
 
 
 class PlanTerms(Struct, frozen=True, omit_defaults=True):
@@ -57,7 +59,10 @@ class AlertCrossed(Struct, frozen=True):
 
 
 class GenerationCharged(Struct, frozen=True, omit_defaults=True):
-    """A generation was paid for; `price` explains its credits without the catalogue."""
+    """A generation was paid for; `price` explains its credits without the catalogue.
+
+    A capture is the charge of what was held, which was `held_credits`.
+    """
 
     generation_id: str
     model: str
@@ -69,11 +74,46 @@ class GenerationCharged(Struct, frozen=True, omit_defaults=True):
     cycle_number: int
     alerts: tuple[AlertCrossed, ...] = ()
     """The thresholds that the charge crossed, for the first time in the cycle."""
+    held_credits: int | None = None
+    is_late: bool = False
+    """Whether the cycle of the hold had ended. The credits are then of that cycle, and the balance stays as it is."""
 
     @property
     def balance_before(self) -> int:
         """The balance that the charge was decided on."""
-        return self.balance_after + self.credits
+        return self.balance_after if self.is_late else self.balance_after + self.credits
+
+
+class CreditsHeld(Struct, frozen=True, omit_defaults=True):
+    """Credits were set aside for a generation, by the card then in force; `entry` is what that says of the model."""
+
+    generation_id: str
+    model: str
+    asset_type: AssetType
+    settings: Settings
+    credits: int
+    price: Price
+    entry: PricedModel
+    expires_in_seconds: int
+    expires_at: datetime
+    available_after: int
+    cycle_number: int
+    alerts: tuple[AlertCrossed, ...] = ()
+    """The thresholds that the hold crossed, for the first time in the cycle."""
+
+
+class HoldReleased(Struct, frozen=True, omit_defaults=True):
+    """A hold ended without a charge: it was released, or expired.
+
+    Its credits are free again, or lapse where the cycle that it belongs to has ended.
+    """
+
+    generation_id: str
+    credits: int
+    cause: ReleaseCause
+    cycle_number: int
+    lapsed_credits: int = 0
+    reason: str | None = None
 
 
 class PlanUpgraded(Struct, frozen=True, omit_defaults=True):
@@ -94,12 +134,13 @@ class PlanUpgraded(Struct, frozen=True, omit_defaults=True):
     """Used credits that could not be deducted, since the new allowance is smaller."""
 
 
-class CycleReset(Struct, frozen=True):
-    """A credit cycle ended: what was left lapsed and the allowance was granted anew."""
+class CycleReset(Struct, frozen=True, omit_defaults=True):
+    """A credit cycle ended: what was available lapsed, what was held stays held, the allowance was granted anew."""
 
     cycle: Period
     granted_credits: int
     lapsed_credits: int
+    held_credits: int = 0
 
 
 class TermRenewed(Struct, frozen=True):
@@ -129,11 +170,12 @@ class SubscriptionCancelled(Struct, frozen=True):
     effective_at: datetime
 
 
-class SubscriptionEnded(Struct, frozen=True):
-    """Nothing can be charged any more; what was left lapsed."""
+class SubscriptionEnded(Struct, frozen=True, omit_defaults=True):
+    """Nothing can be charged any more; what was available lapsed, and what was held stays held."""
 
     ended_at: datetime
     lapsed_credits: int
+    held_credits: int = 0
 
 
 class ChargeReversed(Struct, frozen=True, omit_defaults=True):
@@ -153,6 +195,8 @@ Event = (
     SubscriptionStarted
     | CreditsGranted
     | GenerationCharged
+    | CreditsHeld
+    | HoldReleased
     | PlanUpgraded
     | CycleReset
     | TermRenewed

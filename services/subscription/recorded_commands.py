@@ -23,12 +23,16 @@ from services.catalogue.model import (
     UnknownModel,
 )
 from services.catalogue.policies import UpgradePolicy
+from services.catalogue.rate_card import PricedModel
 from services.subscription.commands import (
+    CaptureHold,
     ChargeGeneration,
     Command,
+    HoldCredits,
     command_behind,
 )
 from services.subscription.events import (
+    CreditsHeld,
     Event,
     GenerationCharged,
     PlanTerms,
@@ -50,11 +54,12 @@ class RecordedEvent(Struct, frozen=True):
 
 
 class RecordedRefusal(Struct, frozen=True):
-    """A recorded refusal of a charge, with the version and the balance on which it was refused."""
+    """A recorded refusal of a charge, hold or capture, with the version and the balance on which it was refused."""
 
     version: int
     at: datetime
-    command: ChargeGeneration
+    command: ChargeGeneration | HoldCredits | CaptureHold
+    model: str
     code: str
     required_credits: int | None
     balance_credits: int
@@ -69,6 +74,7 @@ class PastTerms(Struct, frozen=True):
     """The tier of the plan that the subscription had, as far as the step tells: below that of the plan of an upgrade,
     and no lower than that of a scheduled one."""
     past_quote: ChargeQuote | None = None
+    past_entry: PricedModel | None = None
 
     def plan(self, plan_id: str) -> Plan | None:
         """Return the plan of the step, or else today's."""
@@ -89,6 +95,16 @@ class PastTerms(Struct, frozen=True):
     def plans_above(self, tier: int, asset_type: AssetType) -> list[Plan]:
         """Return today's plans: they are options that a refusal shows, and decide nothing."""
         return self.today.plans_above(tier, asset_type)
+
+    def entry(self, model: str, at: datetime) -> PricedModel | None:
+        """Return what the step's card says of the model, or else today's."""
+        return self.past_entry or self.today.entry(model, at)
+
+    def quote_entry(self, entry: PricedModel, settings: Settings, rate_card: str) -> Quote | InvalidSettings:
+        """Return the price of the step, or else that of the card."""
+        if isinstance(self.past_quote, Quote):
+            return self.past_quote
+        return self.today.quote_entry(entry, settings, rate_card)
 
     def quote(self, model: str, settings: Settings, at: datetime) -> ChargeQuote:
         """Return the price of the step, or else today's."""
@@ -114,7 +130,9 @@ def steps_of(
     A refusal comes after the event of the version that it saw. Those that saw the same version come in the order of
     their instants; within one instant, of their generation ids.
     """
-    asset_types = {each.event.model: each.event for each in history if isinstance(each.event, GenerationCharged)}
+    asset_types = {
+        each.event.model: each.event for each in history if isinstance(each.event, GenerationCharged | CreditsHeld)
+    }
     waiting = sorted(refusals, key=lambda each: (each.version, each.at, each.command.generation_id), reverse=True)
     for events in _by_command(history):
         while waiting and waiting[-1].version < events[0].version:
@@ -148,7 +166,8 @@ def _past_terms(event: Event, today: Terms, policy: UpgradePolicy | None) -> Pas
     if hasattr(event, "plan"):
         return PastTerms(today, _plan(event.plan), past_tier=event.plan.tier)
     if hasattr(event, "price"):
-        return PastTerms(today, past_quote=convert(event, Quote, from_attributes=True))
+        quote = convert(event, Quote, from_attributes=True)
+        return PastTerms(today, past_quote=quote, past_entry=getattr(event, "entry", None))
     return PastTerms(today)
 
 
@@ -156,8 +175,10 @@ def _plan(terms: PlanTerms, policy: UpgradePolicy | None = None) -> Plan:
     return Plan(**asdict(terms), upgrade_policy=policy)
 
 
-def _refused(refusal: RecordedRefusal, today: Terms, charged: dict[str, GenerationCharged]) -> Step:
+def _refused(refusal: RecordedRefusal, today: Terms, charged: dict[str, GenerationCharged | CreditsHeld]) -> Step:
     command = refusal.command
+    if isinstance(command, CaptureHold):  # priced by what its hold has recorded
+        return Step(refusal.version, refusal.at, command, PastTerms(today), refusal=refusal)
     quote = today.quote(command.model, command.settings, refusal.at)
     required = refusal.required_credits
     if required is not None and not (isinstance(quote, Quote) and quote.credits == required):
@@ -166,7 +187,10 @@ def _refused(refusal: RecordedRefusal, today: Terms, charged: dict[str, Generati
 
 
 def _quote_of_refusal(
-    command: ChargeGeneration, required: int, quote: ChargeQuote, charged: GenerationCharged | None
+    command: ChargeGeneration | HoldCredits,
+    required: int,
+    quote: ChargeQuote,
+    charged: GenerationCharged | CreditsHeld | None,
 ) -> ChargeQuote:
     """Return the price that a refusal named, where today's catalogue has another."""
     known = quote if isinstance(quote, Quote) else charged

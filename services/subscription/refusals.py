@@ -67,11 +67,12 @@ class SubscriptionHasEnded(Refusal, frozen=True):
 
 
 class InsufficientCredits(Refusal, frozen=True):
-    """The generation costs more credits than are left in this cycle."""
+    """The generation costs more credits than are available in this cycle."""
 
     code: ClassVar[str] = "insufficient_credits"
     required_credits: int
     balance_credits: int
+    available_credits: int
     credits_renew_at: datetime | None
     upgrade_options: tuple[str, ...]
 
@@ -99,6 +100,41 @@ class NotADowngrade(Refusal, frozen=True):
     plan_id: str
 
 
+class UnknownHold(Refusal, frozen=True):
+    """There is no hold of this generation."""
+
+    code: ClassVar[str] = "unknown_hold"
+    generation_id: str
+
+
+class HoldExpired(Refusal, frozen=True):
+    """The hold has expired; its id is spent."""
+
+    code: ClassVar[str] = "hold_expired"
+    generation_id: str
+
+
+class HoldWasReleased(Refusal, frozen=True):
+    """The hold was released; its id is spent."""
+
+    code: ClassVar[str] = "hold_released"
+    generation_id: str
+
+
+class TooManyHolds(Refusal, frozen=True):
+    """The subscription has 1,000 open holds; capture or release some of them."""
+
+    code: ClassVar[str] = "too_many_holds"
+
+
+class HoldsOutstanding(Refusal, frozen=True):
+    """The upgrade would leave fewer credits than are held; capture or release some of them first."""
+
+    code: ClassVar[str] = "holds_outstanding"
+    held_credits: int
+    balance_after: int
+
+
 class NothingScheduled(Refusal, frozen=True):
     """There is no scheduled change to take back."""
 
@@ -106,7 +142,7 @@ class NothingScheduled(Refusal, frozen=True):
 
 
 class CycleClosed(Refusal, frozen=True):
-    """The cycle of the charge has ended; the credits can go to the current cycle."""
+    """The cycle has ended: credits of a charge can go to the current one, and a hold covers what was held at most."""
 
     code: ClassVar[str] = "cycle_closed"
 

@@ -14,9 +14,11 @@ from services.subscription.events import (
     ChangeKind,
     ChargeReversed,
     CreditsGranted,
+    CreditsHeld,
     CycleReset,
     Event,
     GenerationCharged,
+    HoldReleased,
     PlanChangeScheduled,
     PlanChangeUnscheduled,
     PlanTerms,
@@ -73,11 +75,31 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     test_clock_id: str | None = None
     crossed_alerts: tuple[AlertCrossed, ...] = ()
     """The thresholds that were crossed in this cycle."""
+    holds: tuple[CreditsHeld, ...] = ()
+    """The open holds, in the order in which they were made. An upgrade takes those of its cycle to the new one."""
 
     @property
     def balance_credits(self) -> int:
-        """The credits that may still be spent in this cycle."""
+        """The credits of this cycle that are not spent; some of them may be held."""
         return self.granted_credits - self.used_credits + self.reversed_credits
+
+    @property
+    def held_credits(self) -> int:
+        """The credits of this cycle that are held."""
+        return sum(hold.credits for hold in self.holds if self.is_current(hold)) if self.holds else 0
+
+    @property
+    def available_credits(self) -> int:
+        """The credits that may still be spent or held in this cycle."""
+        return self.balance_credits - self.held_credits
+
+    def is_current(self, hold: CreditsHeld) -> bool:
+        """Whether an open hold is of this cycle; an end closes the cycle as a reset does."""
+        return hold.cycle_number == self.cycle.number and self.status != "ended"
+
+    def hold_of(self, generation_id: str) -> CreditsHeld | None:
+        """Return the open hold of a generation, if there is one."""
+        return next((hold for hold in self.holds if hold.generation_id == generation_id), None)
 
     @property
     def is_last_cycle(self) -> bool:
@@ -87,12 +109,24 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     @property
     def credits_renew_at(self) -> datetime | None:
         """The instant at which credits are next granted anew; None once nothing will renew any more."""
-        return None if self.is_last_cycle else self.next_due_at
+        return None if self.is_last_cycle else self.cycle_boundary_at
+
+    @property
+    def cycle_boundary_at(self) -> datetime | None:
+        """The instant at which the cycle ends; None once none will."""
+        return None if self.status == "ended" or self.cycle.ends_at == END_OF_CALENDAR else self.cycle.ends_at
+
+    @property
+    def holds_expire_at(self) -> datetime | None:
+        """The instant at which the first of the open holds expires; None where there are none."""
+        return min(hold.expires_at for hold in self.holds) if self.holds else None
 
     @property
     def next_due_at(self) -> datetime | None:
         """The next instant at which time alone changes the subscription; None once it never will."""
-        return None if self.status == "ended" or self.cycle.ends_at == END_OF_CALENDAR else self.cycle.ends_at
+        if not self.holds:
+            return self.cycle_boundary_at
+        return min(filter(None, (self.cycle_boundary_at, self.holds_expire_at)))
 
 
 def evolve(state: Subscription | None, event: Event) -> Subscription:
@@ -104,14 +138,12 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
     version = state.version + 1
     match event:
         case GenerationCharged():
-            if event.alerts:
-                state = replace(state, crossed_alerts=state.crossed_alerts + event.alerts)
-            return replace(
-                state,
-                version=version,
-                used_credits=state.used_credits + event.credits,
-                used_since_reset=state.used_since_reset + event.credits,
-            )
+            return _charged(state, event)
+        case CreditsHeld():
+            crossed_alerts = state.crossed_alerts + event.alerts
+            return replace(state, version=version, holds=(*state.holds, event), crossed_alerts=crossed_alerts)
+        case HoldReleased():
+            return replace(state, version=version, holds=_without(state.holds, event.generation_id))
         case CycleReset():
             return _reset(state, event)
         case TermRenewed():
@@ -174,6 +206,22 @@ def _started(event: SubscriptionStarted) -> Subscription:
     )
 
 
+def _charged(state: Subscription, event: GenerationCharged) -> Subscription:
+    used_credits = 0 if event.is_late else event.credits
+    return replace(
+        state,
+        version=state.version + 1,
+        used_credits=state.used_credits + used_credits,
+        used_since_reset=state.used_since_reset + used_credits,
+        holds=state.holds if event.held_credits is None else _without(state.holds, event.generation_id),
+        crossed_alerts=state.crossed_alerts + event.alerts if event.alerts else state.crossed_alerts,
+    )
+
+
+def _without(holds: tuple[CreditsHeld, ...], generation_id: str) -> tuple[CreditsHeld, ...]:
+    return tuple(hold for hold in holds if hold.generation_id != generation_id)
+
+
 def _reset(state: Subscription, event: CycleReset) -> Subscription:
     return replace(
         _with_counters(state, granted=event.granted_credits),
@@ -212,6 +260,9 @@ def _upgraded(state: Subscription, event: PlanUpgraded) -> Subscription:
         undeducted_before_cycle=undeducted_before_cycle,
         scheduled_change=None,
         crossed_alerts=(),
+        holds=tuple(
+            replace(hold, cycle_number=event.cycle.number) if state.is_current(hold) else hold for hold in state.holds
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from services.catalogue.model import (
     UnknownModel,
 )
 from services.catalogue.policies import UpgradePolicy
+from services.catalogue.rate_card import PricedModel
 
 
 class Terms(Protocol):
@@ -32,6 +33,12 @@ class Terms(Protocol):
 
     def plans_above(self, tier: int, asset_type: AssetType) -> list[Plan]:
         """List the plans of a higher tier that include an asset type, lowest first."""
+
+    def entry(self, model: str, at: datetime) -> PricedModel | None:
+        """Return what the card in force at that instant says of a model; None where it does not price it."""
+
+    def quote_entry(self, entry: PricedModel, settings: Settings, rate_card: str) -> Quote | InvalidSettings:
+        """Price a generation by what the card of that version says of its model."""
 
     def quote(self, model: str, settings: Settings, at: datetime) -> Quote | UnknownModel | InvalidSettings:
         """Price a generation with these settings at that instant."""

@@ -17,14 +17,32 @@ from services.catalogue import recompute
 from services.catalogue.model import Quote
 from services.catalogue.policies import UpgradePolicy
 from services.subscription.boundaries import due_events
-from services.subscription.commands import ChargeGeneration, Command, RecordDue, ReverseCharge
-from services.subscription.decide import decide, is_same_charge
+from services.subscription.commands import (
+    CaptureHold,
+    ChargeGeneration,
+    Command,
+    HoldCredits,
+    RecordDue,
+    ReleaseHold,
+    ReverseCharge,
+)
+from services.subscription.decide import decide
 from services.subscription.events import (
     ChargeReversed,
+    CreditsHeld,
     Event,
     GenerationCharged,
+    HoldReleased,
 )
-from services.subscription.recorded_commands import PastTerms, RecordedEvent, RecordedRefusal, Step, steps_of
+from services.subscription.holds import is_same_request
+from services.subscription.recorded_commands import (
+    ChargeQuote,
+    PastTerms,
+    RecordedEvent,
+    RecordedRefusal,
+    Step,
+    steps_of,
+)
 from services.subscription.refusals import Refusal
 from services.subscription.state import Subscription, evolve
 from services.subscription.terms import Terms
@@ -62,6 +80,7 @@ class ChargeRepeated(Struct, frozen=True):
     """An outcome: the generation is charged already, so that this request charges nothing."""
 
 
+Payment = ChargeGeneration | HoldCredits | CaptureHold
 ReplayOutcome = Event | ChargeRefused | ChargeRepeated
 
 
@@ -144,6 +163,7 @@ class _Replayer:
         self.replayed: Subscription | None = None
         self._changes = changes
         self._charges: dict[str, GenerationCharged] = {}
+        self._holds: set[str] = set()
         self._actual_boundaries: list[RecordedEvent] = []
         self._replayed_boundaries: list[Event] = []
 
@@ -167,8 +187,9 @@ class _Replayer:
     def boundary_differences(self, until: datetime) -> list[ReplayDifference]:
         """Return the differences of the boundaries up to the end.
 
-        No change here bears on plans, cycles or terms, so both sides have the same boundaries; but they need not be
-        recorded at the same step, since an inserted charge records what is due.
+        No change here bears on plans, cycles or terms, so both sides have the same boundaries of cycles; but they need
+        not be recorded at the same step, since an inserted charge records what is due. A hold may expire on one side
+        alone.
         """
         assert self.actual is not None
         assert self.replayed is not None
@@ -177,9 +198,9 @@ class _Replayer:
         actual = self._actual_boundaries + [RecordedEvent(version + n, until, event) for n, event in enumerate(due, 1)]
         replayed = self._replayed_boundaries + due_events(self.replayed, until)
         return [
-            _difference(recorded.version, RecordDue(), recorded.event, event)
-            for recorded, event in zip(actual, replayed, strict=True)
-            if not _is_same(recorded.event, event)
+            _difference(each.version if each else version, RecordDue(), each.event if each else None, event)
+            for each, event in _paired(actual, replayed)
+            if not _is_same(each.event if each else None, event)
         ]
 
     def _record_due(self, state: Subscription, at: datetime) -> None:
@@ -190,10 +211,13 @@ class _Replayer:
     def _decide(self, step: Step) -> list[ReplayOutcome]:
         """Decide the command of a step; nothing where it would not have been put."""
         command, terms = step.command, step.terms
-        if isinstance(command, ChargeGeneration):
+        if isinstance(command, ChargeGeneration | HoldCredits | CaptureHold):
             if (known := self._known_outcome(step, command)) is not None:
                 return known
             terms = self._repriced(step, command)
+        elif isinstance(command, ReleaseHold):
+            if command.generation_id in self._changes.without_generations:
+                return []
         elif isinstance(command, ReverseCharge):
             if (charge := self._charges.get(command.generation_id)) is None:
                 return []
@@ -205,15 +229,20 @@ class _Replayer:
             self.replayed = evolve(self.replayed, event)
             if isinstance(event, GenerationCharged):
                 self._charges[event.generation_id] = event
+            elif isinstance(event, CreditsHeld):
+                self._holds.add(event.generation_id)
         return list(decision)
 
-    def _known_outcome(self, step: Step, command: ChargeGeneration) -> list[ReplayOutcome] | None:
-        """Return the outcome of a charge that is known without `decide`; None where `decide` has to tell."""
+    def _known_outcome(self, step: Step, command: Payment) -> list[ReplayOutcome] | None:
+        """Return the outcome of a request that is known without `decide`; None where `decide` has to tell."""
         is_recorded = step.events or step.refusal
         if is_recorded and command.generation_id in self._changes.without_generations:
             return []
-        if (before := self._charges.get(command.generation_id)) is not None:
-            return [ChargeRepeated() if is_same_charge(before, command) else self._refused("generation_id_conflict")]
+        before = self._charges.get(command.generation_id)
+        if isinstance(command, ChargeGeneration) and before is not None and is_same_request(before, command):
+            return [ChargeRepeated()]
+        if before is not None or (command.generation_id in self._holds and not isinstance(command, CaptureHold)):
+            return [self._refused("generation_id_conflict")]
         if step.refusal is not None:
             decision = decide(self.actual, command, step.at, step.terms)
             if not isinstance(decision, Refusal) or decision.code != step.refusal.code:
@@ -221,13 +250,22 @@ class _Replayer:
                 return _recorded_outcomes(step)
         return None
 
-    def _repriced(self, step: Step, command: ChargeGeneration) -> PastTerms:
-        credits_per_unit = self._changes.reprice.get(command.model)
-        quote = step.terms.quote(command.model, command.settings, step.at)
+    def _repriced(self, step: Step, command: Payment) -> PastTerms:
+        terms = step.terms
+        if isinstance(command, CaptureHold):
+            held = self.replayed.hold_of(command.generation_id) if self.replayed is not None else None
+            if held is None or command.settings is None:
+                return terms
+            model = held.model
+            quote: ChargeQuote = terms.quote_entry(held.entry, command.settings, held.price.rate_card)
+        else:
+            model = command.model
+            quote = terms.quote(model, command.settings, step.at)
+        credits_per_unit = self._changes.reprice.get(model)
         if credits_per_unit is None or not isinstance(quote, Quote):
-            return step.terms
+            return terms
         price = replace(quote.price, credits_per_unit=credits_per_unit)
-        return replace(step.terms, past_quote=replace(quote, price=price, credits=recompute(price)))
+        return replace(terms, past_quote=replace(quote, price=price, credits=recompute(price)))
 
     def _refused(self, code: str, required_credits: int | None = None) -> ChargeRefused:
         balance_credits = self.replayed.balance_credits if self.replayed is not None else 0
@@ -247,14 +285,35 @@ def _is_same(actual: ReplayOutcome | None, replayed: ReplayOutcome | None) -> bo
 
 
 def _without_balance(outcome: ReplayOutcome | None) -> ReplayOutcome | None:
-    """Return an outcome without what follows from the balance before it: the one after it, and alerts."""
+    """Return an outcome without what follows from the balance before it: what is left after it, and alerts."""
     match outcome:
         case GenerationCharged():
             return replace(outcome, balance_after=0, alerts=())
+        case CreditsHeld():
+            return replace(outcome, available_after=0, alerts=())
         case ChargeReversed():
             return replace(outcome, balance_after=0)
         case _:
             return outcome
+
+
+def _generation_id(about: Command | ReplayOutcome | None) -> str | None:
+    found: str | None = getattr(about, "generation_id", None)
+    return found
+
+
+def _paired(
+    actual: Sequence[RecordedEvent], replayed: Sequence[Event]
+) -> Iterator[tuple[RecordedEvent | None, Event | None]]:
+    """Pair the boundaries of both sides: those of cycles in their order, expiries by generation."""
+    of_cycles = [each for each in actual if not isinstance(each.event, HoldReleased)]
+    yield from zip(of_cycles, (each for each in replayed if not isinstance(each, HoldReleased)), strict=True)
+    expired = {each.generation_id: each for each in replayed if isinstance(each, HoldReleased)}
+    for each in actual:
+        if isinstance(each.event, HoldReleased):
+            yield each, expired.pop(each.event.generation_id, None)
+    for event in expired.values():
+        yield None, event
 
 
 def _difference(
@@ -267,8 +326,12 @@ def _difference(
     ]
     return ReplayDifference(
         version=version,
-        type=events[0] if events else GenerationCharged.__name__,
-        generation_id=command.generation_id if isinstance(command, ChargeGeneration | ReverseCharge) else None,
+        type=events[0]
+        if events
+        else CreditsHeld.__name__
+        if isinstance(command, HoldCredits)
+        else GenerationCharged.__name__,
+        generation_id=next((each for each in map(_generation_id, (command, actual, replayed)) if each), None),
         actual=actual,
         replayed=replayed,
     )

@@ -7,9 +7,11 @@ from msgspec import Struct
 from services.subscription.events import (
     ChargeReversed,
     CreditsGranted,
+    CreditsHeld,
     CycleReset,
     Event,
     GenerationCharged,
+    HoldReleased,
     PlanChangeScheduled,
     PlanChangeUnscheduled,
     PlanUpgraded,
@@ -39,6 +41,10 @@ def wording_of(event: Event) -> Wording:
             return Wording(f"+{event.credits:,}, the first allowance", f"{event.credits:,} credits were granted.")
         case GenerationCharged():
             return _charge_in_words(event)
+        case CreditsHeld():
+            return _hold_in_words(event)
+        case HoldReleased():
+            return _release_in_words(event)
         case PlanUpgraded():
             granted, used = f"{event.granted_credits:,}", f"{event.used_credits:,}"
             left = event.granted_credits - event.used_credits + event.reversed_credits
@@ -48,9 +54,10 @@ def wording_of(event: Event) -> Wording:
             )
         case CycleReset():
             lapsed, granted = f"{event.lapsed_credits:,}", f"{event.granted_credits:,}"
+            held = _held_over(event.held_credits)
             return Wording(
-                f"cycle {event.cycle.number}: {lapsed} lapsed, {granted} granted",
-                f"A new cycle began: {lapsed} credits lapsed, {granted} were granted.",
+                f"cycle {event.cycle.number}: {lapsed} lapsed{held}, {granted} granted",
+                f"A new cycle began: {lapsed} credits lapsed{held}, {granted} were granted.",
             )
         case TermRenewed():
             return Wording(
@@ -69,7 +76,8 @@ def wording_of(event: Event) -> Wording:
             return Wording(f"as of {event.effective_at:%Y-%m-%d %H:%M}", f"The subscription was cancelled {when}.")
         case SubscriptionEnded():
             lapsed = f"{event.lapsed_credits:,}"
-            return Wording(f"{lapsed} lapsed", f"The subscription ended; {lapsed} credits lapsed.")
+            held = _held_over(event.held_credits)
+            return Wording(f"{lapsed} lapsed{held}", f"The subscription ended; {lapsed} credits lapsed{held}.")
         case ChargeReversed():
             amount, id = f"{event.credits:,}", event.generation_id
             deducted = f", less {event.deducted_credits:,} still to be deducted" if event.deducted_credits else ""
@@ -83,8 +91,41 @@ def wording_of(event: Event) -> Wording:
 
 def _charge_in_words(event: GenerationCharged) -> Wording:
     amount, id = f"{event.credits:,}", event.generation_id
-    per_unit = f"{event.price.quantity:f} {event.price.unit} x {event.price.credits_per_unit:f}"
+    if event.held_credits is None:
+        origin, told = "", ""
+    else:
+        of_cycle = f" in cycle {event.cycle_number}" if event.is_late else ""
+        origin = f", captured of {event.held_credits:,} held{of_cycle}"
+        told = f", of {event.held_credits:,} that were held{of_cycle}"
     return Wording(
-        f"-{amount} for {id}: {event.model}, {per_unit}",
-        f"{amount} credits for {event.asset_type} with {event.model} ({id}); {event.balance_after:,} left.",
+        f"-{amount} for {id}: {event.model}, {_per_unit(event)}{origin}",
+        f"{amount} credits for {event.asset_type} with {event.model} ({id}){told}; {event.balance_after:,} left.",
     )
+
+
+def _hold_in_words(event: CreditsHeld) -> Wording:
+    amount, id, until = f"{event.credits:,}", event.generation_id, f"{event.expires_at:%Y-%m-%d %H:%M:%S}"
+    return Wording(
+        f"{amount} held for {id}: {event.model}, {_per_unit(event)}, until {until}",
+        f"{amount} credits were held for {event.asset_type} with {event.model} ({id}), until {until} at the latest;"
+        f" {event.available_after:,} available.",
+    )
+
+
+def _release_in_words(event: HoldReleased) -> Wording:
+    amount, id = f"{event.credits:,}", event.generation_id
+    ended = "expired" if event.cause == "expired" else "was released"
+    why = f" ({event.reason})" if event.reason else ""
+    outcome = "lapsed, since their cycle has ended" if event.lapsed_credits else "are free again"
+    return Wording(
+        f"{amount} of {id} {event.cause}{why}" + (", lapsed" if event.lapsed_credits else ""),
+        f"The hold for {id} {ended}{why}: {amount} credits {outcome}.",
+    )
+
+
+def _held_over(held_credits: int) -> str:
+    return f", {held_credits:,} stayed held" if held_credits else ""
+
+
+def _per_unit(event: GenerationCharged | CreditsHeld) -> str:
+    return f"{event.price.quantity:f} {event.price.unit} x {event.price.credits_per_unit:f}"

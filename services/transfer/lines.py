@@ -64,7 +64,7 @@ class CheckpointLine(Struct, frozen=True, tag="checkpoint", tag_field="kind", om
 
 
 class RefusalLine(Struct, frozen=True, tag="refusal", tag_field="kind"):
-    """A charge that was refused; `settings` is JSON as a string."""
+    """A charge, hold or capture that was refused; `settings` is JSON as a string."""
 
     subscription_id: UUID
     generation_id: str
@@ -75,6 +75,8 @@ class RefusalLine(Struct, frozen=True, tag="refusal", tag_field="kind"):
     required_credits: int | None
     balance_credits: int
     refused_at: datetime
+    op: str
+    available_credits: int | None
 
 
 class End(Struct, frozen=True, tag="end", tag_field="kind"):

@@ -27,7 +27,7 @@ FROM {schema}.checkpoints ORDER BY number
 -- name: scan_refusals
 -- Every refusal, in the order of their ids: so they get ids of the same order where they are imported.
 SELECT subscription_id, generation_id, version, model, settings::text, code, required_credits, balance_credits,
-       refused_at
+       refused_at, op, available_credits
 FROM {schema}.refusals ORDER BY refusal_id NULLS FIRST, refused_at, subscription_id, generation_id, version
 
 -- name: begin_import
@@ -67,9 +67,10 @@ VALUES (%(number)s, %(from_position)s, %(to_position)s, %(made_at)s, decode(%(le
 -- name: insert_refusal
 -- A refusal.
 INSERT INTO {schema}.refusals
-    (subscription_id, generation_id, version, model, settings, code, required_credits, balance_credits, refused_at)
+    (subscription_id, generation_id, version, model, settings, code, required_credits, balance_credits, refused_at, op,
+     available_credits)
 VALUES (%(subscription_id)s, %(generation_id)s, %(version)s, %(model)s, %(settings)s::jsonb, %(code)s,
-        %(required_credits)s, %(balance_credits)s, %(refused_at)s)
+        %(required_credits)s, %(balance_credits)s, %(refused_at)s, %(op)s, %(available_credits)s)
 
 -- name: analyze_events
 -- Statistics for the planner, before the first query.

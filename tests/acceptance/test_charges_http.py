@@ -103,9 +103,10 @@ def test_a_refusal_names_what_is_missing_and_does_not_burn_the_id(customer: Cust
         "title": "Insufficient credits",
         "status": 402,
         "code": "insufficient_credits",
-        "detail": "The generation costs more credits than are left in this cycle.",
+        "detail": "The generation costs more credits than are available in this cycle.",
         "required_credits": 150,
         "balance_credits": 100,
+        "available_credits": 100,
         "credits_renew_at": "2026-02-15T12:00:00Z",
         "upgrade_options": [
             "ai-suite-40000-monthly",
@@ -130,12 +131,14 @@ def test_a_client_that_retries_a_refused_charge_in_a_loop_does_not_grow_the_log(
 
     assert [(each["generation_id"], each["version"]) for each in refusals] == [("track-1", 4), ("track-1", 3)]
     assert refusals[1] == {
+        "op": "charge",
         "generation_id": "track-1",
         "model": "lyria-3",
         "settings": {},
         "code": "insufficient_credits",
         "required_credits": 150,
         "balance_credits": 100,
+        "available_credits": 100,
         "version": 3,
         "refused_at": "2026-01-15T12:00:00Z",
     }

@@ -1,7 +1,7 @@
 """Examples for the documentation: one subscription, as its fields look through a first month."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,9 +12,10 @@ from msgspec.structs import asdict, replace
 from projections.balance.project import project as balance_row
 from projections.balance.view import balance_view
 from projections.charges.view import charge_view
+from projections.holds.view import hold_view
 from projections.renewal.agenda import UpcomingChange
 from projections.renewal.view import ScheduledChangeView, SubscribedPlan, renewal_view, subscription_view
-from services.catalogue import PerTrack, Plan, Price, RateCard, Settings
+from services.catalogue import PerSecond, PerTrack, Plan, Price, RateCard, Settings
 from services.clocks import Advanced, Reading, Recorded
 from services.http.audit_requests import WhatIfRequest
 from services.http.paging import Page
@@ -33,9 +34,12 @@ from services.http.problems import (
 from services.http.readiness import Readiness
 from services.http.requests import (
     CancelRequest,
+    CaptureRequest,
     ChargeRequest,
     DowngradeRequest,
+    HoldRequest,
     QuoteRequest,
+    ReleaseRequest,
     SettingsRequest,
     StartRequest,
     UpgradeRequest,
@@ -43,17 +47,21 @@ from services.http.requests import (
 from services.http.server.reply import encode
 from services.ledger.as_of import PastSubscription
 from services.ledger.history import StoredEvent, StoredRefusal
-from services.ledger.submission import GenerationIdConflict, UnknownTestClock
+from services.ledger.submission import GenerationHeld, GenerationIdConflict, UnknownTestClock
 from services.ledger.what_if import Difference, WhatIfAnswer
 from services.subscription.calendar import Period, months_after
-from services.subscription.events import CreditsGranted, GenerationCharged, PlanTerms, SubscriptionStarted
+from services.subscription.events import CreditsGranted, CreditsHeld, GenerationCharged, PlanTerms, SubscriptionStarted
 from services.subscription.refusals import (
+    HoldExpired,
+    HoldsOutstanding,
+    HoldWasReleased,
     InsufficientCredits,
     InvalidSettingsRefused,
     NotADowngrade,
     NotAnUpgrade,
     NotInPlan,
     Refusal,
+    UnknownHold,
     UnknownModelRefused,
     UnknownPlan,
     VersionMismatch,
@@ -67,6 +75,15 @@ _START = datetime(2026, 1, 31, 10, tzinfo=UTC)
 _CHARGED = datetime(2026, 2, 3, 9, 15, 12, 345678, tzinfo=UTC)
 _UPGRADED = datetime(2026, 2, 10, 16, 30, tzinfo=UTC)
 _PRICE = Price(rate_card="2020-01", rule="per_track", unit="track", quantity=Decimal(1), credits_per_unit=Decimal(150))
+
+
+_VIDEO_PRICE = Price(
+    rate_card="2020-01",
+    rule="per_second",
+    unit="second",
+    quantity=Decimal(12),
+    credits_per_unit=Decimal("12.5"),
+)
 
 
 def _month(number: int, anchor_at: datetime = _START) -> Period:
@@ -116,6 +133,46 @@ DOWNGRADING = replace(
 BALANCE = balance_view(_ID, balance_row(_STATE, position=1_874), _CHARGED)
 RENEWAL = renewal_view(_ID, _STATE)
 CHARGE = charge_view(_ID, _CHARGE_EVENT, charged_at=_CHARGED, version=3, position=1_874)
+_HELD = hold_view(
+    _ID,
+    CreditsHeld(
+        generation_id="video-2b8e",
+        model="example-video-1",
+        asset_type="video",
+        settings=Settings(duration_seconds=Decimal(12), count=1),
+        credits=150,
+        price=_VIDEO_PRICE,
+        entry=PerSecond(model="example-video-1", asset_type="video", credits=Decimal("12.5")),
+        expires_in_seconds=900,
+        expires_at=_CHARGED + timedelta(seconds=900),
+        available_after=39_700,
+        cycle_number=1,
+    ),
+    status="held",
+    cycle_number=1,
+    held_at=_CHARGED,
+    version=4,
+    position=1_875,
+)
+HOLD = _HELD
+RELEASED_HOLD = replace(_HELD, status="released")
+CAPTURE = charge_view(
+    _ID,
+    GenerationCharged(
+        generation_id="video-2b8e",
+        model="example-video-1",
+        asset_type="video",
+        settings=Settings(duration_seconds=Decimal(10), count=1),
+        credits=125,
+        price=replace(_VIDEO_PRICE, quantity=Decimal(10)),
+        balance_after=39_725,
+        cycle_number=1,
+        held_credits=150,
+    ),
+    charged_at=_CHARGED + timedelta(seconds=95),
+    version=5,
+    position=1_880,
+)
 QUOTE = Quote(credits=150, price=_PRICE, affordable=True, balance_after=39_850)
 UPGRADE_PREVIEW = UpgradePreview(
     plan=_MAX,
@@ -173,12 +230,14 @@ UPCOMING_CHANGE = UpcomingChange(
 TEST_CLOCK = Reading("5b1f7a3e-90c4-4c55-8f0e-2f6d2a9d7c11", _START)
 ADVANCED = Advanced(TEST_CLOCK.test_clock_id, months_after(_START, 12), Recorded(subscriptions=1, events=13))
 REFUSAL = StoredRefusal(
+    op="charge",
     generation_id="track-9c1d",
     model="lyria-3-pro",
     settings=Raw(b'{"count":1}'),
     code="insufficient_credits",
     required_credits=300,
     balance_credits=100,
+    available_credits=100,
     version=267,
     refused_at=_CHARGED,
 )
@@ -205,6 +264,11 @@ METRICS = (
 
 START = StartRequest(account_id="account-42", plan_id=_SUITE.plan_id, subscription_id=_ID)
 CHARGE_REQUEST = ChargeRequest("track-7f3a", "lyria-3", SettingsRequest(duration_seconds=Raw(b"180")))
+HOLD_REQUEST = HoldRequest(
+    "video-2b8e", "example-video-1", SettingsRequest(duration_seconds=Raw(b"12")), expires_in_seconds=900
+)
+CAPTURE_REQUEST = CaptureRequest(SettingsRequest(duration_seconds=Raw(b"10")))
+RELEASE_REQUEST = ReleaseRequest("the job failed")
 QUOTE_REQUEST = QuoteRequest("lyria-3", SettingsRequest(duration_seconds=Raw(b"180")), _ID)
 UPGRADE = UpgradeRequest(_MAX.plan_id, "invoice-2026-0042")
 DOWNGRADE = DowngradeRequest("ai-starter-16500-monthly")
@@ -246,11 +310,16 @@ _REFUSALS: tuple[Refusal, ...] = (
     UnknownPlan("max-pro-1"),
     UnknownTestClock("clock-1"),
     InvalidSettingsRefused("count", "must be from 1 to 1,000"),
-    InsufficientCredits(300, 100, _month(1).ends_at, ("max-pro-40000-monthly", "max-pro-240000-yearly")),
+    InsufficientCredits(300, 250, 100, _month(1).ends_at, ("max-pro-40000-monthly", "max-pro-240000-yearly")),
     NotInPlan("music", "ai-starter-7500-monthly", ("ai-starter-16500-monthly",)),
     GenerationIdConflict(CHARGE),
+    GenerationHeld(HOLD),
     NotAnUpgrade("ai-starter-16500-monthly"),
     NotADowngrade("max-pro-240000-yearly"),
+    UnknownHold("video-2b8e"),
+    HoldExpired("video-2b8e"),
+    HoldWasReleased("video-2b8e"),
+    HoldsOutstanding(1_200, 800),
     VersionMismatch(4),
 )
 _BY_KIND = {type(refusal): refusal for refusal in _REFUSALS}

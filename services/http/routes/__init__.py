@@ -3,6 +3,7 @@
 subscriptions.py  start subscriptions, read them and their renewals
 balances.py       read the balance; hot
 charges.py        charge a generation, which is hot, and read charges
+holds.py          hold credits, capture and release them, read holds
 batches.py        charge many generations in one request; hot
 quotes.py         price generations
 plan_changes.py   upgrade, downgrade, cancel, resume
@@ -32,6 +33,7 @@ from services.http.routes import (
     clocks,
     disputes,
     events,
+    holds,
     log,
     operations,
     past,
@@ -50,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     balances.router,
     charges.hot,
     charges.router,
+    holds.router,
     batches.router,
     quotes.router,
     plan_changes.router,

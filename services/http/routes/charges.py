@@ -25,7 +25,7 @@ from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, M
 from services.http.routing import HotRoute, TypedRoute
 from services.http.server.reply import Reply
 from services.ledger.history import charge_from_row
-from services.ledger.submission import GenerationIdConflict
+from services.ledger.submission import GenerationHeld, GenerationIdConflict
 from services.subscription.refusals import (
     InsufficientCredits,
     InvalidSettingsRefused,
@@ -77,6 +77,7 @@ class LedgerChargeQuery(ChargeQuery, frozen=True, forbid_unknown_fields=True, kw
             InsufficientCredits,
             NotInPlan,
             GenerationIdConflict,
+            GenerationHeld,
             SubscriptionHasEnded,
             UnknownModelRefused,
             InvalidSettingsRefused,

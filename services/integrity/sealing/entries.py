@@ -102,6 +102,8 @@ def refusal_entry(
     required_credits: int | None,
     balance_credits: int,
     refused_at: datetime,
+    op: str,
+    available_credits: int | None,
 ) -> bytes:
     """The entry of a refusal, from its columns. Raises BadEntry where the row is gone."""
     if model is None:
@@ -117,6 +119,8 @@ def refusal_entry(
         "required_credits": required_credits,
         "balance_credits": balance_credits,
         "refused_at": refused_at.astimezone(UTC),
+        "op": op,
+        "available_credits": available_credits,
     }
     return msgspec.json.encode(entry, order="sorted")
 

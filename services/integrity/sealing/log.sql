@@ -155,7 +155,7 @@ FROM next
 -- name: select_refusals
 -- A range of refusals by their numbers.
 SELECT number, subscription_id, generation_id, version, model, settings::text, code, required_credits,
-    balance_credits, refused_at
+    balance_credits, refused_at, op, available_credits
 FROM {schema}.refusal_numbers LEFT JOIN {schema}.refusals USING (subscription_id, generation_id, version)
 WHERE number > %(after)s AND number <= %(to)s ORDER BY number
 

@@ -14,6 +14,9 @@ from services.integrity.findings import BEHIND_EVENTS, Findings, event_name
 from services.integrity.verify.rows import Rows, RowsCheck, Stream, as_scanned
 from services.subscription.events import ChargeReversed, GenerationCharged
 
+_MARKS = {column.name: column.name.partition("_")[0] for column in CHARGES.all_columns[len(CHARGES.columns) :]}
+"""The columns that say in which version something became of a generation, and what: captured, released, reversed."""
+
 
 def check_of(projection: CatchUp, rows: Rows, charges: "ChargesCheck", until: int = MAX_POSITION) -> RowsCheck:
     """The check of a projection whose stored position is `until`."""
@@ -22,10 +25,18 @@ def check_of(projection: CatchUp, rows: Rows, charges: "ChargesCheck", until: in
     return EventRowsCheck(projection, rows, until)
 
 
-class ChargesCheck(RowsCheck):
-    """Checks that each charge has one row, with the version of its reversal, where it has one.
+class _Generation:
+    """A generation as its row and its events have it so far: what took its id, and its charge."""
 
-    A stream may have very many charges, so rows and events are read side by side, in the order of the charges.
+    def __init__(self, generation_id: str, charge: GenerationCharged | None) -> None:
+        self.generation_id = generation_id
+        self.charge = charge
+
+
+class ChargesCheck(RowsCheck):
+    """Checks that each charge and each hold has one row, with the versions of what became of it.
+
+    A stream may have very many charges, so rows and events are read side by side, in the order of the events.
     """
 
     event_types = CHARGES.events
@@ -33,8 +44,8 @@ class ChargesCheck(RowsCheck):
     def __init__(self, rows: Rows, findings: Findings) -> None:
         super().__init__(rows)
         self._findings = findings
-        self._marked: dict[int, GenerationCharged] = {}
-        """The charges whose rows name a reversal still to come, by the version of the reversal."""
+        self._marked: dict[int, tuple[str, _Generation]] = {}
+        """What rows say of later versions: the column that says so, and the generation."""
         self.reversed_charge: GenerationCharged | None = None
         """The charge that the last event reversed."""
 
@@ -44,52 +55,69 @@ class ChargesCheck(RowsCheck):
         self._marked.clear()
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
-        """Find the row of a charge, and the charge of a reversal."""
+        """Find the row of a charge or hold, or the generation that a later event is about."""
         self.reversed_charge = None
-        if isinstance(event.event, GenerationCharged):
-            self._find_row(stream, event, row)
-        elif isinstance(event.event, ChargeReversed):
-            charge = self._marked.pop(stream.version, None)
-            if charge is None or charge.generation_id != event.event.generation_id:
-                reason = f"no charges row of {event.event.generation_id} says that it was given back here"
-                self._findings.add(stream.position, event_name(row), reason)
-                return
-            self.reversed_charge = charge
-            if charge.credits != event.event.credits:
-                reason = f"gives {event.event.credits} credits back for a charge of {charge.credits}"
-                self._findings.add(stream.position, event_name(row), reason)
+        match CHARGES.project(event):
+            case ChargeRow() as expected:
+                self._find_row(stream, event, row, expected)
+            case None:
+                pass
+            case change:
+                column = next(name for name in change.__struct_fields__ if name not in CHARGES.key)
+                self._find_mark(stream, event, row, column)
 
     def end(self, stream: Stream) -> None:
-        """Add a finding for each row that is left, since it has no charge, and for each mark, which has no reversal."""
+        """Add a finding for each row that is left, since it has no event, and for each mark that no event bears out."""
         super().end(stream)
-        for version, charge in self._marked.items():
+        for version, (column, generation) in self._marked.items():
             if not stream.is_broken:
-                self._add_wrong_mark(stream, charge, version)
+                self._add_wrong_mark(stream, generation, column, version)
 
-    def _find_row(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
-        expected = CHARGES.project(event)
-        assert isinstance(expected, ChargeRow)
+    def _find_row(self, stream: Stream, event: LedgerEvent, row: Sequence[Any], expected: ChargeRow) -> None:
         rows = self._rows
         while rows.next is not None and rows.next[0] == stream.id and rows.next[1] < expected.version:
             rows.add_surplus(rows.advance())
         if rows.next is None or rows.next[0] != stream.id or rows.next[1] != expected.version:
             self._findings.add(stream.position, event_name(row), "has no row in charges")
             return
-        _, _, generation_id, reversed_in_version = rows.advance()
+        _, _, generation_id, *versions = rows.advance()
         if generation_id != expected.generation_id:
             self._findings.add(stream.position, event_name(row), f"its charges row is of generation {generation_id}")
-        if reversed_in_version is None:
-            return
-        if reversed_in_version <= stream.version or reversed_in_version in self._marked:
-            self._add_wrong_mark(stream, event.event, reversed_in_version)
-        else:
-            self._marked[reversed_in_version] = event.event
+        charge = event.event if isinstance(event.event, GenerationCharged) else None
+        generation = _Generation(expected.generation_id, charge)
+        for column, version in zip(_MARKS, versions, strict=True):
+            if version is None:
+                continue
+            if version <= stream.version or version in self._marked:
+                self._add_wrong_mark(stream, generation, column, version)
+            else:
+                self._marked[version] = column, generation
 
-    def _add_wrong_mark(self, stream: Stream, charge: GenerationCharged, version: int) -> None:
-        subject = f"charges row of {UUID(bytes=stream.id)} ({charge.generation_id})"
-        self._findings.add(
-            BEHIND_EVENTS + stream.position, subject, f"says that version {version} gave it back, which is not so"
-        )
+    def _find_mark(self, stream: Stream, event: LedgerEvent, row: Sequence[Any], column: str) -> None:
+        marked, generation = self._marked.pop(stream.version, ("", None))
+        generation_id = event.event.generation_id
+        if generation is None or marked != column or generation.generation_id != generation_id:
+            reason = f"no charges row of {generation_id} says that it was {_MARKS[column]} here"
+            self._findings.add(stream.position, event_name(row), reason)
+        elif isinstance(event.event, GenerationCharged):
+            generation.charge = event.event
+        elif isinstance(event.event, ChargeReversed):
+            self._check_reversal(stream, event.event, row, generation)
+
+    def _check_reversal(
+        self, stream: Stream, event: ChargeReversed, row: Sequence[Any], generation: _Generation
+    ) -> None:
+        self.reversed_charge = charge = generation.charge
+        if charge is None:
+            self._findings.add(stream.position, event_name(row), "gives credits back for what was not charged")
+        elif charge.credits != event.credits:
+            reason = f"gives {event.credits} credits back for a charge of {charge.credits}"
+            self._findings.add(stream.position, event_name(row), reason)
+
+    def _add_wrong_mark(self, stream: Stream, generation: _Generation, column: str, version: int) -> None:
+        subject = f"charges row of {UUID(bytes=stream.id)} ({generation.generation_id})"
+        reason = f"says that it was {_MARKS[column]} in version {version}, which is not so"
+        self._findings.add(BEHIND_EVENTS + stream.position, subject, reason)
 
 
 class _KeyedRowsCheck(RowsCheck):

@@ -39,9 +39,10 @@ def test_a_row_has_the_request_and_the_balance(ledger: Ledger, books: Books, clo
 
     ledger.execute(id, ChargeGeneration("track-110", "lyria-3-pro"), BY)
 
-    assert books.query("SELECT * FROM {}.refusals") == [
-        (id, "track-110", 112, "lyria-3-pro", {}, "insufficient_credits", 300, 0, clock.now)
-    ]
+    assert books.query(
+        "SELECT op, generation_id, version, model, settings, code, required_credits, balance_credits,"
+        " available_credits, refused_at FROM {}.refusals"
+    ) == [("charge", "track-110", 112, "lyria-3-pro", {}, "insufficient_credits", 300, 0, 0, clock.now)]
 
 
 def test_only_refusals_for_want_of_credits_plan_or_subscription_are_stored(ledger: Ledger, books: Books) -> None:

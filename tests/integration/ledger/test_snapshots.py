@@ -191,7 +191,7 @@ def test_the_form_of_a_snapshot_has_not_changed_under_its_name() -> None:
     )
     period = b'{"number":1,"starts_at":"2026-01-01T00:00:00Z","ends_at":"2026-02-01T00:00:00Z"}'
 
-    assert SNAPSHOT_TOPIC == "StreamHeadWithAlerts"
+    assert SNAPSHOT_TOPIC == "StreamHeadWithHolds"
     assert encode_head(head) == (
         b'{"originator_id":"00000000-0000-0000-0000-000000000001","state":{"account_id":"account-1",'
         b'"first_plan_id":"plan-1","plan":' + plan + b',"status":"cancelling","anchor_at":"2026-01-01T00:00:00Z",'

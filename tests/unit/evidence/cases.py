@@ -120,6 +120,8 @@ def refusal_entry(refused: RecordedRefusal, number: int) -> bytes:
             "code": refused.refusal.code,
             "required_credits": getattr(refused.refusal, "required_credits", None),
             "balance_credits": refused.state.balance_credits,
+            "op": "charge",
+            "available_credits": refused.state.available_credits,
             "refused_at": refused.at,
         },
         order="sorted",

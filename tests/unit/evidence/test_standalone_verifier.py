@@ -71,11 +71,19 @@ def _form(kind: Any) -> Any:
     """Write a type as the verifier has it."""
     inspect = msgspec.inspect
     match kind:
-        case inspect.StructType(fields=fields, forbid_unknown_fields=is_closed):
+        case inspect.StructType(fields=fields, forbid_unknown_fields=is_closed, tag_field=tag_field, tag=tag):
             members = {_name(field): _form(_without_none(field.type)) for field in fields}
+            if tag_field is not None:
+                members[tag_field] = {tag}
             return {**members, "!": None} if is_closed else members
         case inspect.IntType():
             return STANDALONE.WHOLE
+        case inspect.BoolType():
+            return STANDALONE.FLAG
+        case inspect.UnionType(types=types):
+            return tuple(map(_form, types))
+        case inspect.DictType(value_type=value):
+            return {"*": _form(value)}
         case inspect.StrType():
             return STANDALONE.TEXT
         case inspect.DecimalType():
@@ -101,8 +109,8 @@ def _name(field: Any) -> str:
 def _without_none(kind: Any) -> Any:
     if not isinstance(kind, msgspec.inspect.UnionType):
         return kind
-    (only,) = [each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType)]
-    return only
+    members = [each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType)]
+    return members[0] if len(members) == 1 else msgspec.inspect.UnionType(tuple(members))
 
 
 def _rotated() -> MemoryLog:

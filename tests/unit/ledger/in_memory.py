@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from services.catalogue import Catalogue
 from services.dispute.commands import DisputeCommand
 from services.idempotency import IdempotencyRecord
-from services.ledger.deciding import DecidedBatch, decide
+from services.ledger.deciding import decide
 from services.ledger.known import Known
 from services.ledger.mapper import fold_disputes, read_event
+from services.ledger.outcomes import DecidedBatch
 from services.ledger.records import ChainedEvent, Metadata, RefusalRow, StreamHead
 from services.ledger.submission import Answer, AnyCommand, Generation, IdempotencyKey, Submission
 from services.subscription.commands import ChargeGeneration, StartSubscription
-from services.subscription.events import ChargeReversed, GenerationCharged
+from services.subscription.events import ChargeReversed, CreditsHeld, GenerationCharged, HoldReleased
 
 BY = Metadata("key-1", "request-1")
 STARTER = "ai-starter-16500-monthly"  # 110 tracks of Lyria 3, at 150 credits each
@@ -51,6 +52,9 @@ def submit(
     return Submission(subscription_id, command, by, lambda *_: None, expected_versions, idempotency)
 
 
+_ON_GENERATIONS = {kind.__name__ for kind in (GenerationCharged, CreditsHeld, HoldReleased, ChargeReversed)}
+
+
 class InMemoryLedger:
     """Stores streams, refusals and idempotency records, and knows all of them when it decides."""
 
@@ -67,7 +71,7 @@ class InMemoryLedger:
         """Return everything that is stored."""
         return Known(
             dict(self.heads),
-            charges=self._charges(),
+            generations=self._generations(),
             disputes=self._streams(),
             open_disputes=self._open_disputes(),
             idempotency_records=dict(self.records),
@@ -121,17 +125,21 @@ class InMemoryLedger:
         states = {id: head.state for id, head in disputes.items() if head.state.status == "open"}
         return {id: (state.subscription_id, state.generation_id) for id, state in states.items()}
 
-    def _charges(self) -> dict[Generation, tuple[ChainedEvent, bool]]:
-        charges: dict[Generation, tuple[ChainedEvent, bool]] = {}
+    def _generations(self) -> dict[Generation, tuple[list[ChainedEvent], bool]]:
+        generations: dict[Generation, tuple[list[ChainedEvent], bool]] = {}
         for stored in self.events:
-            if stored.topic not in {GenerationCharged.__name__, ChargeReversed.__name__}:
+            if stored.topic not in {
+                kind.__name__ for kind in (GenerationCharged, CreditsHeld, HoldReleased, ChargeReversed)
+            }:
                 continue
             event = read_event(stored).event
-            assert isinstance(event, GenerationCharged | ChargeReversed)
+            assert isinstance(event, GenerationCharged | CreditsHeld | HoldReleased | ChargeReversed)
             generation = stored.originator_id, event.generation_id
-            if isinstance(event, GenerationCharged):
-                assert generation not in charges, "a generation is charged once"
-                charges[generation] = stored, False
+            events, is_reversed = generations.get(generation, ([], False))
+            if isinstance(event, ChargeReversed):
+                assert not is_reversed, "a charge is reversed once"
+                generations[generation] = events, True
             else:
-                charges[generation] = charges[generation][0], True
-        return charges
+                assert stored.topic not in {each.topic for each in events}, "a generation is charged once"
+                generations[generation] = [*events, stored], is_reversed
+        return generations

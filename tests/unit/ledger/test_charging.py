@@ -111,7 +111,8 @@ def test_a_refused_charge_is_a_row_with_what_it_was_refused_on(ledger: InMemoryL
     (answer,) = ledger.put(submit(id, command))
 
     (row,) = ledger.refusals
-    assert (row.subscription_id, row.command, row.refusal) == (id, command, refusal(answer))
+    assert (row.subscription_id, row.op, row.generation_id, row.model) == (id, "charge", "one too many", "lyria-3-pro")
+    assert row.refusal == refusal(answer)
     assert (row.version, row.balance_credits, row.refused_at) == (2 + AFFORDABLE, 0, clock.now)
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.ledger.deciding import DecidedBatch
+from services.ledger.outcomes import DecidedBatch
 from services.ledger.submission import Charged, Done, Refused, Submission
 from services.subscription.commands import RecordDue, StartSubscription, UpgradePlan
 from tests.conftest import SettableClock

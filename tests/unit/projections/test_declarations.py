@@ -111,6 +111,9 @@ def test_a_charge_makes_a_row_and_its_reversal_changes_it() -> None:
         Column("subscription_id", "uuid"),
         Column("version", "int8"),
         Column("generation_id", "text"),
+        Column("captured_in_version", "int8", is_nullable=True),
+        Column("released_in_version", "int8", is_nullable=True),
+        Column("expired_in_version", "int8", is_nullable=True),
         Column("reversed_in_version", "int8", is_nullable=True),
     )
 

@@ -8,8 +8,9 @@ from msgspec import Struct
 from services.catalogue import Catalogue
 from services.subscription.boundaries import as_of, due_events
 from services.subscription.commands import ChargeGeneration, Command, ReverseCharge
-from services.subscription.decide import decide, is_same_charge
+from services.subscription.decide import decide
 from services.subscription.events import CreditTo, Event, GenerationCharged
+from services.subscription.holds import is_same_request
 from services.subscription.refusals import Refusal
 from services.subscription.state import Subscription, evolve, fold
 
@@ -52,7 +53,7 @@ class History:
     def apply(self, command: Command, at: datetime) -> Answer:
         """Carry a command out at an instant, or refuse it."""
         if isinstance(command, ChargeGeneration) and (before := self.charges.get(command.generation_id)):
-            same = is_same_charge(before, command)
+            same = is_same_request(before, command)
             return Answer("replayed") if same else Answer("generation_id_conflict", refusal=GenerationIdConflict())
         due = due_events(self.state, at) if self.state else []
         self._record(due, at)

@@ -17,9 +17,12 @@ from typing import NamedTuple, assert_never
 from services.catalogue import Catalogue, InvalidSettings, Plan, Quote, UnknownModel
 from services.subscription.commands import (
     CancelSubscription,
+    CaptureHold,
     ChargeGeneration,
     Command,
+    HoldCredits,
     RecordDue,
+    ReleaseHold,
     ResumeSubscription,
     ReverseCharge,
     ScheduleDowngrade,
@@ -85,6 +88,7 @@ class ModelSubscription:
             return Outcome("unchanged" if command == self._started else "subscription_exists")
         if isinstance(command, RecordDue):
             return Outcome("unchanged")
+        assert not isinstance(command, HoldCredits | CaptureHold | ReleaseHold), "this model knows no holds"
         if now.status == "ended":
             return Outcome("subscription_ended")
         return self._apply_to_unended(command, at, now)
@@ -165,7 +169,8 @@ class ModelSubscription:
             return Outcome("not_in_plan", {"asset_type": quote.asset_type, "plan_id": plan.plan_id, **options})
         left = now.balance_credits - quote.credits
         if left < 0:
-            seen = {"balance_credits": now.balance_credits, "credits_renew_at": now.credits_renew_at}
+            left = now.balance_credits
+            seen = {"balance_credits": left, "available_credits": left, "credits_renew_at": now.credits_renew_at}
             return Outcome("insufficient_credits", {"required_credits": quote.credits, **seen, **options})
         id, number = command.generation_id, now.cycle.number
         self.charges[id] = Charge(at, id, command.model, quote.settings, quote.credits, left, number)

@@ -22,7 +22,9 @@ def refusals_of(history: History) -> list[RecordedRefusal]:
         if isinstance(each.refusal, KEPT):
             required = each.refusal.required_credits if isinstance(each.refusal, InsufficientCredits) else None
             version, balance = each.state.version, each.state.balance_credits
-            row = RecordedRefusal(version, each.at, each.command, each.refusal.code, required, balance)
+            row = RecordedRefusal(
+                version, each.at, each.command, each.command.model, each.refusal.code, required, balance
+            )
             recorded.setdefault((each.command.generation_id, version), row)
     return list(recorded.values())
 

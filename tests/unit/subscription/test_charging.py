@@ -124,6 +124,7 @@ def test_r11_the_refusal_names_what_would_help() -> None:
     assert refusal == InsufficientCredits(
         required_credits=150,
         balance_credits=1,
+        available_credits=1,
         credits_renew_at=instant("2024-02-29 10:00"),
         upgrade_options=(
             "max-pro-240000-monthly",

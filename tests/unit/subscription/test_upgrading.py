@@ -26,6 +26,9 @@ def test_r4_credits_come_only_from_plans_and_from_charges_given_back() -> None:
     assert {kind.__name__ for kind in get_args(Command)} == {
         "StartSubscription",
         "ChargeGeneration",
+        "HoldCredits",
+        "CaptureHold",
+        "ReleaseHold",
         "UpgradePlan",
         "ScheduleDowngrade",
         "CancelSubscription",
