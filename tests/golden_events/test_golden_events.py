@@ -39,7 +39,7 @@ HASHES = {
     "ChargeReversed.v1.deducted.json": "6a6256d65e7f443801220e7b192373c46f472a83e71fa0475e119f3381834b0a",
     "ChargeReversed.v1.json": "d751843f191e21ecd5fd15c794b8c418db49542bc926926f63c6bdc52c8f5458",
     "CreditsGranted.v1.json": "d54feccee5ac6dd73e81b8d60435494374c97e3d47c3751c7f3483c1bec23a22",
-    "CreditsHeld.v1.bands.json": "778cdf8388d6c389bcaec99bc20a948c5de0f52afc430ef0936c62668dafc869",
+    "CreditsHeld.v1.bands.json": "79d5c1d7bc971226c52ef12bc079c83882ff80800ff668e0cc988152d83fcc4e",
     "CreditsHeld.v1.json": "e857a80fb1d71805d7a1a56c0026080d09c8f55682651ffe30bfd24172ec16c0",
     "CycleReset.v1.held.json": "93508ac8695872cae59dfa97f7c2ff4a3a554c5f79ba0002c68168eb76f55662",
     "CycleReset.v1.json": "0d0971120a20dd92b554fdda0efc808dbda001657f85185d3119d5561972ee55",
