@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from services.ledger.history import EVERYTHING, EventFilter, History, StoredEvent
 
-PAGE_POSITIONS = 500
+PAGE_POSITIONS = 200
 _KEPT_PAGES = 32
 
 
