@@ -21,6 +21,7 @@ routes/            the handlers, a module a feature
 routing.py         signatures of handlers, and the route classes
 calls.py           the first argument of a handler: service, request, caller
 authentication.py  callers and scopes
+batch_items.py     the items of a batch
 decoding.py        bodies and queries as structs
 repeated_keys.py   keys that a JSON object has twice
 instants.py        instants in requests, to the microsecond

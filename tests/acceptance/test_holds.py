@@ -303,3 +303,32 @@ def test_a_captured_charge_can_be_disputed_and_given_back(customer: Customer) ->
     assert resolved.status_code == 200, resolved.text
     assert credits_of(customer) == (16_500, 0, 16_500)
     assert customer.get("charges/job")["status"] == "reversed"
+
+
+def test_a_batch_holds_captures_and_releases(customer: Customer) -> None:
+    """The second capture is of an id that was charged, which is no hold; the last item is of no form that there is."""
+    of = {"subscription_id": customer.subscription_id}
+    items = [
+        {**of, "op": "hold", "generation_id": "a", **VIDEO},
+        {**of, "op": "hold", "generation_id": "b", **TRACK, "expires_in_seconds": 60},
+        {**of, "generation_id": "c", **TRACK},
+        {**of, "op": "charge", "generation_id": "d", **TRACK},
+        {**of, "op": "capture", "generation_id": "a", "settings": {"duration_seconds": 10}},
+        {**of, "op": "capture", "generation_id": "c"},
+        {**of, "op": "release", "generation_id": "b", "reason": "cancelled"},
+        {**of, "op": "charge", "generation_id": "b", **TRACK},
+        {**of, "op": "capture", "generation_id": "a", "expires_in_seconds": 60},
+        {**of, "op": "refund", "generation_id": "a"},
+    ]
+
+    answer = customer.http.post("/v1/charges/batch", json={"charges": items})
+
+    results = answer.json()["results"]
+    assert [each["status"] for each in results] == [201, 201, 201, 201, 201, 404, 200, 409, 422, 422]
+    assert [each["hold"]["status"] for each in results if "hold" in each] == ["held", "held", "released"]
+    assert (results[4]["charge"]["credits"], results[4]["charge"]["held_credits"]) == (125, 150)
+    assert results[7]["problem"]["original"]["status"] == "released"
+    assert [results[place]["problem"]["errors"][0]["field"] for place in (8, 9)] == ["expires_in_seconds", "op"]
+    assert credits_of(customer) == (16_500 - 125 - 300, 0, 16_500 - 425)
+    again = customer.http.post("/v1/charges/batch", json={"charges": items}).json()["results"]
+    assert [each["status"] for each in again] == [200, 200, 200, 200, 200, 404, 200, 409, 422, 422]
