@@ -5,9 +5,9 @@ from typing import BinaryIO
 
 from projections.rebuilding.rebuild import Rebuild, RebuildResult
 from services.bootstrap.database import connect_migrated, migrated_url_of
-from services.bootstrap.signing import key_file_of, receipts_of
+from services.bootstrap.signing import key_file_of, seals_of
 from services.config import Settings
-from services.integrity.verify.order import Trust
+from services.integrity.verify.log import trust_in
 from services.integrity.verify.verification import Verification, VerificationResult
 from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
@@ -17,13 +17,10 @@ from services.transfer.importing import Import
 from services.transfer.lines import End
 
 
-def verify_ledger(settings: Settings, report: ReportProgress, broken_key_ids: Iterable[str] = ()) -> VerificationResult:
-    """Check the whole ledger. Raises NoDatabase, NotMigrated, NoSigningKey, ProcessFailed.
-
-    `broken_key_ids` are keys that may follow a lost one without its signature.
-    """
+def verify_ledger(settings: Settings, report: ReportProgress) -> VerificationResult:
+    """Check the whole ledger. Raises NoDatabase, NotMigrated, NoSigningKey, SealerRefused, ProcessFailed."""
     key = key_file_of(settings).read()
-    trust = Trust(key.key_id if key else None, receipts_of(settings).all(), frozenset(broken_key_ids))
+    trust = trust_in(key.public_key if key else None, seals_of(settings))
     return Verification(settings.db_schema, trust, report).run(migrated_url_of(settings))
 
 

@@ -8,8 +8,6 @@ from projections.rebuilding.rebuild import RebuildInProgress
 from services.bootstrap.database import BadDatabaseUrl, NoDatabase, NotMigrated
 from services.bootstrap.signing import UnfitPolicy
 from services.catalogue import CatalogueError
-from services.integrity.checkpoints import OtherKey
-from services.integrity.sealer import LedgerIsOlder
 from services.integrity.sealing.refusing import SealerBusy, SealerRefused
 from services.integrity.signing import NoSigningKey
 from services.integrity.verify.verification import TablesChanged
@@ -30,8 +28,6 @@ OPERATOR_ERRORS = (
     RebuildInProgress,
     ProcessFailed,
     NoSigningKey,
-    OtherKey,
-    LedgerIsOlder,
     SealerBusy,
     SealerRefused,
     TablesChanged,

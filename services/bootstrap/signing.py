@@ -8,7 +8,6 @@ from psycopg import Connection
 
 from services.bootstrap.database import connect_migrated
 from services.config import Settings
-from services.integrity.receipts import Receipts
 from services.integrity.sealing.reader import LogReader
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.seals import Seals
@@ -21,11 +20,6 @@ from services.log.policy import BadPolicy, Policy
 def key_file_of(settings: Settings) -> KeyFile:
     """The file of the key that signs checkpoints and evidence."""
     return KeyFile(settings.signing_key or settings.data_dir / "signing.key")
-
-
-def receipts_of(settings: Settings) -> Receipts:
-    """The receipts of checkpoints: by schema, since a copy of a ledger in another one has fewer."""
-    return Receipts(settings.data_dir / "checkpoints" / settings.db_schema)
 
 
 def seals_of(settings: Settings) -> Seals:

@@ -21,11 +21,11 @@ def export(
     file: Annotated[Path, typer.Argument(help="Where to write; `-` is standard output.")],
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write the ledger as NDJSON: every event with its stored bytes, checkpoints, refusals."""
+    """Write the ledger as NDJSON: every event with its stored bytes, and the refusals."""
     settings = read_settings()
     with plain_errors(), progress() as show, _written(file, may_replace=force) as opened:
         end = export_ledger(settings, opened, show)
-    err.print(f"Wrote {end.events:,} events, {end.checkpoints:,} checkpoints and {end.refusals:,} refusals.")
+    err.print(f"Wrote {end.events:,} events and {end.refusals:,} refusals.")
 
 
 @contextmanager
@@ -67,5 +67,5 @@ def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote; `-` 
                     end = import_ledger(settings, opened, show)
     except (NotEmpty, NotAnExport, DoesNotHold) as error:
         fail(str(error))
-    read = f"{end.events:,} events, {end.checkpoints:,} checkpoints and {end.refusals:,} refusals"
+    read = f"{end.events:,} events and {end.refusals:,} refusals"
     err.print(f"Read {read}; all of it holds.")

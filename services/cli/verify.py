@@ -1,7 +1,6 @@
 """The `verify` command: the check of the whole ledger."""
 
 import time
-from typing import Annotated
 
 import typer
 
@@ -15,17 +14,13 @@ from services.integrity.verify.verification import VerificationResult
 FINDINGS_SHOWN = 20
 
 
-def verify(
-    trust_key: Annotated[
-        list[str] | None, typer.Option(help="The id of a key that replaced a lost one; may be repeated.")
-    ] = None,
-) -> None:
+def verify() -> None:
     """Check chains, checkpoints, prices, balances and read models against the events; name what does not hold."""
     settings = read_settings()
     began_at = time.monotonic()
     with plain_errors():
         with progress() as show:
-            verified = verify_ledger(settings, show, trust_key or ())
+            verified = verify_ledger(settings, show)
         has_key = key_file_of(settings).read() is not None
     _print_result(verified, time.monotonic() - began_at, has_key=has_key)
     if not verified.holds:
@@ -46,7 +41,7 @@ def _print_result(verified: VerificationResult, seconds: float, *, has_key: bool
     if verified.checkpoints and not has_key:
         err.print(
             "[yellow]No signing key is kept here, so signatures were checked against the public keys in the database. "
-            f"Compare these key ids with what you know: {', '.join(verified.key_ids)}"
+            f"Compare these keys with what you know: {', '.join(verified.keys)}"
         )
     if verified.holds:
         out.print("Everything holds.")

@@ -1,8 +1,8 @@
 """Tiles of a tree to which leaves are added: what is written for them, at the cost of the tiles that change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from services.log.reading import MissingTiles, ReadTiles, subtree_root
+from services.log.reading import MissingTiles, ReadTiles, read_root, subtree_root
 from services.log.tiles import LEVELS, TILE_BYTES, TILE_HEIGHT, Tile, last_tiles
 from services.log.tree import HASH_BYTES
 
@@ -33,6 +33,14 @@ class TileWriter:
             if len(edge) == TILE_BYTES:
                 self._close(0)
         self._note_edge()
+
+    def root(self) -> bytes:
+        """The root over all leaves so far."""
+
+        def read(tiles: Sequence[Tile]) -> dict[Tile, bytes]:
+            return {tile: bytes(self._edge[tile.level]) for tile in tiles}
+
+        return read_root(read, self.size)
 
     def _close(self, level: int) -> None:
         """Put the full tile of a level away, and its root into the tile above."""

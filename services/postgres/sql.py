@@ -35,9 +35,10 @@ class Queries(dict[str, bytes]):
     They are bytes because psycopg parses the placeholders of a bytes query once and remembers them.
     """
 
-    def __init__(self, statements: dict[str, bytes], source: str) -> None:
+    def __init__(self, statements: dict[str, bytes], source: str, schema: str) -> None:
         super().__init__(statements)
         self.source = source
+        self.schema = schema
 
     def __missing__(self, name: str) -> bytes:
         raise KeyError(f"no query {name!r} in {self.source}")
@@ -54,6 +55,7 @@ def load_queries(anchor: str, filename: str, *, schema: str) -> Queries:
     return Queries(
         {query.name: query.statement.replace("{schema}", quoted).encode() for query in parse_queries(text, filename)},
         filename,
+        schema,
     )
 
 

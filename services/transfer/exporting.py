@@ -14,7 +14,6 @@ from services.postgres.sql import load_queries
 from services.process.progress import ReportProgress
 from services.transfer.lines import (
     FORM,
-    CheckpointLine,
     End,
     EventLine,
     Header,
@@ -59,20 +58,17 @@ class Export:
         end = End(
             test_clocks=counts[TestClockLine],
             events=counts[EventLine],
-            checkpoints=counts[CheckpointLine],
             refusals=counts[RefusalLine],
             sha256=digest.hexdigest(),
         )
         file.write(encode_line(end))
         return end
 
-    def _lines(self, connection: Connection[Any]) -> Iterator[TestClockLine | EventLine | CheckpointLine | RefusalLine]:
+    def _lines(self, connection: Connection[Any]) -> Iterator[TestClockLine | EventLine | RefusalLine]:
         for row in self._scan(connection, "scan_test_clocks"):
             yield TestClockLine(*row)
         for row in self._scan(connection, "scan_events"):
             yield _event_line(*row)
-        for row in self._scan(connection, "scan_checkpoints"):
-            yield CheckpointLine(*row)
         for row in self._scan(connection, "scan_refusals"):
             yield RefusalLine(*row)
 

@@ -18,7 +18,7 @@ from projections.declaration import LedgerEvent
 from projections.rebuilding.targets import handlers_of, targets_of
 from projections.registry import INLINE, INLINE_ROWS, PROJECTIONS
 from projections.writers import EventRowsWriter
-from services.integrity.verify.order import Trust
+from services.integrity.verify.log import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.hashing import event_hash
 from services.ledger.mapper import decode_event
@@ -26,7 +26,6 @@ from services.postgres.sql import load_queries
 from services.process.progress import ReportProgress
 from services.transfer.lines import (
     FORM,
-    CheckpointLine,
     End,
     EventLine,
     Header,
@@ -63,7 +62,7 @@ class Import:
         self._handlers = handlers_of(self._targets)
         self._writers = {each.table: EventRowsWriter(each, schema) for each in INLINE_ROWS}
         self._events: list[EventLine] = []
-        self._counts = dict.fromkeys((TestClockLine, EventLine, CheckpointLine, RefusalLine), 0)
+        self._counts = dict.fromkeys((TestClockLine, EventLine, RefusalLine), 0)
         self._total = 0
 
     def read(self, file: BinaryIO) -> End:
@@ -102,7 +101,7 @@ class Import:
             self._take(line, number)
         raise NotAnExport(f"the end is missing: the file was cut behind line {number}")
 
-    def _take(self, line: Header | TestClockLine | EventLine | CheckpointLine | RefusalLine, number: int) -> None:
+    def _take(self, line: Header | TestClockLine | EventLine | RefusalLine, number: int) -> None:
         match line:
             case Header():
                 if line.form != FORM:
@@ -111,7 +110,7 @@ class Import:
                 return
             case EventLine():
                 self._take_event(line, number)
-            case TestClockLine() | CheckpointLine() | RefusalLine():
+            case TestClockLine() | RefusalLine():
                 self._connection.execute(self._queries[f"insert_{line.__struct_config__.tag}"], asdict(line))
             case _:
                 assert_never(line)
@@ -163,7 +162,7 @@ class Import:
         self._connection.execute(self._queries["analyze_events"])
 
     def _check_end(self, end: End, digest: str, number: int) -> None:
-        if (end.test_clocks, end.events, end.checkpoints, end.refusals) != (*self._counts.values(),):
+        if (end.test_clocks, end.events, end.refusals) != (*self._counts.values(),):
             raise NotAnExport(f"line {number}: the end counts other lines than there are")
         if end.sha256 != digest:
             raise NotAnExport(f"line {number}: the lines before it are not those that it was written for")

@@ -1,8 +1,8 @@
 """Defines the lines of a ledger as NDJSON: one JSON object a line, readable, and exact to the byte.
 
-First a header, then test clocks, events in the ledger's order, checkpoints, refusals, and last an end line with the
-SHA-256 of every byte before it. `state` is an event's stored JSON, as a string, so that not a space of it changes. API
-keys and idempotency records are left out: they belong to a service, not to a ledger.
+First a header, then test clocks, events in the ledger's order, refusals, and last an end line with the SHA-256 of every
+byte before it. `state` is an event's stored JSON, as a string, so that not a space of it changes. API keys, idempotency
+records and the signed log are left out: they belong to a service, not to a ledger. Where it is imported, a log begins.
 """
 
 from datetime import datetime
@@ -12,10 +12,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-FORM = 1
+FORM = 2
 
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
 
 
 class Header(Struct, frozen=True, tag="tallystick_export", tag_field="kind"):
@@ -47,22 +46,6 @@ class EventLine(Struct, frozen=True, tag="event", tag_field="kind"):
     state: str
 
 
-class CheckpointLine(Struct, frozen=True, tag="checkpoint", tag_field="kind", omit_defaults=True):
-    """A checkpoint, its bytes in hexadecimal."""
-
-    number: int
-    from_position: int
-    to_position: int
-    made_at: datetime
-    ledger: Hash
-    root: Hash
-    previous_hash: Hash
-    public_key: Hex
-    signature: Hex
-    leaf_tags: Hex
-    next_public_key: Hex | None = None
-
-
 class RefusalLine(Struct, frozen=True, tag="refusal", tag_field="kind"):
     """A charge, hold or capture that was refused; `settings` is JSON as a string."""
 
@@ -84,12 +67,11 @@ class End(Struct, frozen=True, tag="end", tag_field="kind"):
 
     test_clocks: int
     events: int
-    checkpoints: int
     refusals: int
     sha256: Hash
 
 
-Line = Header | TestClockLine | EventLine | CheckpointLine | RefusalLine | End
+Line = Header | TestClockLine | EventLine | RefusalLine | End
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)

@@ -17,13 +17,6 @@ SELECT test_clock_id, now, created_at FROM {schema}.test_clocks ORDER BY test_cl
 SELECT notification_id, originator_id, originator_version, recorded_at, topic, previous_hash, state
 FROM {schema}.ledger_events ORDER BY notification_id
 
--- name: scan_checkpoints
--- Every checkpoint, its bytes in hexadecimal.
-SELECT number, from_position, to_position, made_at, encode(ledger, 'hex'), encode(root, 'hex'),
-       encode(previous_hash, 'hex'), encode(public_key, 'hex'), encode(signature, 'hex'), encode(leaf_tags, 'hex'),
-       encode(next_public_key, 'hex')
-FROM {schema}.checkpoints ORDER BY number
-
 -- name: scan_refusals
 -- Every refusal, in the order of their ids: so they get ids of the same order where they are imported.
 SELECT subscription_id, generation_id, version, model, settings::text, code, required_credits, balance_credits,
@@ -36,7 +29,7 @@ SELECT last_id FROM {schema}.head FOR UPDATE
 
 -- name: is_empty
 -- Whether nothing of a ledger is in the schema. `{select_rows}` selects the rows of all projections.
-SELECT NOT (EXISTS (SELECT FROM {schema}.ledger_events) OR EXISTS (SELECT FROM {schema}.checkpoints)
+SELECT NOT (EXISTS (SELECT FROM {schema}.ledger_events) OR EXISTS (SELECT FROM {schema}.log_trees)
     OR EXISTS (SELECT FROM {schema}.refusals) OR EXISTS (SELECT FROM {schema}.test_clocks)
     OR EXISTS (SELECT FROM {schema}.projection_positions WHERE position > 0) OR EXISTS ({select_rows}))
 
@@ -54,15 +47,6 @@ UPDATE {schema}.head SET last_id = %(last)s
 -- A test clock.
 INSERT INTO {schema}.test_clocks (test_clock_id, now, created_at)
 VALUES (%(test_clock_id)s, %(now)s, %(created_at)s)
-
--- name: insert_checkpoint
--- A checkpoint, its bytes given in hexadecimal.
-INSERT INTO {schema}.checkpoints
-    (number, from_position, to_position, made_at, ledger, root, previous_hash, public_key, next_public_key, signature,
-     leaf_tags)
-VALUES (%(number)s, %(from_position)s, %(to_position)s, %(made_at)s, decode(%(ledger)s, 'hex'), decode(%(root)s, 'hex'),
-        decode(%(previous_hash)s, 'hex'), decode(%(public_key)s, 'hex'), decode(%(next_public_key)s, 'hex'),
-        decode(%(signature)s, 'hex'), decode(%(leaf_tags)s, 'hex'))
 
 -- name: insert_refusal
 -- A refusal.

@@ -72,12 +72,11 @@ class RefusalEntries:
 
     def count(self, connection: Connection[Any]) -> int:
         """Number what is not numbered yet, and return the last number."""
-        last = self._last(connection)
-        if last == 0:
+        if self.numbered(connection) == 0:
             connection.execute(self._queries["number_first_refusals"])
         while connection.execute(self._queries["number_refusals"], {"limit": NUMBERED_AT_ONCE}).rowcount:
             pass
-        return self._last(connection)
+        return self.numbered(connection)
 
     def leaves(self, connection: Connection[Any], after: int, to: int) -> list[bytes]:
         """The leaf hashes of the refusals above a number up to another. Raises BadEntry."""
@@ -85,7 +84,8 @@ class RefusalEntries:
         _require_all([row[0] for row in rows], after, to, "refusal")
         return [leaf_hash(refusal_entry(*row)) for row in rows]
 
-    def _last(self, connection: Connection[Any]) -> int:
+    def numbered(self, connection: Connection[Any]) -> int:
+        """The number of the last refusal that has one."""
         row = connection.execute(self._queries["last_refusal_number"]).fetchone()
         assert row is not None, "an aggregate has a row"
         return int(row[0])

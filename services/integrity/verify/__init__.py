@@ -1,7 +1,8 @@
-"""The check of a whole ledger: hash chains, checkpoints, rules and read models.
+"""The check of a whole ledger: hash chains, log, rules and read models.
 
 verification.py    runs all parts in one snapshot, in one process or several
-order.py           the ledger in its order: positions, checkpoints, the head row
+order.py           the ledger in its order: positions, the head row
+log.py             the log over it: tiles, signed notes, seals, keys
 streams.py         each stream: its chain, its fold, its rules, its rows
 rows.py            rows that are made from a state, and snapshots
 event_rows.py      rows that are made from single events

@@ -16,7 +16,8 @@ from psycopg import Connection, sql
 
 from projections.rebuilding.processes import ProcessFailed, run_in_processes
 from services.integrity.findings import Finding, Findings
-from services.integrity.verify.order import OrderCheck, OrderResult, Trust
+from services.integrity.verify.log import Trust
+from services.integrity.verify.order import OrderCheck, OrderResult
 from services.integrity.verify.streams import ALL_STREAMS, Range, StreamsCheck, ranges
 from services.postgres.database import connect
 from services.postgres.sql import Queries, load_queries
@@ -30,15 +31,15 @@ STAGE = "Checking events, in order and by stream"
 class VerificationResult(Struct, frozen=True):
     """The counts of a check, and what does not hold.
 
-    `covered` events are under checkpoints, signed by `key_ids`. `findings` are the first ones in the ledger's order;
-    `finding_count` counts all.
+    `covered` events are under checkpoints; `keys` are those of the log, oldest first. `findings` are the first ones in
+    the ledger's order; `finding_count` counts all.
     """
 
     events: int
     streams: int
     checkpoints: int
     covered: int
-    key_ids: tuple[str, ...]
+    keys: tuple[str, ...]
     findings: tuple[Finding, ...]
     finding_count: int
 
@@ -181,7 +182,7 @@ def _combined(parts: Sequence[PartResult]) -> VerificationResult:
         streams=sum(each.streams for each in streams),
         checkpoints=order.checkpoints,
         covered=order.covered,
-        key_ids=order.key_ids,
+        keys=order.keys,
         findings=tuple(findings.first()),
         finding_count=findings.total,
     )

@@ -18,12 +18,6 @@ SELECT pg_export_snapshot()
 -- The rows of head: there must be one.
 SELECT last_id FROM {schema}.head
 
--- name: first_event
--- The first event, whose hash tells this ledger from others.
-SELECT notification_id, uuid_send(originator_id), originator_version, timestamptz_send(recorded_at), previous_hash,
-       topic, state
-FROM {schema}.ledger_events ORDER BY notification_id LIMIT 1
-
 -- name: scan_in_order
 -- Every event in the order of the ledger.
 SELECT notification_id, uuid_send(originator_id), originator_version, timestamptz_send(recorded_at), previous_hash,
@@ -39,10 +33,14 @@ WHERE originator_id >= %(first)s AND originator_id <= %(last)s
 ORDER BY originator_id, originator_version
 
 -- name: scan_checkpoints
--- Every checkpoint.
-SELECT number, from_position, to_position, timestamptz_send(made_at), ledger, root, previous_hash, public_key,
-       next_public_key, signature, leaf_tags
-FROM {schema}.checkpoints ORDER BY number
+-- Every signed note of a log, in the order in which they were signed.
+SELECT number, origin, size, root, note FROM {schema}.log_checkpoints WHERE log = %(log)s ORDER BY number
+
+-- name: event_at
+-- The event of a position.
+SELECT notification_id, uuid_send(originator_id), originator_version, timestamptz_send(recorded_at), previous_hash,
+       topic, state
+FROM {schema}.ledger_events WHERE notification_id = %(position)s LIMIT 1
 
 -- name: select_positions
 -- How far each catch-up projection says that it is.

@@ -34,12 +34,20 @@ EVENTS = columns(
     text="topic",
     bytes="previous_hash state",
 )
-CHECKPOINTS = columns(
-    "checkpoints",
-    number="number from_position to_position",
-    instant="made_at",
-    bytes="ledger root previous_hash public_key signature leaf_tags",
-)
+LOG = [
+    *columns("log_checkpoints", number="number size", text="note origin log", bytes="root"),
+    *columns("log_tiles", number="tile level", text="log", bytes="hashes"),
+    *columns("log_trees", number="size", text="origin log"),
+    *columns("log_keys", text="vkey origin log"),
+    *columns("refusal_numbers", id="subscription_id", number="number version", text="generation_id"),
+    *columns(
+        "refusals",
+        id="subscription_id",
+        number="version balance_credits",
+        instant="refused_at",
+        text="generation_id model code",
+    ),
+]
 _KINDS = {"uuid": "id", "int8": "number", "text": "text", "timestamptz": "instant", "date": "day", "bytea": "bytes"}
 READ_MODELS = [
     *(Column(each.table, column.name, _KINDS[column.type]) for each in PROJECTIONS for column in each.all_columns),
@@ -47,7 +55,7 @@ READ_MODELS = [
     *columns("head", number="last_id"),
 ]
 # A snapshot only saves time: one that is missing is no loss.
-DELETED_FROM = ["ledger_events", "checkpoints", "head", *(each.table for each in PROJECTIONS)]
+DELETED_FROM = ["ledger_events", "head", *sorted({each.table for each in LOG}), *(each.table for each in PROJECTIONS)]
 KEYS = {
     "ledger_events": ("notification_id", "originator_version"),
     "ledger_snapshots": ("originator_version",),
@@ -78,7 +86,7 @@ class Tampers:
         """Change something; what, in words. What the database itself refuses is drawn again."""
         while True:
             tampers = (
-                *(self._change_event, self._change_row, self._change_checkpoint),
+                *(self._change_event, self._change_row, self._change_log),
                 *(self._delete, self._insert, self._reorder, self._truncate),
             )
             (tamper,) = self._random.choices(tampers, (40, 20, 10, 10, 5, 10, 5))
@@ -95,8 +103,8 @@ class Tampers:
     def _change_row(self) -> str:
         return self._change(self._random.choice(READ_MODELS))
 
-    def _change_checkpoint(self) -> str:
-        return self._change(self._random.choice(CHECKPOINTS))
+    def _change_log(self) -> str:
+        return self._change(self._random.choice(LOG))
 
     def _change(self, column: Column) -> str:
         """Change one byte, one character, or a number or an instant by one step."""

@@ -35,7 +35,7 @@ from tests.waiting import wait_until
 EVENTS_A_SUBSCRIPTION = 50
 CHARGING, READING = 4, 3
 KEY = "a-key-with-every-scope-for-the-test-of-large-ledgers"
-COPIED = ("ledger_events", "checkpoints", "refusals", "balance", "renewal", "charges", "head")
+COPIED = ("ledger_events", "balance", "renewal", "charges", "head")
 REBUILT = tuple(each.table for each in PROJECTIONS)
 MEGABYTE = 2**20
 SHORT, LONG = 5_000, pytest.param(int(os.environ.get("TALLYSTICK_EVENTS", "1000000")), marks=pytest.mark.long)
@@ -61,7 +61,8 @@ class Large:
     def tallystick(self, *arguments: str, database_url: str | None = None) -> Run:
         """Run a command on the ledger, or on another database; it must end well."""
         command = [sys.executable, "-m", "services.cli", *arguments]
-        settings = environment(self.folder, database_url=database_url or self.server.url)
+        folder = self.folder if database_url in (None, self.server.url) else self.folder / "elsewhere"
+        settings = environment(folder, database_url=database_url or self.server.url)
         began_at = time.perf_counter()
         with (
             tempfile.TemporaryFile("w+") as output,
@@ -202,6 +203,5 @@ def test_an_export_is_the_same_ledger_elsewhere(large: Large) -> None:
     assert events >= large.events
     assert there == here
     assert all("Everything holds." in run.output for run in verified)
-    assert here["checkpoints"][0] > 0
     assert exported.peak_bytes < 150 * MEGABYTE, "a page at a time, however many there are"
     assert imported.peak_bytes < 400 * MEGABYTE, "the states of all streams, and a page of events"

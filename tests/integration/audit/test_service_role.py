@@ -10,10 +10,10 @@ from psycopg import Connection, sql
 from projections.engine import Engine
 from projections.rebuilding.rebuild import Rebuild
 from services.catalogue import Catalogue
-from services.integrity.receipts import Receipts
-from services.integrity.sealer import Sealer
+from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.seals import Seals
 from services.integrity.signing import KeyFile
-from services.integrity.verify.order import Trust
+from services.integrity.verify.log import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
@@ -57,7 +57,7 @@ def test_it_does_all_that_a_service_does(
     assert service.execute("SELECT current_user").fetchone() == (SERVICE_ROLE,)
     projector = Engine(lambda: connect(service_url), SCHEMA, decode_event)
     assert projector.catch_up(service, timeout_seconds=PATIENCE_SECONDS)
-    assert Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), clock).seal(service)
+    assert Sealer(SCHEMA, KeyFile(tmp_path / "key"), Seals(tmp_path / "seals"), None, clock).seal(service)
     assert missing_revisions(service_url, SCHEMA) == []
     assert Verification(SCHEMA, Trust()).run(service_url).findings == ()
     assert Rebuild(database_url, SCHEMA, (), decode_event).run().differences == ()
@@ -67,10 +67,10 @@ def test_it_does_all_that_a_service_does(
     )
 
 
-@pytest.mark.parametrize("table", ["ledger_events", "refusals", "checkpoints"])
+@pytest.mark.parametrize("table", ["ledger_events", "refusals", "log_checkpoints", "log_keys"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}"])
 def test_it_cannot_change_what_was_recorded(service: Connection[Any], table: str, change: str) -> None:
-    column = {"ledger_events": "topic", "refusals": "code", "checkpoints": "root"}[table]
+    column = {"ledger_events": "topic", "refusals": "code", "log_checkpoints": "root", "log_keys": "vkey"}[table]
     statement = change.format(f"tallystick.{table}", column, column)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         service.execute(statement)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,10 +15,10 @@ from psycopg import Connection, sql
 
 from projections.engine import Engine
 from services.catalogue import Catalogue
-from services.integrity.receipts import Receipts
-from services.integrity.sealer import Sealer
+from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.seals import Seals
 from services.integrity.signing import KeyFile
-from services.integrity.verify.order import Trust
+from services.integrity.verify.log import Trust, trust_in
 from services.integrity.verify.verification import Verification, VerificationResult
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
@@ -33,17 +34,16 @@ SHORT_CAMPAIGN = 200
 
 
 class SealedLedger:
-    """A sound ledger under three checkpoints, with its key and receipts outside the database."""
+    """A sound ledger under three checkpoints, with its key and seals outside the database."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.database_url = database_url
         self.folder = folder
         self.key_file = KeyFile(folder / "signing.key")
-        self.receipts = Receipts(folder / "checkpoints" / SCHEMA)
 
     def trust(self) -> Trust:
         key = self.key_file.read()
-        return Trust(key.key_id if key else None, self.receipts.all())
+        return trust_in(key.public_key if key else None, Seals(self.folder / "seals" / SCHEMA))
 
     @contextmanager
     def tampering(self) -> Iterator[Connection[Any]]:
@@ -74,7 +74,7 @@ def sealed(
 
 def fill(sealed: SealedLedger, catalogue: Catalogue) -> None:
     clock = SettableClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-    sealer = Sealer(SCHEMA, sealed.key_file, sealed.receipts, clock)
+    sealer = Sealer(SCHEMA, sealed.key_file, Seals(sealed.folder / "seals" / SCHEMA), None, clock)
     projector = Engine(lambda: connect(sealed.database_url), SCHEMA, decode_event)
     with (
         Ledger(sealed.database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=10) as ledger,
@@ -178,52 +178,87 @@ def test_a_tail_that_was_cut_off_is_named_though_head_and_balances_were_mended(s
         (last,) = connection.execute("SELECT last_id FROM tallystick.head").fetchone() or (0,)
         connection.execute("DELETE FROM tallystick.ledger_events WHERE notification_id = %s", [last])
         connection.execute("UPDATE tallystick.head SET last_id = %s", [last - 1])
-        assert f"event {last}: not there, though checkpoint 3 covers it" in map(str, sealed.check(connection).findings)
+        findings = [str(finding) for finding in sealed.check(connection).findings]
+        assert f"checkpoint 3 of events: covers {last} events, and there are {last - 1}" in findings
 
 
-def test_checkpoints_that_were_taken_away_with_their_events_are_missed(sealed: SealedLedger) -> None:
-    """The whole ledger put back as it was at an earlier checkpoint: only the receipt shows it."""
+def reasons_of(verified: VerificationResult) -> str:
+    return "\n".join(map(str, verified.findings))
+
+
+def test_checkpoints_that_were_taken_away_are_missed(sealed: SealedLedger) -> None:
+    """The log put back as it was at an earlier checkpoint: only the seals show it."""
     with sealed.tampering() as connection:
-        connection.execute("DELETE FROM tallystick.checkpoints WHERE number = 3")
-        verified = sealed.check(connection)
-        assert "checkpoint 3: not there, though it was made here: the newest is 2" in map(str, verified.findings)
-        assert Verification(SCHEMA, Trust()).check(connection).holds, "without the receipt"
+        connection.execute("DELETE FROM tallystick.log_checkpoints WHERE number = 3")
+        assert "was sealed here, and it is not there" in reasons_of(sealed.check(connection))
+        assert Verification(SCHEMA, Trust()).check(connection).holds, "without the seals"
+
+
+def test_a_log_that_was_taken_away_is_missed(sealed: SealedLedger) -> None:
+    with sealed.tampering() as connection:
+        for table in ("log_checkpoints", "log_trees", "log_tiles", "log_keys"):
+            connection.execute(f"DELETE FROM tallystick.{table}")
+        assert "the log of events: it is not there" in reasons_of(sealed.check(connection))
 
 
 def test_a_ledger_that_was_signed_anew_by_another_key_is_found(sealed: SealedLedger, tmp_path: Path) -> None:
-    """Who owns the database can rewrite all of it, checkpoints included, but not sign them with the key kept here."""
+    """Who owns the database can rewrite all of it, the log included, but not sign it with the key kept here."""
     with sealed.tampering() as connection:
-        connection.execute("TRUNCATE tallystick.checkpoints")
-        other = Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), lambda: datetime(2026, 1, 16, tzinfo=UTC))
-        other.seal(connection)
-        reasons = [finding.reason for finding in sealed.check(connection).findings]
-        assert any("but the key kept here is" in reason for reason in reasons)
-        assert "is another one than was made here" not in reasons
+        for table in ("log_checkpoints", "log_trees", "log_tiles", "log_keys"):
+            connection.execute(f"DELETE FROM tallystick.{table}")
+        trust = sealed.trust()
+        assert trust.first_key is not None
+        now = datetime(2026, 1, 16, tzinfo=UTC)
+        Sealer(SCHEMA, KeyFile(tmp_path / "key"), Seals(tmp_path), trust.first_key.name, lambda: now).seal(connection)
+        found = reasons_of(sealed.check(connection))
+        assert "the key that is kept here is another one" in found
+        assert "was sealed here, and it is not there" in found
+        assert "another one" in reasons_of(Verification(SCHEMA, Trust(trust.public_key)).check(connection))
         assert Verification(SCHEMA, Trust()).check(connection).holds
 
 
-def test_a_key_that_no_checkpoint_names_is_found_unless_it_is_trusted(sealed: SealedLedger, tmp_path: Path) -> None:
+def test_a_note_that_was_forged_is_found(sealed: SealedLedger) -> None:
     with sealed.tampering() as connection:
-        other = Sealer(SCHEMA, KeyFile(tmp_path / "key"), Receipts(tmp_path), lambda: datetime(2026, 1, 16, tzinfo=UTC))
-        (checkpoint,) = other.replace_lost_key(connection)
-        verified = Verification(SCHEMA, Trust(checkpoint.key_id)).check(connection)
-        assert first_of(verified) == (
-            f"checkpoint 4: signed by key {checkpoint.key_id}, for which the checkpoint before it does not vouch"
+        connection.execute("UPDATE tallystick.log_checkpoints SET root = sha256(root) WHERE number = 2")
+        assert "its columns are not what its note says" in reasons_of(sealed.check(connection))
+    with sealed.tampering() as connection:
+        connection.execute(
+            "UPDATE tallystick.log_checkpoints SET note = regexp_replace(note, 'tallystick/.', 'tallystick/x')"
         )
-        trusting = Trust(checkpoint.key_id, broken_key_ids=frozenset((checkpoint.key_id,)))
-        assert Verification(SCHEMA, trusting).check(connection).holds
+        assert "its columns are not what its note says" in reasons_of(sealed.check(connection))
+
+
+def test_tiles_that_are_not_those_of_the_events_are_named(sealed: SealedLedger) -> None:
+    with sealed.tampering() as connection:
+        connection.execute(
+            "UPDATE tallystick.log_tiles SET hashes = set_byte(hashes, 65, 255 - get_byte(hashes, 65))"
+            " WHERE log = 'events' AND level = 0 AND tile = 0"
+        )
+        assert "the log of events: its tile 0/000" in first_of(sealed.check(connection))
+
+
+def test_refusals_that_were_changed_or_taken_away_are_found(sealed: SealedLedger) -> None:
+    with sealed.tampering() as connection:
+        connection.execute("UPDATE tallystick.refusals SET balance_credits = balance_credits + 1")
+        assert "refusal 1: is not what the log has in its place" in reasons_of(sealed.check(connection))
+    with sealed.tampering() as connection:
+        connection.execute("DELETE FROM tallystick.refusals")
+        assert "refusal 1 is not there any more" in reasons_of(sealed.check(connection))
 
 
 def test_a_rotated_key_holds(sealed: SealedLedger, tmp_path: Path, clock: SettableClock) -> None:
-    key_file = KeyFile(tmp_path / "key")
-    (tmp_path / "key").write_bytes(sealed.key_file.path.read_bytes())
+    folder = tmp_path / "copy"
+    shutil.copytree(sealed.folder, folder)
+    key_file, seals = KeyFile(folder / "signing.key"), Seals(folder / "seals" / SCHEMA)
     with sealed.tampering() as connection:
-        Sealer(SCHEMA, key_file, Receipts(tmp_path), clock).rotate(connection)
+        Sealer(SCHEMA, key_file, seals, None, clock).rotate(connection)
         key = key_file.read()
         assert key is not None
-        verified = Verification(SCHEMA, Trust(key.key_id)).check(connection)
+        verified = Verification(SCHEMA, trust_in(key.public_key, seals)).check(connection)
         assert verified.findings == ()
-        assert verified.checkpoints == 5
+        assert verified.checkpoints == 4
+        assert len(verified.keys) == 2
+        assert not sealed.check(connection).holds, "to whom the hand-over was not sealed"
 
 
 @pytest.mark.parametrize(
@@ -261,7 +296,7 @@ def test_a_price_that_does_not_come_to_its_credits_is_named(sealed: SealedLedger
         ).fetchone() or (0,)
     for credits_per_unit, reason in (("149", "but it comes to"), ("1E+9999", "no catalogue can have given")):
         with sealed.tampering() as connection:
-            connection.execute("TRUNCATE tallystick.checkpoints")
+            connection.execute("DELETE FROM tallystick.log_trees")
             connection.execute(
                 "UPDATE tallystick.ledger_events SET state = convert_to(regexp_replace(convert_from(state, 'UTF8'),"
                 " '\"credits_per_unit\":[0-9]+', '\"credits_per_unit\":' || %s), 'UTF8') WHERE notification_id = %s",

@@ -86,6 +86,13 @@ def test_tiles_do_not_depend_on_the_steps_in_which_a_tree_grew() -> None:
     assert at_once.contents == one_by_one.contents
 
 
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537])
+def test_who_writes_tiles_knows_the_root(size: int) -> None:
+    writer = TileWriter(MemoryTiles().read, 0)
+    writer.extend(plain_tree.leaves_of(size))
+    assert writer.root() == plain_tree.root(plain_tree.leaves_of(size))
+
+
 def test_growing_writes_no_tile_but_those_that_change() -> None:
     tiles = MemoryTiles(plain_tree.leaves_of(70_000))
     writer = TileWriter(tiles.read, tiles.size)
