@@ -60,6 +60,7 @@ def serving(witness: WitnessServer, host: str, port: int) -> Iterator[int]:
     class Server(ThreadingHTTPServer):
         address_family = AF_INET6 if ":" in host else AF_INET
         daemon_threads = True
+        request_queue_size = 128
         turns = threading.BoundedSemaphore(CONNECTIONS_MAX)
 
         def process_request(self, request: Any, client_address: Any) -> None:
