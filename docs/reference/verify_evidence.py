@@ -573,6 +573,7 @@ SUBSCRIPTION_EVENTS = {
     "CycleReset": {"cycle": PERIOD, "granted_credits": WHOLE, "lapsed_credits": WHOLE, "held_credits=": WHOLE},
     "TermRenewed": {"term": PERIOD, "plan": PLAN},
     "PlanChangeScheduled": {"plan": PLAN, "effective_at": INSTANT},
+    "AlertsChanged": {"alerts?": [TEXT]},
     "PlanChangeUnscheduled": {"kind": {"cancel", "downgrade"}},
     "SubscriptionCancelled": {"when": {"term_end", "now"}, "effective_at": INSTANT},
     "SubscriptionEnded": {"ended_at": INSTANT, "lapsed_credits": WHOLE, "held_credits=": WHOLE},

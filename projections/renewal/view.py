@@ -50,6 +50,8 @@ class SubscriptionView(Struct, frozen=True):
     scheduled_change: ScheduledChangeView | None
     version: int
     test_clock_id: str | UnsetType = UNSET
+    alerts: tuple[str, ...] | UnsetType = UNSET
+    """The thresholds of its own, where it has some."""
 
 
 class UpcomingBoundary(Struct, frozen=True):
@@ -101,6 +103,7 @@ def subscription_view(subscription_id: UUID, state: core.Subscription, version: 
         scheduled_change=None if change is None else _change_view(change),
         version=version,
         test_clock_id=UNSET if state.test_clock_id is None else state.test_clock_id,
+        alerts=UNSET if state.alerts is None else state.alerts,
     )
 
 

@@ -1,6 +1,5 @@
 """Thresholds of alerts: parts of the granted credits, at or below which what is available is low."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 
@@ -28,7 +27,8 @@ def ten_thousandths(text: str) -> int:
     return int(Decimal(text) * _PARTS)
 
 
-def thresholds_of(texts: Iterable[str]) -> tuple[Threshold, ...]:
+@lru_cache(1_024)
+def thresholds_of(texts: tuple[str, ...]) -> tuple[Threshold, ...]:
     """Return thresholds, the highest first."""
     thresholds = (Threshold(text, ten_thousandths(text)) for text in texts)
     return tuple(sorted(thresholds, key=lambda each: -each.ten_thousandths))

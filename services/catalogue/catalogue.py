@@ -61,7 +61,7 @@ class Catalogue:
         ]
         self.upgrade_policy: Final[UpgradePolicy] = upgrade_policy
         """The policy of upgrades to plans that name none of their own."""
-        self._alerts = thresholds_of(alerts)
+        self._alerts = thresholds_of(tuple(alerts))
         self._alerts_by_plan = {
             plan.plan_id: thresholds_of(plan.alerts) for plan in self.plans if plan.alerts is not None
         }

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from services.catalogue import Settings
+from services.catalogue.alerts import THRESHOLDS_MAX, ten_thousandths
 from services.catalogue.pricing import CHARACTERS_MAX, COUNT_MAX, DURATION_SECONDS_MAX
 from services.http.problems import invalid
 from services.subscription.commands import (
@@ -15,6 +16,7 @@ from services.subscription.commands import (
     HOLD_SECONDS_MAX,
     CancelSubscription,
     CaptureHold,
+    ChangeAlerts,
     ChargeGeneration,
     HoldCredits,
     ReleaseHold,
@@ -46,6 +48,7 @@ Model = Annotated[str, _text(128, "Of a rate card: `GET /v1/rate-cards`.", "lyri
 TestClockId = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
 Resolution = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=64)]
 TimeZone = Annotated[str, Meta(max_length=64, description="An IANA time zone.", examples=["Europe/Rome"])]
+Threshold = Annotated[str, Meta(pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)\Z")]
 BillingReference = Annotated[
     str, Meta(pattern=_NO_CONTROLS, max_length=255, description="Yours: recorded with the upgrade.")
 ]
@@ -182,6 +185,28 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     def command(self) -> CancelSubscription:
         """Make the command."""
         return CancelSubscription(self.when)
+
+
+class AlertsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The thresholds of the subscription's own; null: those of the catalogue."""
+
+    alerts: (
+        Annotated[
+            list[Threshold],
+            Meta(
+                max_length=THRESHOLDS_MAX, description="Parts of the granted credits, each once.", examples=[["0.50"]]
+            ),
+        ]
+        | None
+    )
+
+    def command(self) -> ChangeAlerts:
+        """Make the command. Raises Problem for a threshold that is there twice."""
+        if self.alerts is None:
+            return ChangeAlerts(None)
+        if len({ten_thousandths(each) for each in self.alerts}) < len(self.alerts):
+            raise invalid("alerts", "must have each threshold once")
+        return ChangeAlerts(tuple(self.alerts))
 
 
 class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -142,6 +142,10 @@ class PlanChangeUnscheduled(LedgerEvent):
         aggregate.status = "active"
 
 
+class AlertsChanged(LedgerEvent):
+    """The subscription got thresholds of its own, or those of the catalogue again."""
+
+
 class SubscriptionCancelled(LedgerEvent):
     """The subscription will not renew, or ended on the spot."""
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from services.catalogue.model import Settings
 from services.subscription.events import (
+    AlertsChanged,
     CancelWhen,
     ChargeReversed,
     CreditsGranted,
@@ -86,6 +87,12 @@ class CancelSubscription(Struct, frozen=True):
     when: CancelWhen
 
 
+class ChangeAlerts(Struct, frozen=True):
+    """Give the subscription thresholds of its own; None: those of the catalogue."""
+
+    alerts: tuple[str, ...] | None
+
+
 class ResumeSubscription(Struct, frozen=True):
     """Take back the scheduled cancellation or downgrade."""
 
@@ -114,6 +121,7 @@ Command = (
     | ScheduleDowngrade
     | CancelSubscription
     | ResumeSubscription
+    | ChangeAlerts
     | ReverseCharge
     | RecordDue
 )
@@ -141,6 +149,8 @@ def command_behind(event: Event) -> Command:
             return ScheduleDowngrade(event.plan.plan_id)
         case PlanChangeUnscheduled():
             return ResumeSubscription()
+        case AlertsChanged():
+            return ChangeAlerts(event.alerts)
         case SubscriptionCancelled():
             return CancelSubscription(event.when)
         case ChargeReversed():

@@ -16,6 +16,7 @@ from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
 from services.subscription.commands import (
     CancelSubscription,
     CaptureHold,
+    ChangeAlerts,
     ChargeGeneration,
     Command,
     HoldCredits,
@@ -28,6 +29,7 @@ from services.subscription.commands import (
     UpgradePlan,
 )
 from services.subscription.events import (
+    AlertsChanged,
     ChargeReversed,
     CreditsGranted,
     Event,
@@ -87,6 +89,8 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
             return _downgrade(state, command, catalogue)
         case CancelSubscription():
             return _cancel(state, command, now)
+        case ChangeAlerts():
+            return [] if command.alerts == state.alerts else [AlertsChanged(command.alerts)]
         case ResumeSubscription():
             change = state.scheduled_change
             return NothingScheduled() if change is None else [PlanChangeUnscheduled(change.kind)]

@@ -163,6 +163,12 @@ class PlanChangeUnscheduled(Struct, frozen=True):
     kind: ChangeKind
 
 
+class AlertsChanged(Struct, frozen=True, omit_defaults=True):
+    """The subscription got thresholds of its own, or those of the catalogue again."""
+
+    alerts: tuple[str, ...] | None = None
+
+
 class SubscriptionCancelled(Struct, frozen=True):
     """The subscription will not renew (`term_end`), or ended on the spot (`now`)."""
 
@@ -202,6 +208,7 @@ Event = (
     | TermRenewed
     | PlanChangeScheduled
     | PlanChangeUnscheduled
+    | AlertsChanged
     | SubscriptionCancelled
     | SubscriptionEnded
     | ChargeReversed

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.catalogue import Plan, Quote
-from services.catalogue.alerts import ten_thousandths
+from services.catalogue.alerts import ten_thousandths, thresholds_of
 from services.catalogue.policies import credits_after_upgrade
 from services.subscription.events import AlertCrossed
 from services.subscription.refusals import InsufficientCredits, NotInPlan, Refusal
@@ -36,7 +36,8 @@ def crossed_alerts(
     state: Subscription, available_credits: int, now: datetime, catalogue: Terms
 ) -> tuple[AlertCrossed, ...]:
     """Return the thresholds at or above what is available then that were not crossed in this cycle before."""
-    thresholds, granted_credits = catalogue.alerts_for(state.plan.plan_id), state.granted_credits
+    granted_credits = state.granted_credits
+    thresholds = catalogue.alerts_for(state.plan.plan_id) if state.alerts is None else thresholds_of(state.alerts)
     if not thresholds or not thresholds[0].is_reached(available_credits, granted_credits):
         return ()
     before = {ten_thousandths(each.threshold) for each in state.crossed_alerts}

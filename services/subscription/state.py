@@ -11,6 +11,7 @@ from services.catalogue.policies import restarts_undeducted
 from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period
 from services.subscription.events import (
     AlertCrossed,
+    AlertsChanged,
     ChangeKind,
     ChargeReversed,
     CreditsGranted,
@@ -73,6 +74,8 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     """The number of the cycle that this upgrade began."""
     scheduled_change: ScheduledChange | None = None
     test_clock_id: str | None = None
+    alerts: tuple[str, ...] | None = None
+    """The thresholds of its own; None where those of the catalogue hold."""
     crossed_alerts: tuple[AlertCrossed, ...] = ()
     """The thresholds that were crossed in this cycle."""
     holds: tuple[CreditsHeld, ...] = ()
@@ -171,6 +174,8 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
         case PlanChangeScheduled():
             change = ScheduledChange("downgrade", event.effective_at, event.plan)
             return replace(state, version=version, status="active", scheduled_change=change)
+        case AlertsChanged():
+            return replace(state, version=version, alerts=event.alerts)
         case PlanChangeUnscheduled():
             return replace(state, version=version, status="active", scheduled_change=None)
         case SubscriptionCancelled():

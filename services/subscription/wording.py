@@ -5,6 +5,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from services.subscription.events import (
+    AlertsChanged,
     ChargeReversed,
     CreditsGranted,
     CreditsHeld,
@@ -69,6 +70,8 @@ def wording_of(event: Event) -> Wording:
                 f"to {event.plan.plan_id} on {event.effective_at:%Y-%m-%d %H:%M}",
                 f"A change to {event.plan.name} was scheduled.",
             )
+        case AlertsChanged():
+            return _alerts_in_words(event)
         case PlanChangeUnscheduled():
             return Wording(f"the {event.kind} was taken back", f"The scheduled {event.kind} was taken back.")
         case SubscriptionCancelled():
@@ -87,6 +90,13 @@ def wording_of(event: Event) -> Wording:
             )
         case _:
             assert_never(event)
+
+
+def _alerts_in_words(event: AlertsChanged) -> Wording:
+    if event.alerts is None:
+        return Wording("alerts as in the catalogue", "Alerts are those of the catalogue again.")
+    alerts = ", ".join(event.alerts) or "none"
+    return Wording(f"alerts at {alerts}", f"Alerts of its own were set: {alerts}.")
 
 
 def _charge_in_words(event: GenerationCharged) -> Wording:

@@ -54,6 +54,7 @@ def test_a_request_without_a_valid_key_is_refused(
         ("manage", "POST", f"{SUBSCRIPTION}/downgrade"),
         ("manage", "POST", f"{SUBSCRIPTION}/cancel"),
         ("manage", "POST", f"{SUBSCRIPTION}/resume"),
+        ("manage", "POST", f"{SUBSCRIPTION}/alerts"),
         ("manage", "POST", "/v1/webhooks"),
         ("manage", "GET", "/v1/webhooks"),
         ("manage", "GET", f"/v1/webhooks/{NOBODY}"),

@@ -151,7 +151,7 @@ def test_r4_nothing_in_the_api_sells_credits(http: httpx.Client) -> None:
         "upgrade",
         "downgrade",
         "cancel",
-        "resume",
+        *("resume", "alerts"),
         "what-if",
         "/v1/quotes",
         "/v1/charges/batch",

@@ -135,6 +135,7 @@ EVERY_POST: dict[str, Callable[[Customer], tuple[Body, Body]]] = {
         {"plan_id": "ai-starter-7500-monthly"},
     ),
     "/v1/subscriptions/{subscription_id}/cancel": lambda _: ({"when": "term_end"}, {"when": "now"}),
+    "/v1/subscriptions/{subscription_id}/alerts": lambda _: ({"alerts": ["0.5"]}, {"alerts": None}),
     "/v1/subscriptions/{subscription_id}/resume": lambda _: ({}, {}),
     "/v1/subscriptions/{subscription_id}/what-if": lambda _: ({}, {"without_generations": ["first"]}),
     "/v1/charges/batch": lambda customer: (

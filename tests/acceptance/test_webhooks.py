@@ -235,3 +235,17 @@ def test_low_credits_are_told_once_a_threshold_and_shown(http: httpx.Client, cus
     ]
     first, second = of(http, webhook, "/deliveries")["data"][::-1]
     assert (first["type"], first["position"], second["position"]) == ("balance-low", position, last)
+
+
+def test_thresholds_of_its_own_are_set_and_shown(http: httpx.Client, customer: Customer) -> None:
+    assert "alerts" not in customer.get()
+    changed = customer.post("alerts", alerts=["0.9", "0.5"])
+    assert changed["alerts"] == customer.get()["alerts"] == ["0.9", "0.5"]
+    customer.use(4_000)
+    assert [each["threshold"] for each in customer.get("balance")["alerts"]] == ["0.9"]
+    assert "alerts" not in customer.post("alerts", alerts=None)
+    for wrong in (["1.1"], ["0.20", "0.2"], ["-0.1"], ["0.00001"], [0.5], ["0.1"] * 11, "0.5"):
+        answer = http.post(f"{customer.path}/alerts", json={"alerts": wrong})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"].startswith("alerts")
+    assert http.post(f"{customer.path}/alerts", json={}).status_code == 422

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from uuid import UUID, uuid4
@@ -110,6 +111,10 @@ class Receivers:
         if fault:
             self.faults.append(f"{path} {data['stream_id']}: {fault}")
 
+    def has_taken_more_than(self, taken: int) -> bool:
+        """Whether more messages arrived since then."""
+        return self.taken > taken
+
     def positions(self, path: str) -> set[int]:
         """All positions that an endpoint was told of."""
         return {position for (of, _), told in list(self.told.items()) if of == path for position in list(told.ids)}
@@ -148,7 +153,8 @@ def deliver_under_kills(
                     role.kill()
                     kills += 1
                 else:
-                    wait_until(lambda: all(receivers.positions(path) == expected for path in paths))
+                    while any(receivers.positions(path) != expected for path in paths):
+                        wait_until(partial(receivers.has_taken_more_than, receivers.taken))
                     role.stop()
         charging.join()
         seconds = time.monotonic() - began_at

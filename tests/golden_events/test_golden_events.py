@@ -36,6 +36,8 @@ AT = datetime(2024, 1, 31, 10, 0, 0, 123456, tzinfo=UTC)
 
 # The hash of each as the first event of STREAM at AT: what chains and checkpoints rest on.
 HASHES = {
+    "AlertsChanged.v1.json": "b404bfe23359edda8bfe7325013aecd14dfb9074cfbb5b1d1806feabbb545039",
+    "AlertsChanged.v1.least.json": "e2bf92e04a6f05e01c9e8ca0f9527e65ba30836b30312631916cc74cee7ac3e8",
     "ChargeReversed.v1.deducted.json": "6a6256d65e7f443801220e7b192373c46f472a83e71fa0475e119f3381834b0a",
     "ChargeReversed.v1.json": "d751843f191e21ecd5fd15c794b8c418db49542bc926926f63c6bdc52c8f5458",
     "CreditsGranted.v1.json": "d54feccee5ac6dd73e81b8d60435494374c97e3d47c3751c7f3483c1bec23a22",

@@ -68,6 +68,8 @@ def _changes(before: Fields, topic: str, data: Fields) -> Fields:
         case "PlanChangeScheduled":
             change = Change("downgrade", plan_id, _instant(data["effective_at"]))
             return {"status": "active", "scheduled_change": change}
+        case "AlertsChanged":
+            return {}
         case "PlanChangeUnscheduled":
             return {"status": "active", "scheduled_change": None}
         case "SubscriptionCancelled":

@@ -33,6 +33,7 @@ from services.http.problems import (
 )
 from services.http.readiness import Readiness
 from services.http.requests import (
+    AlertsRequest,
     CancelRequest,
     CaptureRequest,
     ChargeRequest,
@@ -271,6 +272,8 @@ CAPTURE_REQUEST = CaptureRequest(SettingsRequest(duration_seconds=Raw(b"10")))
 RELEASE_REQUEST = ReleaseRequest("the job failed")
 QUOTE_REQUEST = QuoteRequest("lyria-3", SettingsRequest(duration_seconds=Raw(b"180")), _ID)
 UPGRADE = UpgradeRequest(_MAX.plan_id, "invoice-2026-0042")
+ALERTS = AlertsRequest(["0.50", "0.10"])
+ALERTING = replace(SUBSCRIPTION, alerts=("0.50", "0.10"), version=3)
 DOWNGRADE = DowngradeRequest("ai-starter-16500-monthly")
 CANCEL = CancelRequest("term_end")
 

@@ -15,7 +15,7 @@ from services.http.documentation.operations import Shown, documented
 from services.http.parameters import IfMatch, SubscriptionId
 from services.http.previews import UpgradePreview, preview_of
 from services.http.problems import require
-from services.http.requests import CancelRequest, DowngradeRequest, PlanId, ResumeRequest, UpgradeRequest
+from services.http.requests import AlertsRequest, CancelRequest, DowngradeRequest, PlanId, ResumeRequest, UpgradeRequest
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply
 from services.subscription.refusals import (
@@ -101,6 +101,20 @@ async def cancel(
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """End the subscription with its term, keeping the credits until then, or now; replaces a scheduled change."""
+    return await execute(call, subscription_id, body.command(), body, expected_versions=expected)
+
+
+@_post("alerts", examples.ALERTING, examples.ALERTS)
+async def change_alerts(
+    call: Manager,
+    subscription_id: SubscriptionId,
+    body: Annotated[AlertsRequest, Depends(JsonBody(AlertsRequest))],
+    expected: IfMatch,
+) -> Reply[SubscriptionView]:
+    """Set the thresholds at which credits are low for this subscription; null: those of the catalogue again.
+
+    They hold from the next charge on. A threshold that was crossed in this cycle is not crossed again.
+    """
     return await execute(call, subscription_id, body.command(), body, expected_versions=expected)
 
 

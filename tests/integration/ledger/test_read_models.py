@@ -15,6 +15,7 @@ from services.ledger.mapper import decode_event
 from services.ledger.submission import Charged
 from services.subscription.commands import (
     CancelSubscription,
+    ChangeAlerts,
     ChargeGeneration,
     Command,
     RecordDue,
@@ -41,6 +42,8 @@ def any_command(random: Random, number: int) -> Command:
         CancelSubscription("term_end"): 4,
         CancelSubscription("now"): 1,
         ResumeSubscription(): 4,
+        ChangeAlerts(("0.50",)): 2,
+        ChangeAlerts(None): 2,
         RecordDue(): 4,
     }
     (chosen,) = random.choices(list(commands), weights=list(commands.values()))

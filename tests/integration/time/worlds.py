@@ -24,6 +24,7 @@ from services.renewals.worker import RenewalWorker
 from services.subscription.boundaries import as_read
 from services.subscription.commands import (
     CancelSubscription,
+    ChangeAlerts,
     ChargeGeneration,
     Command,
     ResumeSubscription,
@@ -169,6 +170,8 @@ class HttpWorld:
                 path, body = f"{path}/downgrade", _fields(command)
             case CancelSubscription():
                 path, body = f"{path}/cancel", _fields(command)
+            case ChangeAlerts():
+                path, body = f"{path}/alerts", {"alerts": command.alerts}
             case ResumeSubscription():
                 path, body = f"{path}/resume", {}
             case _:

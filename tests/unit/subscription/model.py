@@ -18,6 +18,7 @@ from services.catalogue import Catalogue, InvalidSettings, Plan, Quote, UnknownM
 from services.subscription.commands import (
     CancelSubscription,
     CaptureHold,
+    ChangeAlerts,
     ChargeGeneration,
     Command,
     HoldCredits,
@@ -30,6 +31,7 @@ from services.subscription.commands import (
     UpgradePlan,
 )
 from tests.unit.subscription.model_life import (
+    Alerted,
     Balance,
     Charge,
     EndedAtOnce,
@@ -69,6 +71,7 @@ class ModelSubscription:
         """Today's: another one may take its place between two commands."""
         self._life = Life()
         self._started: StartSubscription | None = None
+        self._alerts: tuple[str, ...] | None = None
         self.charges: dict[str, Charge] = {}
         self.reversed: set[str] = set()
         """Generation ids of the reversed charges."""
@@ -122,6 +125,7 @@ class ModelSubscription:
         | ScheduleDowngrade
         | CancelSubscription
         | ResumeSubscription
+        | ChangeAlerts
         | ReverseCharge,
         at: datetime,
         now: Balance,
@@ -140,6 +144,11 @@ class ModelSubscription:
             case ResumeSubscription():
                 is_scheduled = now.scheduled_change is not None
                 return self._add(Scheduled(at, "nothing")) if is_scheduled else Outcome("nothing_scheduled")
+            case ChangeAlerts():
+                if command.alerts == self._alerts:
+                    return Outcome("unchanged")
+                self._alerts = command.alerts
+                return self._add(Alerted(at))
             case ReverseCharge():
                 return self._reverse(command, at, now)
             case _:

@@ -85,7 +85,14 @@ class EndedAtOnce:
     at: datetime
 
 
-Fact = Charge | Reversal | Scheduled | EndedAtOnce
+@dataclass(frozen=True)
+class Alerted:
+    """The subscription got thresholds of its own, or lost them."""
+
+    at: datetime
+
+
+Fact = Charge | Reversal | Scheduled | EndedAtOnce | Alerted
 
 
 @dataclass(frozen=True)

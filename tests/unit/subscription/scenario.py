@@ -12,6 +12,7 @@ events, in order. Unless it has `refused` or `answered`, the command must be car
     charge CREDITS [ASSET_TYPE] [as ID]      one credit a character, by default of music
     generate MODEL [SETTING=VALUE ...] [as ID]
     start, upgrade, downgrade PLAN           cancel [now]       resume       record
+    alerts [THRESHOLD]...                    thresholds of its own; alerts catalogue: those of the catalogue
     reverse ID [original_cycle]              reverses a charge, by default to the current cycle
     catalogue EDITION                        from here on, that edition of the catalogue holds
 """
@@ -25,6 +26,7 @@ import msgspec
 from services.catalogue import Catalogue, Settings
 from services.subscription.commands import (
     CancelSubscription,
+    ChangeAlerts,
     ChargeGeneration,
     Command,
     RecordDue,
@@ -125,6 +127,10 @@ def _command(history: History, text: str) -> Command:
             return CancelSubscription("term_end")
         case "cancel", ["now"]:
             return CancelSubscription("now")
+        case "alerts", ["catalogue"]:
+            return ChangeAlerts(None)
+        case "alerts", alerts:
+            return ChangeAlerts(tuple(alerts))
         case "resume", []:
             return ResumeSubscription()
         case "catalogue", [edition]:

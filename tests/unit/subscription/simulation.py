@@ -19,6 +19,7 @@ from services.catalogue import Settings, UpgradePolicy
 from services.subscription.boundaries import Boundary, as_of, boundaries
 from services.subscription.commands import (
     CancelSubscription,
+    ChangeAlerts,
     ChargeGeneration,
     Command,
     RecordDue,
@@ -94,6 +95,7 @@ REQUESTS: tuple[Request, ...] = (
     *[("cancel", "term_end")] * 4,
     ("cancel", "now"),
     *[("resume",)] * 8,
+    *[("alerts", which) for which in ("0.5", "0.1", "none", "catalogue")],
     *[("record",)] * 5,
     *[("start", which) for which in ("same", "other")],
 )
@@ -264,6 +266,9 @@ class Simulation:
                 return ScheduleDowngrade(plan_id)
             case "cancel", when:
                 return CancelSubscription("now" if when == "now" else "term_end")
+            case "alerts", which:
+                own = () if which == "none" else (which,)
+                return ChangeAlerts(None if which == "catalogue" else own)
             case ("resume",):
                 return ResumeSubscription()
             case "catalogue", edition:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from services.catalogue import Catalogue, Settings
 from services.catalogue.alerts import thresholds_of
-from services.subscription.commands import ChargeGeneration, RecordDue, StartSubscription, UpgradePlan
+from services.subscription.commands import ChangeAlerts, ChargeGeneration, RecordDue, StartSubscription, UpgradePlan
 from services.subscription.events import AlertCrossed, GenerationCharged
 from services.subscription.state import evolve
 from tests.unit.subscription.catalogues import odd_catalogue
@@ -149,3 +149,18 @@ def expected_of(history: History) -> list[tuple[int, str, int]]:
                     told[place] += 1
                     expected.append((*place, event.balance_after))
     return expected
+
+
+def test_a_subscription_may_have_thresholds_of_its_own() -> None:
+    history = play("""
+        2024-01-31 | start ai-suite-40000-monthly | balance 40,000
+                   | alerts 0.50 0.10             | recorded AlertsChanged  version 3
+                   | charge 20,000                | balance 20,000
+                   | charge 12,000                | balance 8,000
+                   | alerts catalogue             | recorded AlertsChanged
+                   | charge 1                     | balance 7,999
+                   | alerts                       | recorded AlertsChanged
+        2024-03-01 | charge 40,000                | balance 0
+    """)
+    assert crossed(history) == [(1, "0.50", 20_000), (1, "0.20", 7_999)]
+    assert history.apply(ChangeAlerts(()), instant("2024-03-01")).code == "unchanged"

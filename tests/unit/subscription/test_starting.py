@@ -5,6 +5,7 @@ import pytest
 from services.catalogue import Money
 from services.subscription.commands import (
     CancelSubscription,
+    ChangeAlerts,
     ChargeGeneration,
     Command,
     RecordDue,
@@ -115,6 +116,7 @@ def test_something_else_under_the_same_id_is_refused(other: StartSubscription) -
         CancelSubscription("now"),
         CancelSubscription("term_end"),
         ResumeSubscription(),
+        ChangeAlerts(()),
         ReverseCharge("generation", "dispute", "current_cycle", 150, 1),
         RecordDue(),
     ],

@@ -33,6 +33,7 @@ def test_r4_credits_come_only_from_plans_and_from_charges_given_back() -> None:
         "ScheduleDowngrade",
         "CancelSubscription",
         "ResumeSubscription",
+        "ChangeAlerts",
         "ReverseCharge",
         "RecordDue",
     }
