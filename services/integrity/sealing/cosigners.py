@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -128,9 +129,14 @@ class Asker:
             size = None
             for name, store in self._stores.items():
                 tree = store.tree(connection)
-                for stored in store.uncosigned(connection, tree.origin, self.witness.key) if tree else []:
-                    self._have_cosigned(connection, store, stored)
-                    size = stored.size if name == EVENTS else size
+                pending = store.uncosigned(connection, tree.origin, self.witness.key) if tree else []
+                for stored in pending[:-1]:
+                    # A witness that takes no further lines, or was told the new key, need not cosign a hand-over.
+                    with suppress(NotCosigned):
+                        self._have_cosigned(connection, store, stored)
+                for newest in pending[-1:]:
+                    self._have_cosigned(connection, store, newest)
+                    size = newest.size if name == EVENTS else size
             return size
 
     def _have_cosigned(self, connection: Connection[Any], store: LogStore, stored: StoredCheckpoint) -> None:
