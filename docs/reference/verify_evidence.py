@@ -56,14 +56,14 @@ def add(one, other):
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
-def multiply(scalar, point):
-    """Multiply a point by a number."""
+def multiply_both(scalar, point, other_scalar, other):
+    """Multiply two points by numbers below 2^256, and add the products."""
+    picked = (None, point, other, add(point, other))
     product = NEUTRAL
-    while scalar:
-        if scalar & 1:
-            product = add(product, point)
-        point = add(point, point)
-        scalar >>= 1
+    for bit in reversed(range(256)):
+        product = add(product, product)
+        pick = (scalar >> bit & 1) | (other_scalar >> bit & 1) << 1
+        product = add(product, picked[pick]) if pick else product
     return product
 
 
@@ -99,7 +99,7 @@ def is_signed(public_key, message, signature):
         return False
     h = int.from_bytes(sha512(signature[:32] + public_key + message).digest(), "little") % ORDER
     minus = (P - point[0], point[1], 1, P - point[3])
-    return encode_point(add(multiply(s, BASE), multiply(h, minus))) == signature[:32]
+    return encode_point(multiply_both(s, BASE, h, minus)) == signature[:32]
 
 
 # Strict JSON, and canonical JSON (RFC 8785; what is written here has no number but whole ones).

@@ -68,14 +68,14 @@ def sealed(
     log: MemoryLog,
     refusals: Sequence[bytes] = (),
     refusal_log: MemoryLog | None = None,
-    since: int | None = None,
+    charge_version: int | None = None,
 ) -> Case:
     """Put both streams into a log, at the positions that they have after others, and prove them."""
     by_position = sorted([*subscription, *dispute], key=index_of)
     if log.size == 0:
         log.extend(others(index_of(by_position[0])))
     log.extend(each.hash for each in by_position)
-    return proven(subscription, dispute, log, refusals, refusal_log, since)
+    return proven(subscription, dispute, log, refusals, refusal_log, charge_version)
 
 
 def proven(
@@ -84,12 +84,12 @@ def proven(
     log: MemoryLog,
     refusals: Sequence[bytes] = (),
     refusal_log: MemoryLog | None = None,
-    since: int | None = None,
+    charge_version: int | None = None,
 ) -> Case:
-    """Prove both streams, and refusals, by logs that have them."""
-    lineage = log.lineage(since)
+    """Prove both streams, and refusals, by logs that have them; the charge is read from the dispute, or told."""
+    lineage = log.lineage()
     about: dict[ProofSubject, ChainedEvent] = {
-        "charge": subscription[_charge_version(dispute) - 1],
+        "charge": subscription[(charge_version or _charge_version(dispute)) - 1],
         "subscription": subscription[-1],
         "dispute": dispute[-1],
     }

@@ -122,9 +122,11 @@ def bad_events() -> Iterator[Vector]:
     """Make those that do not hold."""
     case = disputed()
     for name, version, edit, why in EDITS:
-        yield _bad(name, forged(_case(edited(case.subscription, version, edit), case.dispute)), why)
+        yield _bad(name, forged(one_behind_the_other(edited(case.subscription, version, edit), case.dispute)), why)
     for name, version, edit, why in UNREADABLE:
-        yield _bad(name, forged(_case(edited(case.subscription, version, edit), case.dispute), told=case), why)
+        yield _bad(
+            name, forged(one_behind_the_other(edited(case.subscription, version, edit), case.dispute), told=case), why
+        )
     yield from _bad_lives()
     yield from _bad_streams(case.subscription, case.dispute)
     yield from _bad_disputes(case.subscription, case.dispute)
@@ -134,10 +136,12 @@ def _bad(name: str, content: bytes, why: str) -> Vector:
     return Vector(f"bad-evidence-event-{name}.zip", content, [str(KEY.key)], why=why)
 
 
-def _case(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]) -> Case:
+def one_behind_the_other(
+    subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent], charge_version: int | None = None
+) -> Case:
     """Log both streams, the dispute's behind the subscription's."""
-    behind = FIRST_POSITION + len(subscription)
-    return sealed(moved(subscription, FIRST_POSITION), moved(dispute, behind), MemoryLog())
+    behind = moved(dispute, FIRST_POSITION + len(subscription))
+    return sealed(moved(subscription, FIRST_POSITION), behind, MemoryLog(), charge_version=charge_version)
 
 
 def _bad_lives() -> Iterator[Vector]:
@@ -146,37 +150,57 @@ def _bad_lives() -> Iterator[Vector]:
     topics = [event.topic for event in life.subscription]
     for name, topic, edit, why in EDITS_OF_LIVES:
         version = topics.index(topic) + 1
-        yield _bad(name, forged(_case(edited(life.subscription, version, edit), life.dispute)), why)
+        yield _bad(name, forged(one_behind_the_other(edited(life.subscription, version, edit), life.dispute)), why)
 
 
 def _bad_streams(sub: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]) -> Iterator[Vector]:
     twice = rewritten(sub, 5, lambda state: state.replace(b'"credits":4000', b'"credits":1,"credits":4000'))
-    yield _bad("equal-keys", forged(_case(twice, dispute)), "The stored JSON of an event has two equal keys.")
+    yield _bad(
+        "equal-keys", forged(one_behind_the_other(twice, dispute)), "The stored JSON of an event has two equal keys."
+    )
     grant = replace(sub[1], recorded_at=sub[4].recorded_at)
     granted = rechained([*sub[:5], grant, *sub[5:]])
     more = edited(granted, 7, lambda data: {**data, "balance_after": data["balance_after"] + 40_000})
-    yield _bad("granted-again", forged(_case(more, dispute)), "An allowance is granted in mid-cycle.")
+    yield _bad("granted-again", forged(one_behind_the_other(more, dispute)), "An allowance is granted in mid-cycle.")
     restarted = rechained([*sub[:5], replace(sub[0], recorded_at=sub[4].recorded_at), *sub[5:]])
-    yield _bad("started-again", forged(_case(restarted, dispute)), "The subscription starts twice.")
+    yield _bad("started-again", forged(one_behind_the_other(restarted, dispute)), "The subscription starts twice.")
 
 
 def _bad_disputes(sub: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]) -> Iterator[Vector]:
     reversed_twice = edited(rechained([*sub, sub[5]]), 7, lambda data: {**data, "balance_after": 27_300})
-    yield _bad("reversed-twice", forged(_case(reversed_twice, dispute)), "A charge is given back twice.")
+    yield _bad("reversed-twice", forged(one_behind_the_other(reversed_twice, dispute)), "A charge is given back twice.")
     yield _bad(
-        "reversal-missing", forged(_case(sub[:5], dispute)), "The dispute was upheld, and nothing was given back."
+        "reversal-missing",
+        forged(one_behind_the_other(sub[:5], dispute)),
+        "The dispute was upheld, and nothing was given back.",
     )
-    yield _bad("not-decided", forged(_case(sub, dispute[:1])), "Credits were given back, and the dispute is open.")
-    yield _bad("decided-twice", forged(_case(sub, rechained([*dispute, dispute[1]]))), "The dispute is decided twice.")
+    yield _bad(
+        "not-decided",
+        forged(one_behind_the_other(sub, dispute[:1])),
+        "Credits were given back, and the dispute is open.",
+    )
+    yield _bad(
+        "decided-twice",
+        forged(one_behind_the_other(sub, rechained([*dispute, dispute[1]]))),
+        "The dispute is decided twice.",
+    )
     elsewhere = edited(dispute, 1, lambda data: {**data, "generation_id": "speech"})
     yield _bad(
         "dispute-of-another",
-        forged(_case(sub, elsewhere)),
+        forged(one_behind_the_other(sub, elsewhere)),
         "The dispute names another generation than the version has.",
     )
     other_id = edited(dispute, 1, lambda data: {**data, "subscription_id": "00000000-0000-4000-8000-000000000001"})
-    yield _bad("dispute-elsewhere", forged(_case(sub, other_id)), "The dispute is about another subscription.")
+    yield _bad(
+        "dispute-elsewhere", forged(one_behind_the_other(sub, other_id)), "The dispute is about another subscription."
+    )
     original = edited(dispute, 2, lambda data: {**data, "credit_to": "original_cycle"})
-    yield _bad("other-cycle", forged(_case(sub, original)), "The credits were given to another cycle than was decided.")
+    yield _bad(
+        "other-cycle",
+        forged(one_behind_the_other(sub, original)),
+        "The credits were given to another cycle than was decided.",
+    )
     early = rechained([*sub[:3], replace(sub[3], recorded_at=sub[1].recorded_at), *sub[4:]])
-    yield _bad("back-in-time", forged(_case(early, dispute)), "An event was recorded before the one before it.")
+    yield _bad(
+        "back-in-time", forged(one_behind_the_other(early, dispute)), "An event was recorded before the one before it."
+    )
