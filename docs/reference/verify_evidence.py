@@ -861,19 +861,21 @@ def read_stream(content, stream_id):
 
 
 class Subscription:
-    """A subscription as its events leave it, and what was charged and given back."""
+    """A subscription as its events leave it: what was charged, given back, held, and is held still."""
 
     def __init__(self):
         self.version = 0
         self.balance = self.undeducted = 0
         self.plan = self.cycle = None
-        self.charges = {}
-        self.given_back = {}
+        self.has_ended = False
+        self.charges, self.given_back, self.ids_held, self.holds = {}, {}, set(), {}
 
     def take(self, event):
         """Take an event, and check what it says."""
         data = data_of(event, SUBSCRIPTION_EVENTS)
         check((event.topic == "SubscriptionStarted") == (event.version == 1), "it does not start once, at the first")
+        is_capture = event.topic == "GenerationCharged" and data.get("held_credits") is not None
+        check(not self.has_ended or is_capture or event.topic == "HoldReleased", "it has ended before")
         before, self.version = self.balance, event.version
         match event.topic:
             case "SubscriptionStarted":
@@ -883,30 +885,88 @@ class Subscription:
                 check(granted == (2, self.plan["monthly_credits"], self.cycle["number"]), "it is no first allowance")
                 self.balance += data["credits"]
             case "GenerationCharged":
-                check(data["generation_id"] not in self.charges, "it was charged before")
-                self.charges[data["generation_id"]] = data
-                self.balance -= data["credits"]
-                check_price(data)
-                self.check_balance(data)
+                self.charge(event, data)
+            case "CreditsHeld":
+                self.hold(data)
+            case "HoldReleased":
+                self.release(event, data)
             case "ChargeReversed":
                 self.give_back(data)
             case "CycleReset":
-                self.begin_cycle(data["cycle"], data["cycle"]["starts_at"] == self.cycle["ends_at"])
                 check(instant_of(data["cycle"]["starts_at"]) <= event.recorded_at, "its cycle begins later")
-                check(data["lapsed_credits"] == before, "another balance lapsed")
+                self.check_lapse(data)
+                self.begin_cycle(data["cycle"], data["cycle"]["starts_at"] == self.cycle["ends_at"])
                 self.balance, self.undeducted = data["granted_credits"], 0
             case "TermRenewed":
                 self.plan = data["plan"]
             case "PlanUpgraded":
                 check(data["from_plan_id"] == self.plan["plan_id"], "it was on another plan")
                 check(data["balance_before"] == before, "the balance before it was another one")
+                for hold in filter(self.is_current, self.holds.values()):
+                    hold["cycle_number"] = data["cycle"]["number"]
                 self.begin_cycle(data["cycle"], True)
                 self.plan, self.undeducted = data["plan"], data.get("undeducted_credits", 0)
                 self.balance = data["granted_credits"] - data["used_credits"] + data["reversed_credits"]
             case "SubscriptionEnded":
-                check(data["lapsed_credits"] == before, "another balance lapsed")
-                self.balance = 0
-        check(self.balance >= 0, "the balance is below zero")
+                self.check_lapse(data)
+                self.balance, self.has_ended = 0, True
+        check(self.available() >= 0, "what is available is below zero")
+
+    def is_current(self, hold):
+        """Tell whether a hold is of this cycle."""
+        return hold["cycle_number"] == self.cycle["number"] and not self.has_ended
+
+    def held(self):
+        """Return the credits of this cycle that are held."""
+        return sum(hold["credits"] for hold in self.holds.values() if self.is_current(hold))
+
+    def available(self):
+        """Return the credits that are neither spent nor held."""
+        return self.balance - self.held()
+
+    def charge(self, event, data):
+        """Take a charge, which may be the capture of a hold."""
+        id_ = data["generation_id"]
+        check(id_ not in self.charges, "it was charged before")
+        self.charges[id_] = data
+        check_price(data)
+        is_late, held = data.get("is_late", False), data.get("held_credits")
+        if held is None:
+            stated = (data["cycle_number"], is_late)
+            check(
+                id_ not in self.ids_held and stated == (self.cycle["number"], False), "it was held, or of another cycle"
+            )
+        else:
+            check(id_ in self.holds, "nothing is held for it")
+            hold = self.holds[id_]
+            stated = (held, data["model"], data["cycle_number"], is_late)
+            actual = (hold["credits"], hold["model"], hold["cycle_number"], not self.is_current(hold))
+            check(stated == actual and event.recorded_at < instant_of(hold["expires_at"]), "its hold was another")
+            check(not is_late or data["credits"] <= hold["credits"], "more is charged than was held")
+            del self.holds[id_]
+        self.balance -= 0 if is_late else data["credits"]
+        check(data["balance_after"] == self.balance, "it states another balance")
+
+    def hold(self, data):
+        """Take a hold."""
+        id_ = data["generation_id"]
+        check(id_ not in self.ids_held and id_ not in self.charges, "it was held or charged before")
+        self.ids_held.add(id_)
+        check_price(data)
+        check(data["cycle_number"] == self.cycle["number"], "it is of another cycle")
+        self.holds[id_] = dict(data)
+        check(data["available_after"] == self.available(), "it states other credits that are available")
+
+    def release(self, event, data):
+        """Take the release of a hold, or that it expired."""
+        check(data["generation_id"] in self.holds, "nothing is held for it")
+        hold = self.holds[data["generation_id"]]
+        stated = (data["credits"], data["cycle_number"], data.get("lapsed_credits", 0))
+        lapsed = 0 if self.is_current(hold) else hold["credits"]
+        check(stated == (hold["credits"], hold["cycle_number"], lapsed), "its hold was another")
+        has_expired = event.recorded_at >= instant_of(hold["expires_at"])
+        check((data["cause"] == "expired") == has_expired, "its hold ended in another way")
+        del self.holds[data["generation_id"]]
 
     def give_back(self, data):
         """Take a reversal."""
@@ -918,17 +978,18 @@ class Subscription:
         self.given_back[data["generation_id"]] = (self.version, data)
         self.balance += data["credits"] - deducted
         self.undeducted -= deducted
-        self.check_balance(data)
+        stated = (data["balance_after"], data["cycle_number"])
+        check(stated == (self.balance, self.cycle["number"]), "it states another balance, or another cycle")
 
     def begin_cycle(self, cycle, follows):
         """Begin a cycle."""
         check(follows and cycle["number"] == self.cycle["number"] + 1, "its cycle does not follow the one before")
         self.cycle = cycle
 
-    def check_balance(self, data):
-        """Check the balance and the cycle that an event states."""
-        stated = (data["balance_after"], data["cycle_number"])
-        check(stated == (self.balance, self.cycle["number"]), "it states another balance, or another cycle")
+    def check_lapse(self, data):
+        """Check what lapses, and what stays held."""
+        stated = (data["lapsed_credits"], data.get("held_credits", 0))
+        check(stated == (self.available(), self.held()), "another balance lapsed, or was held over")
 
 
 def check_price(data):

@@ -95,6 +95,8 @@ def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Resolution", settings.resolution
     if settings.characters is not None:
         yield "Characters", f"{settings.characters:,}"
+    if charge.held_credits is not None:
+        yield "Held before", _counted(charge.held_credits, "credit")
     yield "When", instant_in_words(stored.recorded_at)
     yield "Plan", f"{facts.before.plan.name} ({facts.before.plan.billing_period})"
     yield "Generation", charge.generation_id
