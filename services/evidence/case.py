@@ -57,7 +57,7 @@ class Facts(Struct, frozen=True):
     reversal: Recorded | None
     history: list[Recorded]
     balance_course: list[BalancePoint]
-    """The balance over the cycle of the charge, from the start of the cycle, or of the history where that is later."""
+    """The balance over the cycle in which it was charged, from its start, or from that of the history if later."""
 
 
 def check_chain(events: Sequence[ChainedEvent], stream_id: UUID) -> None:
@@ -101,7 +101,7 @@ def facts_of(subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEven
         after=states[version - 1],
         reversal=_reversal(history, head, charge),
         history=history,
-        balance_course=_balance_course(history, states, charge.cycle_number),
+        balance_course=_balance_course(history, states, states[version - 1].cycle.number),
     )
 
 

@@ -44,7 +44,7 @@ small { color: var(--soft) }
 <p><small>By rate card $rate_card, which was in force at that instant. Reckoned anew for this page.</small></p>
 
 <h2>What it did to the balance</h2>
-<p class="sum">$before credits before &minus; $credits = $after credits after</p>
+<p class="sum">$effect</p>
 <p>The balance over cycle $cycle:</p>
 $chart
 

@@ -45,9 +45,7 @@ def report_page(case: Case, facts: Facts, *, made_at: datetime) -> str:
         charge=_rows(_charge(facts)),
         arithmetic=escape(arithmetic(charge.price, charge.credits)),
         rate_card=escape(charge.price.rate_card),
-        before=f"{facts.before.balance_credits:,}",
-        credits=f"{charge.credits:,}",
-        after=f"{facts.after.balance_credits:,}",
+        effect=_effect(facts),
         cycle=facts.before.cycle.number,
         chart=_chart(facts, made_at),
         dispute=_rows(_dispute(facts, case)),
@@ -66,6 +64,17 @@ def arithmetic(price: Price, charged_credits: int) -> str:
     return (
         f"{amount} = {charged}" if total == charged_credits else f"{amount} = {_plain(total)}, rounded up to {charged}"
     )
+
+
+def _effect(facts: Facts) -> str:
+    """Write what the charge did to the balance, as HTML."""
+    before, after = facts.before.balance_credits, facts.after.balance_credits
+    if facts.charge.is_late:
+        held = (
+            f"{_counted(facts.charge.held_credits or 0, 'credit')} had been held in cycle {facts.charge.cycle_number}"
+        )
+        return f"{held}, which had ended: the balance stayed {after:,}"
+    return f"{before:,} credits before &minus; {facts.charge.credits:,} = {after:,} credits after"
 
 
 def instant_in_words(at: datetime) -> str:

@@ -19,6 +19,7 @@ from services.ledger.mapper import next_dispute_event, next_event, read_dispute_
 from services.ledger.records import ChainedEvent, DisputeHead, Metadata, StreamHead, extend, extend_dispute
 from services.log.keys import Signer
 from services.log.tree import leaf_hash
+from services.subscription.events import GenerationCharged
 from tests.unit.evidence.memory_log import ORIGIN, MemoryLog
 from tests.unit.log.signers import signer
 from tests.unit.subscription.history import History, RecordedRefusal
@@ -56,7 +57,19 @@ def disputed(
     refusals: MemoryLog | None = None,
 ) -> Case:
     """Play a history, dispute a charge of it, and seal both streams, and what was refused, in logs."""
-    history = play(table, catalogue)
+    return disputed_in(play(table, catalogue), generation_id, reason, outcome, note, log, refusals)
+
+
+def disputed_in(
+    history: History,
+    generation_id: str = "track",
+    reason: Reason = "duplicate",
+    outcome: Outcome | None = "upheld",
+    note: str = "The same track was charged twice.",
+    log: MemoryLog | None = None,
+    refusals: MemoryLog | None = None,
+) -> Case:
+    """Dispute a charge of a history, and seal both streams, and what was refused, in logs."""
     subscription, dispute = stored(history, generation_id, reason, outcome, note)
     entries = [refusal_entry(each, number) for number, each in enumerate(history.refused, start=1)]
     return sealed(subscription, dispute, log or MemoryLog(), entries, refusals)
@@ -147,7 +160,7 @@ def stored(
         head = extend(head, (recorded,))
         subscription.append(_at(recorded.stored, position))
         position += 1
-        if getattr(event, "generation_id", None) == generation_id and not version:
+        if isinstance(event, GenerationCharged) and event.generation_id == generation_id:
             version = recorded.originator_version
     charge = DisputedCharge(SUBSCRIPTION_ID, history.charges[generation_id], version, is_reversed=False)
     commands: list[DisputeCommand] = [OpenDispute(DISPUTE_ID, generation_id, reason, note)]

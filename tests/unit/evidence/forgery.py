@@ -65,7 +65,8 @@ def moved(events: Sequence[ChainedEvent], position: int) -> list[ChainedEvent]:
 def forged(case: Case, key: Signer = KEY, told: Case | None = None) -> bytes:
     """Make the file of a case, whatever its events say; where nobody can read them, `told` has what is told of them."""
     made_at = max(MADE_AT, case.subscription[-1].recorded_at, case.dispute[-1].recorded_at)
-    return resigned(members_of(case, told), key, made_at=rfc3339(made_at))
+    generation_id = _facts(told or case).charge.generation_id
+    return resigned(members_of(case, told), key, made_at=rfc3339(made_at), generation_id=generation_id)
 
 
 def members_of(case: Case, told: Case | None = None) -> dict[str, bytes]:

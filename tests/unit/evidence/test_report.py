@@ -10,7 +10,8 @@ import pytest
 from services.catalogue import Price
 from services.evidence.case import Case, facts_of
 from services.evidence.report import arithmetic, report_page
-from tests.unit.evidence.cases import KEY, MADE_AT, disputed
+from tests.unit.evidence.cases import KEY, MADE_AT, disputed, disputed_in
+from tests.unit.evidence.holds import captured, captured_late
 from tests.unit.evidence.memory_log import ORIGIN
 
 
@@ -66,6 +67,14 @@ def test_it_says_what_was_charged_and_what_came_of_it() -> None:
         str(KEY.key),
     ):
         assert sentence in shown
+
+
+def test_it_says_what_was_held() -> None:
+    in_time, late = text(disputed_in(captured())), text(disputed_in(captured_late(), "late"))
+
+    assert "Held before 300 credits" in in_time
+    assert "40,000 credits before &minus; 150 = 39,850 credits after" in in_time
+    assert "300 credits had been held in cycle 1, which had ended: the balance stayed 40,000" in late
 
 
 @pytest.mark.parametrize(

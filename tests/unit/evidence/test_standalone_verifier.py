@@ -21,8 +21,9 @@ from services.evidence.receipt import verify_receipt
 from services.evidence.verify import verify
 from services.subscription.events import Event
 from tests.faults.seeds import seeded
-from tests.unit.evidence.cases import disputed, made
+from tests.unit.evidence.cases import disputed, disputed_in, made
 from tests.unit.evidence.forgery import forged, rewritten
+from tests.unit.evidence.holds import captured_late, captured_to_the_end
 from tests.unit.evidence.lies import lie
 from tests.unit.evidence.memory_log import MemoryLog
 from tests.unit.evidence.mutants import mutant_of
@@ -185,7 +186,13 @@ def test_both_refuse_each_mutant_of_evidence(mutants: int) -> None:
 def test_both_judge_alike_whatever_a_ledger_signs(lies: int) -> None:
     """Events whose stored JSON was rewritten, chained, logged and signed: both hold them for true, or both do not."""
     random, accepted = Random(17) if lies < 1_000 else seeded("lies"), 0
-    cases = [disputed(), disputed(LIFE, outcome=None), disputed(reason="unsatisfied", outcome=None)]
+    cases = [
+        disputed(),
+        disputed(LIFE, outcome=None),
+        disputed(reason="unsatisfied", outcome=None),
+        disputed_in(captured_late(), "late"),
+        disputed_in(captured_to_the_end(), "over", outcome=None),
+    ]
     for _ in range(lies):
         case = random.choice(cases)
         streams = [list(case.subscription), list(case.dispute)]

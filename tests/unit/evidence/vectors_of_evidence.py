@@ -12,12 +12,14 @@ from services.evidence.case import Case
 from services.evidence.manifest import MANIFEST
 from services.log.checkpoint import Checkpoint
 from services.log.note import Note, sign_note
-from tests.unit.evidence.cases import HISTORY, KEY, disputed, made, others
+from tests.unit.evidence.cases import HISTORY, KEY, disputed, disputed_in, made, others
 from tests.unit.evidence.forgery import forged, members_of
+from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end
 from tests.unit.evidence.memory_log import ORIGIN, MemoryLog
 from tests.unit.evidence.resigned import resigned
 from tests.unit.evidence.vector import Vector
 from tests.unit.evidence.vectors_of_events import LIFE, bad_events
+from tests.unit.evidence.vectors_of_holds import bad_holds
 from tests.unit.log.signers import signer, witness
 
 WITNESS = witness()
@@ -122,6 +124,9 @@ def good() -> Iterator[Vector]:
     yield _good("rejected-at-once", disputed(reason="unsatisfied", outcome=None), key)
     yield _good("with-refusals", disputed(REFUSED), key)
     yield _good("whole-life", disputed(LIFE, outcome=None), key)
+    yield _good("captured", disputed_in(captured()), key)
+    yield _good("captured-late", disputed_in(captured_late(), "late"), key)
+    yield _good("captured-after-the-end", disputed_in(captured_to_the_end(), "beyond", outcome=None), key)
     yield _good("unpinned", disputed())
     yield _good("witnessed", disputed(log=MemoryLog(witnesses=[WITNESS])), key, str(WITNESS.key))
     log = _rotated()
@@ -140,6 +145,7 @@ def bad() -> Iterator[Vector]:
     yield from _bad_manifests()
     yield from _bad_members()
     yield from bad_events()
+    yield from bad_holds()
     yield from _bad_logs()
 
 
