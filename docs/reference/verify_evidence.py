@@ -531,6 +531,7 @@ SUBSCRIPTION_EVENTS = {
         "balance_after": WHOLE,
         "cycle_number": WHOLE,
         "alerts=": [ALERT],
+        "member?": TEXT,
         "held_credits?": WHOLE,
         "is_late=": FLAG,
     },
@@ -546,6 +547,7 @@ SUBSCRIPTION_EVENTS = {
         "expires_at": INSTANT,
         "available_after": WHOLE,
         "cycle_number": WHOLE,
+        "member?": TEXT,
         "alerts=": [ALERT],
     },
     "HoldReleased": {
@@ -576,6 +578,8 @@ SUBSCRIPTION_EVENTS = {
     "AlertsChanged": {"alerts?": [TEXT]},
     "PlanChangeUnscheduled": {"kind": {"cancel", "downgrade"}},
     "SubscriptionCancelled": {"when": {"term_end", "now"}, "effective_at": INSTANT},
+    "SubscriptionSuspended": {"reason": TEXT},
+    "SubscriptionReinstated": {"reason": TEXT},
     "SubscriptionEnded": {"ended_at": INSTANT, "lapsed_credits": WHOLE, "held_credits=": WHOLE},
     "ChargeReversed": {
         "generation_id": TEXT,

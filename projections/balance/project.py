@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from projections.declaration import StateRows
 from services.subscription.events import AlertCrossed
-from services.subscription.state import Status, Subscription
+from services.subscription.state import ShownStatus, Subscription
 
 
 class BalanceRow(Struct, frozen=True):
@@ -16,7 +16,7 @@ class BalanceRow(Struct, frozen=True):
     version: int
     position: int
     plan_id: str
-    status: Status
+    status: ShownStatus
     granted_credits: int
     used_credits: int
     reversed_credits: int
@@ -62,7 +62,7 @@ def project(state: Subscription, position: int) -> BalanceRow:
         version=state.version,
         position=position,
         plan_id=state.plan.plan_id,
-        status=state.status,
+        status=state.shown_status,
         granted_credits=state.granted_credits,
         used_credits=state.used_credits,
         reversed_credits=state.reversed_credits,

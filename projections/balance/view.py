@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from projections.balance.project import BalanceRow, CrossedAlert, read_alerts
 from services.subscription.calendar import Period
-from services.subscription.state import Status
+from services.subscription.state import ShownStatus
 
 
 class Balance(Struct, frozen=True):
@@ -19,7 +19,7 @@ class Balance(Struct, frozen=True):
 
     subscription_id: UUID
     plan_id: str
-    status: Status
+    status: ShownStatus
     balance_credits: int
     granted_credits: int
     used_credits: int

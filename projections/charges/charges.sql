@@ -66,3 +66,4 @@ ORDER BY e.notification_id DESC LIMIT %(limit)s
     AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
     AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)
     AND (%(cycle)s::bigint IS NULL OR (charged.data ->> 'cycle_number')::bigint = %(cycle)s)
+    AND (%(member)s::text IS NULL OR charged.data ->> 'member' = %(member)s)

@@ -25,6 +25,7 @@ class ChargeFilter(Struct, frozen=True):
     model: str | None = None
     asset_type: AssetType | None = None
     cycle: int | None = None
+    member: str | None = None
 
 
 class ChargeQueries:

@@ -27,6 +27,7 @@ class Charge(Struct, frozen=True):
     version: int
     position: int
     status: Literal["charged", "reversed"]
+    member: str | UnsetType = UNSET
     held_credits: int | UnsetType = UNSET
 
 
@@ -55,5 +56,6 @@ def charge_view(
         version=version,
         position=position,
         status="reversed" if is_reversed else "charged",
+        member=event.member or UNSET,
         held_credits=UNSET if event.held_credits is None else event.held_credits,
     )

@@ -19,6 +19,7 @@ LEFT JOIN {schema}.ledger_events AS ended ON ended.originator_id = e.originator_
     AND ended.originator_version = COALESCE(c.captured_in_version, c.released_in_version, c.expired_in_version)
 WHERE e.originator_id = %(id)s AND e.originator_version < %(before)s AND e.topic = 'CreditsHeld'
     AND (%(status)s::text IS NULL OR now.status = %(status)s)
+    AND (%(member)s::text IS NULL OR held.data ->> 'member' = %(member)s)
 ORDER BY e.originator_version DESC LIMIT %(limit)s
 
 -- name: find_hold

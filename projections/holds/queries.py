@@ -38,12 +38,20 @@ class HoldQueries(Generic[T]):
         subscription_id: UUID,
         *,
         status: HoldStatus | None,
+        member: str | None,
         now: datetime,
         before: int,
         limit: int,
     ) -> list[T]:
         """List holds of a subscription below the version `before`, newest first; of a status as of `now` if given."""
-        arguments = {"id": subscription_id, "status": status, "now": now, "before": before, "limit": limit}
+        arguments = {
+            "id": subscription_id,
+            "status": status,
+            "member": member,
+            "now": now,
+            "before": before,
+            "limit": limit,
+        }
         return [self._hold(row) for row in connection.execute(self._queries["list_holds"], arguments)]
 
     def _hold(self, row: Sequence[Any]) -> T:

@@ -32,6 +32,7 @@ class Hold(Struct, frozen=True):
     cycle_number: int
     version: int
     position: int
+    member: str | UnsetType = UNSET
     charge: Charge | UnsetType = UNSET
 
 
@@ -61,5 +62,6 @@ def hold_view(
         cycle_number=cycle_number,
         version=version,
         position=position,
+        member=event.member or UNSET,
         charge=charge,
     )

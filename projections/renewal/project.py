@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from projections.declaration import StateRows
-from services.subscription.state import Status, Subscription
+from services.subscription.state import ShownStatus, Subscription
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _DECODER = msgspec.json.Decoder(Subscription)
@@ -21,7 +21,7 @@ class RenewalRow(Struct, frozen=True):
     """A subscription, and when time changes it next."""
 
     account_id: str
-    status: Status
+    status: ShownStatus
     next_due_at: datetime | None
     test_clock_id: str | None
     state: bytes
@@ -32,7 +32,7 @@ def project(state: Subscription) -> RenewalRow:
     """Make the row of a state."""
     return RenewalRow(
         account_id=state.account_id,
-        status=state.status,
+        status=state.shown_status,
         next_due_at=state.next_due_at,
         test_clock_id=state.test_clock_id,
         state=_ENCODER.encode(state),

@@ -41,7 +41,7 @@ class SubscriptionView(Struct, frozen=True):
 
     subscription_id: UUID
     account_id: str
-    status: core.Status
+    status: core.ShownStatus
     plan: SubscribedPlan
     started_at: datetime
     anchor_at: datetime
@@ -94,7 +94,7 @@ def subscription_view(subscription_id: UUID, state: core.Subscription, version: 
     return SubscriptionView(
         subscription_id=subscription_id,
         account_id=state.account_id,
-        status=state.status,
+        status=state.shown_status,
         plan=subscribed_plan(state.plan),
         started_at=state.started_at,
         anchor_at=state.anchor_at,

@@ -14,6 +14,7 @@ from services.http.requests import (
     GenerationId,
     HoldRequest,
     HoldSeconds,
+    MemberId,
     Model,
     Reason,
     ReleaseRequest,
@@ -37,6 +38,7 @@ class BatchedItem(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     op: Op = "charge"
     model: Annotated[Model, Meta(description="Of a charge or a hold.")] | UnsetType = UNSET
     settings: SettingsRequest | UnsetType = UNSET
+    member: Annotated[MemberId, Meta(description="Of a charge or a hold.")] | UnsetType = UNSET
     expires_in_seconds: Annotated[HoldSeconds, Meta(description="Of a hold.")] | UnsetType = UNSET
     reason: Annotated[Reason, Meta(description="Of a release.")] | UnsetType = UNSET
 

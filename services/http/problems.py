@@ -29,6 +29,7 @@ STATUS: Mapping[str, int] = {
     "insufficient_credits": 402,
     "missing_scope": 403,
     "not_in_plan": 403,
+    "subscription_suspended": 403,
     "not_found": 404,
     "unknown_subscription": 404,
     "unknown_charge": 404,

@@ -19,10 +19,12 @@ from services.subscription.commands import (
     ChangeAlerts,
     ChargeGeneration,
     HoldCredits,
+    ReinstateSubscription,
     ReleaseHold,
     ResumeSubscription,
     ScheduleDowngrade,
     StartSubscription,
+    SuspendSubscription,
     UpgradePlan,
 )
 from services.subscription.events import CancelWhen
@@ -41,6 +43,14 @@ def _text(max_length: int, description: str, example: str) -> Meta:
 GenerationId = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}\Z", description="Yours; charged once, for ever.", examples=["track-7f3a"]),
+]
+MemberId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9._:-]{1,128}\Z",
+        description="Yours: who of those that share the subscription it is for.",
+        examples=["member-7"],
+    ),
 ]
 AccountId = Annotated[str, _text(128, "Yours: whose subscription it is.", "account-42"), Meta(min_length=1)]
 PlanId = Annotated[str, _text(64, "Of the catalogue: `GET /v1/plans`.", "max-pro-240000-yearly")]
@@ -99,10 +109,11 @@ class ChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     generation_id: GenerationId
     model: Model
     settings: SettingsRequest | UnsetType = UNSET
+    member: MemberId | None = None
 
     def command(self) -> ChargeGeneration:
         """Make the command. Raises Problem for a duration that is no number."""
-        return ChargeGeneration(self.generation_id, self.model, settings_of(self.settings))
+        return ChargeGeneration(self.generation_id, self.model, settings_of(self.settings), self.member)
 
 
 class HoldRequest(ChargeRequest, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -112,7 +123,8 @@ class HoldRequest(ChargeRequest, frozen=True, forbid_unknown_fields=True, omit_d
 
     def command(self) -> HoldCredits:  # type: ignore[override] # of the same form, and another command
         """Make the command. Raises Problem for a duration that is no number."""
-        return HoldCredits(self.generation_id, self.model, settings_of(self.settings), self.expires_in_seconds)
+        settings = settings_of(self.settings)
+        return HoldCredits(self.generation_id, self.model, settings, self.expires_in_seconds, self.member)
 
 
 class CaptureRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -207,6 +219,26 @@ class AlertsRequest(Struct, frozen=True, forbid_unknown_fields=True):
         if len({ten_thousandths(each) for each in self.alerts}) < len(self.alerts):
             raise invalid("alerts", "must have each threshold once")
         return ChangeAlerts(tuple(self.alerts))
+
+
+class SuspendRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it is suspended."""
+
+    reason: Annotated[Reason, Meta(min_length=1, examples=["the renewal was not paid"])]
+
+    def command(self) -> SuspendSubscription:
+        """Make the command."""
+        return SuspendSubscription(self.reason)
+
+
+class ReinstateRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it is reinstated."""
+
+    reason: Annotated[Reason, Meta(min_length=1, examples=["paid"])]
+
+    def command(self) -> ReinstateSubscription:
+        """Make the command."""
+        return ReinstateSubscription(self.reason)
 
 
 class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -153,6 +153,18 @@ class SubscriptionCancelled(LedgerEvent):
         aggregate.status = "cancelling"
 
 
+class SubscriptionSuspended(LedgerEvent):
+    """Charges are refused until it is reinstated."""
+
+    reason: str
+
+
+class SubscriptionReinstated(LedgerEvent):
+    """The suspension was taken back."""
+
+    reason: str
+
+
 class SubscriptionEnded(LedgerEvent):
     """Nothing can be charged any more."""
 

@@ -17,10 +17,16 @@ from services.dispute.state import Dispute
 from services.ledger.hashing import event_entry, event_hash
 from services.subscription.commands import CaptureHold, ChargeGeneration, HoldCredits
 from services.subscription.events import CreditsHeld, Event, GenerationCharged
-from services.subscription.refusals import InsufficientCredits, NotInPlan, Refusal, SubscriptionHasEnded
+from services.subscription.refusals import (
+    InsufficientCredits,
+    NotInPlan,
+    Refusal,
+    SubscriptionHasEnded,
+    SubscriptionIsSuspended,
+)
 from services.subscription.state import Subscription, evolve
 
-STORED_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded)
+STORED_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded, SubscriptionIsSuspended)
 """Refusals for want of credits, plan or subscription; a malformed request is no part of a customer's history."""
 
 RefusedCommand = ChargeGeneration | HoldCredits | CaptureHold

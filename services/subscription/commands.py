@@ -21,7 +21,9 @@ from services.subscription.events import (
     PlanUpgraded,
     SubscriptionCancelled,
     SubscriptionEnded,
+    SubscriptionReinstated,
     SubscriptionStarted,
+    SubscriptionSuspended,
     TermRenewed,
 )
 
@@ -43,6 +45,7 @@ class ChargeGeneration(Struct, frozen=True):
     generation_id: str
     model: str
     settings: Settings = Settings()
+    member: str | None = None
 
 
 class HoldCredits(Struct, frozen=True):
@@ -52,6 +55,7 @@ class HoldCredits(Struct, frozen=True):
     model: str
     settings: Settings = Settings()
     expires_in_seconds: int = HOLD_SECONDS
+    member: str | None = None
 
 
 class CaptureHold(Struct, frozen=True):
@@ -97,6 +101,18 @@ class ResumeSubscription(Struct, frozen=True):
     """Take back the scheduled cancellation or downgrade."""
 
 
+class SuspendSubscription(Struct, frozen=True):
+    """Refuse charges and new holds until it is reinstated."""
+
+    reason: str
+
+
+class ReinstateSubscription(Struct, frozen=True):
+    """Take charges and holds again."""
+
+    reason: str
+
+
 class ReverseCharge(Struct, frozen=True):
     """Return the credits of a charge; its credits and cycle are passed in, since the state has no charges."""
 
@@ -122,6 +138,8 @@ Command = (
     | CancelSubscription
     | ResumeSubscription
     | ChangeAlerts
+    | SuspendSubscription
+    | ReinstateSubscription
     | ReverseCharge
     | RecordDue
 )
@@ -136,11 +154,11 @@ def command_behind(event: Event) -> Command:
         case SubscriptionStarted():
             return StartSubscription(event.account_id, event.plan.plan_id, event.test_clock_id)
         case GenerationCharged(held_credits=None):
-            return ChargeGeneration(event.generation_id, event.model, event.settings)
+            return ChargeGeneration(event.generation_id, event.model, event.settings, event.member)
         case GenerationCharged():
             return CaptureHold(event.generation_id, event.settings)
         case CreditsHeld():
-            return HoldCredits(event.generation_id, event.model, event.settings, event.expires_in_seconds)
+            return HoldCredits(event.generation_id, event.model, event.settings, event.expires_in_seconds, event.member)
         case HoldReleased(cause="released"):
             return ReleaseHold(event.generation_id, event.reason)
         case PlanUpgraded():
@@ -151,6 +169,10 @@ def command_behind(event: Event) -> Command:
             return ResumeSubscription()
         case AlertsChanged():
             return ChangeAlerts(event.alerts)
+        case SubscriptionSuspended():
+            return SuspendSubscription(event.reason)
+        case SubscriptionReinstated():
+            return ReinstateSubscription(event.reason)
         case SubscriptionCancelled():
             return CancelSubscription(event.when)
         case ChargeReversed():

@@ -21,11 +21,13 @@ from services.subscription.commands import (
     Command,
     HoldCredits,
     RecordDue,
+    ReinstateSubscription,
     ReleaseHold,
     ResumeSubscription,
     ReverseCharge,
     ScheduleDowngrade,
     StartSubscription,
+    SuspendSubscription,
     UpgradePlan,
 )
 from services.subscription.events import (
@@ -40,7 +42,9 @@ from services.subscription.events import (
     PlanUpgraded,
     SubscriptionCancelled,
     SubscriptionEnded,
+    SubscriptionReinstated,
     SubscriptionStarted,
+    SubscriptionSuspended,
 )
 from services.subscription.paying import crossed_alerts, outside_the_plan, tier_of, too_few_credits
 from services.subscription.refusals import (
@@ -53,6 +57,7 @@ from services.subscription.refusals import (
     Refusal,
     SubscriptionExists,
     SubscriptionHasEnded,
+    SubscriptionIsSuspended,
     UnknownModelRefused,
     UnknownPlan,
     UnknownSubscription,
@@ -78,6 +83,8 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
         return holds.release(state, command)
     if state.status == "ended":
         return SubscriptionHasEnded()
+    if state.is_suspended and isinstance(command, ChargeGeneration | HoldCredits):
+        return SubscriptionIsSuspended()
     match command:
         case ChargeGeneration():
             return _charge(state, command, now, catalogue)
@@ -94,6 +101,10 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
         case ResumeSubscription():
             change = state.scheduled_change
             return NothingScheduled() if change is None else [PlanChangeUnscheduled(change.kind)]
+        case SuspendSubscription():
+            return [] if state.is_suspended else [SubscriptionSuspended(command.reason)]
+        case ReinstateSubscription():
+            return [SubscriptionReinstated(command.reason)] if state.is_suspended else []
         case ReverseCharge():
             return _reverse(state, command)
         case _:
@@ -140,6 +151,7 @@ def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catal
             price=quote.price,
             balance_after=state.balance_credits - quote.credits,
             cycle_number=state.cycle.number,
+            member=command.member,
             alerts=crossed_alerts(state, state.available_credits - quote.credits, now, catalogue),
         )
     ]

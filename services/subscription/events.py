@@ -74,6 +74,7 @@ class GenerationCharged(Struct, frozen=True, omit_defaults=True):
     cycle_number: int
     alerts: tuple[AlertCrossed, ...] = ()
     """The thresholds that the charge crossed, for the first time in the cycle."""
+    member: str | None = None
     held_credits: int | None = None
     is_late: bool = False
     """Whether the cycle of the hold had ended. The credits are then of that cycle, and the balance stays as it is."""
@@ -98,6 +99,7 @@ class CreditsHeld(Struct, frozen=True, omit_defaults=True):
     expires_at: datetime
     available_after: int
     cycle_number: int
+    member: str | None = None
     alerts: tuple[AlertCrossed, ...] = ()
     """The thresholds that the hold crossed, for the first time in the cycle."""
 
@@ -176,6 +178,18 @@ class SubscriptionCancelled(Struct, frozen=True):
     effective_at: datetime
 
 
+class SubscriptionSuspended(Struct, frozen=True):
+    """Charges and new holds are refused until it is reinstated; time goes on, and holds are captured."""
+
+    reason: str
+
+
+class SubscriptionReinstated(Struct, frozen=True):
+    """The suspension was taken back."""
+
+    reason: str
+
+
 class SubscriptionEnded(Struct, frozen=True, omit_defaults=True):
     """Nothing can be charged any more; what was available lapsed, and what was held stays held."""
 
@@ -210,6 +224,8 @@ Event = (
     | PlanChangeUnscheduled
     | AlertsChanged
     | SubscriptionCancelled
+    | SubscriptionSuspended
+    | SubscriptionReinstated
     | SubscriptionEnded
     | ChargeReversed
 )

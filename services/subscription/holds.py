@@ -33,14 +33,15 @@ def is_same_hold(held: CreditsHeld, command: HoldCredits) -> bool:
 def is_same_capture(charged: GenerationCharged, held: CreditsHeld, command: CaptureHold) -> bool:
     """Whether the command repeats the capture that made the charge; without settings it is for those of the hold."""
     settings = held.settings if command.settings is None else command.settings
-    return is_same_request(charged, ChargeGeneration(charged.generation_id, charged.model, settings))
+    return is_same_request(charged, ChargeGeneration(charged.generation_id, charged.model, settings, charged.member))
 
 
 def is_same_request(recorded: GenerationCharged | CreditsHeld, command: ChargeGeneration | HoldCredits) -> bool:
-    """Whether the command is for the same model and settings; a setting left out stands for its default."""
+    """Whether the command is for the same model, settings and member; a setting left out stands for its default."""
     requested, settings = command.settings, recorded.settings
     return (
         recorded.model == command.model
+        and recorded.member == command.member
         and requested.duration_seconds == settings.duration_seconds
         and (requested.count == settings.count or (requested.count is None and settings.count == 1))
         and requested.resolution == settings.resolution
@@ -76,6 +77,7 @@ def hold_credits(state: Subscription, command: HoldCredits, now: datetime, catal
             expires_at=now + timedelta(seconds=command.expires_in_seconds),
             available_after=available_after,
             cycle_number=state.cycle.number,
+            member=command.member,
             alerts=crossed_alerts(state, available_after, now, catalogue),
         )
     ]
@@ -104,6 +106,7 @@ def capture(state: Subscription, command: CaptureHold, now: datetime, catalogue:
             price=quote.price,
             balance_after=state.balance_credits - (0 if is_late else quote.credits),
             cycle_number=held.cycle_number,
+            member=held.member,
             held_credits=held.credits,
             is_late=is_late,
             alerts=() if is_late else crossed_alerts(state, _available_after(state, quote, held), now, catalogue),

@@ -66,6 +66,12 @@ class SubscriptionHasEnded(Refusal, frozen=True):
     code: ClassVar[str] = "subscription_ended"
 
 
+class SubscriptionIsSuspended(Refusal, frozen=True):
+    """The subscription is suspended; nothing new can be charged or held until it is reinstated."""
+
+    code: ClassVar[str] = "subscription_suspended"
+
+
 class InsufficientCredits(Refusal, frozen=True):
     """The generation costs more credits than are available in this cycle."""
 

@@ -26,11 +26,14 @@ from services.subscription.events import (
     PlanUpgraded,
     SubscriptionCancelled,
     SubscriptionEnded,
+    SubscriptionReinstated,
     SubscriptionStarted,
+    SubscriptionSuspended,
     TermRenewed,
 )
 
 Status = Literal["active", "cancelling", "ended"]
+ShownStatus = Literal["active", "cancelling", "suspended", "ended"]
 
 
 class ScheduledChange(Struct, frozen=True, omit_defaults=True):
@@ -73,6 +76,7 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     undeducted_before_cycle: int = 0
     """The number of the cycle that this upgrade began."""
     scheduled_change: ScheduledChange | None = None
+    is_suspended: bool = False
     test_clock_id: str | None = None
     alerts: tuple[str, ...] | None = None
     """The thresholds of its own; None where those of the catalogue hold."""
@@ -80,6 +84,11 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     """The thresholds that were crossed in this cycle."""
     holds: tuple[CreditsHeld, ...] = ()
     """The open holds, in the order in which they were made. An upgrade takes those of its cycle to the new one."""
+
+    @property
+    def shown_status(self) -> ShownStatus:
+        """The status as callers see it: a suspension is shown over a cancellation, and the end over all."""
+        return "suspended" if self.is_suspended and self.status != "ended" else self.status
 
     @property
     def balance_credits(self) -> int:
@@ -181,6 +190,8 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
         case SubscriptionCancelled():
             change = ScheduledChange("cancel", event.effective_at)
             return replace(state, version=version, status="cancelling", scheduled_change=change)
+        case SubscriptionSuspended() | SubscriptionReinstated():
+            return replace(state, version=version, is_suspended=isinstance(event, SubscriptionSuspended))
         case SubscriptionEnded():
             return replace(_with_counters(state, granted=0), version=version, status="ended", scheduled_change=None)
         case _:

@@ -18,7 +18,9 @@ from services.subscription.events import (
     PlanUpgraded,
     SubscriptionCancelled,
     SubscriptionEnded,
+    SubscriptionReinstated,
     SubscriptionStarted,
+    SubscriptionSuspended,
     TermRenewed,
 )
 
@@ -77,17 +79,14 @@ def wording_of(event: Event) -> Wording:
         case SubscriptionCancelled():
             when = "at once" if event.when == "now" else "for the end of its term"
             return Wording(f"as of {event.effective_at:%Y-%m-%d %H:%M}", f"The subscription was cancelled {when}.")
+        case SubscriptionSuspended() | SubscriptionReinstated():
+            return _suspension_in_words(event)
         case SubscriptionEnded():
             lapsed = f"{event.lapsed_credits:,}"
             held = _held_over(event.held_credits)
             return Wording(f"{lapsed} lapsed{held}", f"The subscription ended; {lapsed} credits lapsed{held}.")
         case ChargeReversed():
-            amount, id = f"{event.credits:,}", event.generation_id
-            deducted = f", less {event.deducted_credits:,} still to be deducted" if event.deducted_credits else ""
-            return Wording(
-                f"+{amount} for {id}{deducted}, by dispute {event.dispute_id}",
-                f"{amount} credits were given back for {id}{deducted}; {event.balance_after:,} left.",
-            )
+            return _reversal_in_words(event)
         case _:
             assert_never(event)
 
@@ -97,6 +96,20 @@ def _alerts_in_words(event: AlertsChanged) -> Wording:
         return Wording("alerts as in the catalogue", "Alerts are those of the catalogue again.")
     alerts = ", ".join(event.alerts) or "none"
     return Wording(f"alerts at {alerts}", f"Alerts of its own were set: {alerts}.")
+
+
+def _suspension_in_words(event: SubscriptionSuspended | SubscriptionReinstated) -> Wording:
+    what = "subscription was suspended" if isinstance(event, SubscriptionSuspended) else "suspension was taken back"
+    return Wording(event.reason, f"The {what}: {event.reason}.")
+
+
+def _reversal_in_words(event: ChargeReversed) -> Wording:
+    amount, id = f"{event.credits:,}", event.generation_id
+    deducted = f", less {event.deducted_credits:,} still to be deducted" if event.deducted_credits else ""
+    return Wording(
+        f"+{amount} for {id}{deducted}, by dispute {event.dispute_id}",
+        f"{amount} credits were given back for {id}{deducted}; {event.balance_after:,} left.",
+    )
 
 
 def _charge_in_words(event: GenerationCharged) -> Wording:

@@ -137,6 +137,11 @@ EVERY_POST: dict[str, Callable[[Customer], tuple[Body, Body]]] = {
     "/v1/subscriptions/{subscription_id}/cancel": lambda _: ({"when": "term_end"}, {"when": "now"}),
     "/v1/subscriptions/{subscription_id}/alerts": lambda _: ({"alerts": ["0.5"]}, {"alerts": None}),
     "/v1/subscriptions/{subscription_id}/resume": lambda _: ({}, {}),
+    "/v1/subscriptions/{subscription_id}/suspend": lambda _: ({"reason": "not paid"}, {"reason": "fraud"}),
+    "/v1/subscriptions/{subscription_id}/reinstate": lambda _: ({"reason": "paid"}, {"reason": "an error"}),
+    "/v1/subscriptions/{subscription_id}/holds": lambda _: (TRACK, {**TRACK, "expires_in_seconds": 60}),
+    "/v1/subscriptions/{subscription_id}/holds/{generation_id}/capture": lambda _: ({}, {"settings": {"count": 2}}),
+    "/v1/subscriptions/{subscription_id}/holds/{generation_id}/release": lambda _: ({}, {"reason": "it failed"}),
     "/v1/subscriptions/{subscription_id}/what-if": lambda _: ({}, {"without_generations": ["first"]}),
     "/v1/charges/batch": lambda customer: (
         {"charges": [{"subscription_id": customer.subscription_id, **TRACK}]},
@@ -183,14 +188,15 @@ def test_every_post_takes_a_key(
                 key = {"Idempotency-Key": f"key-{number}"}
 
                 first = http.post(url, json=body, headers=key)
-                customer.charge("lyria-3")
+                customer.try_charge("lyria-3", "between")
                 again = http.post(url, json=body, headers=key)
 
                 assert first.is_success, first.text
                 if not url.endswith("/batch"):  # its charges are decided anew, each by its generation id
                     assert again.content == first.content
                     assert again.headers["Idempotent-Replayed"] == "true"
-                assert again.status_code == (200 if url.endswith("/charges") else first.status_code)
+                is_idempotent = url.endswith(("/charges", "/holds", "/capture"))
+                assert again.status_code == (200 if is_idempotent else first.status_code)
                 if other != body:
                     reused = http.post(url, json=other, headers=key)
                     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
@@ -225,7 +231,7 @@ def test_of_two_bodies_at_once_under_one_key_one_does_nothing(
                     codes = sorted(answer.status_code for answer in answers)
                     assert codes[0] < 300, [answer.text for answer in answers]
                     assert codes[1] == 422
-                    assert _effects(customer) == (1 if url.endswith(("charges", "batch")) else 0)
+                    assert _effects(customer) == (1 if url.endswith(("charges", "batch", "capture")) else 0)
 
 
 def _effects(customer: Customer) -> int:
@@ -238,6 +244,10 @@ def _fill(path: str, customer: Customer) -> str:
     ids = {"subscription_id": customer.subscription_id}
     if path.endswith("/resume"):
         customer.post("cancel", when="term_end")
+    if path.endswith("/reinstate"):
+        customer.post("suspend", reason="not paid")
+    if "{generation_id}" in path:
+        ids["generation_id"] = customer.post("holds", **TRACK)["generation_id"]
     if "{dispute_id}" in path:
         body = {**ids, "generation_id": "first", "reason": "other", "note": "?"}
         ids["dispute_id"] = customer.http.post("/v1/disputes", json=body).json()["dispute_id"]

@@ -41,7 +41,7 @@ HASHES = {
     "ChargeReversed.v1.deducted.json": "6a6256d65e7f443801220e7b192373c46f472a83e71fa0475e119f3381834b0a",
     "ChargeReversed.v1.json": "d751843f191e21ecd5fd15c794b8c418db49542bc926926f63c6bdc52c8f5458",
     "CreditsGranted.v1.json": "d54feccee5ac6dd73e81b8d60435494374c97e3d47c3751c7f3483c1bec23a22",
-    "CreditsHeld.v1.bands.json": "79d5c1d7bc971226c52ef12bc079c83882ff80800ff668e0cc988152d83fcc4e",
+    "CreditsHeld.v1.bands.json": "99b9938280e4a57ec9b7d514fdc2ecf25e135928441e55503e07601c52eee753",
     "CreditsHeld.v1.json": "e857a80fb1d71805d7a1a56c0026080d09c8f55682651ffe30bfd24172ec16c0",
     "CycleReset.v1.held.json": "93508ac8695872cae59dfa97f7c2ff4a3a554c5f79ba0002c68168eb76f55662",
     "CycleReset.v1.json": "0d0971120a20dd92b554fdda0efc808dbda001657f85185d3119d5561972ee55",
@@ -49,7 +49,7 @@ HASHES = {
     "DisputeResolved.v1.json": "c076338c4aa34da4b3db6f732b0c7a182b75bd427691daa51668ace1c8d6fbf8",
     "DisputeResolved.v1.rule.json": "e1726fd519234a7cf277ef9de93f730e930f652f374e80383275c1fd7ba20745",
     "GenerationCharged.v1.alerts.json": "a342f6da8227e63fae80ad226b41ed89e361f55645332250e9db1e7e820797dc",
-    "GenerationCharged.v1.captured.json": "777cbcb56a1cf284cab86eea21a7c06cc0a4b8b4edf6df141106749be844064f",
+    "GenerationCharged.v1.captured.json": "6e0be3604a00e049f94c930f1ffacb9fe80642012eda18436930bcf4bf7aa8f9",
     "GenerationCharged.v1.json": "7c4a7f4ba90b08ef6bcc69b46472d89e496d938f6499781041fb214b6503b182",
     "GenerationCharged.v1.least.json": "c438b541ccd8b8119aed2db0ff9dce29534cc2149d50dde99e106d0a7e0b47a4",
     "HoldReleased.v1.json": "dbe72257d1b90274f1e862617f5825dc57beb0ce739d847655a976ce65fb0d33",
@@ -62,8 +62,10 @@ HASHES = {
     "SubscriptionCancelled.v1.json": "e954e3aaf4a13ba1a85748fd27a0c039483cae7e9e62efe0796a0f6a07845b55",
     "SubscriptionEnded.v1.held.json": "41c5752c2bef2f4e5c7f47d09828fc7c7d1e5353ac2559eac28df6dbf5f927a7",
     "SubscriptionEnded.v1.json": "051eb168d920a6d3f9b6967a7874c0ab3ed4dc98e272c02d4bce0c901c22afce",
+    "SubscriptionReinstated.v1.json": "e3adb26f50b17b3de95b16c4817202b95d0ad2ea78dfe61a388a52666ae584d9",
     "SubscriptionStarted.v1.json": "27e1d54d201021b5bdd573aa02ce01a15d7397cec6ae012afdc12fc8a3b71167",
     "SubscriptionStarted.v1.least.json": "cbc898b9bddbb88ceab52ad6e59e6321754368a43c69387d07645d4968e14d5b",
+    "SubscriptionSuspended.v1.json": "29977c55c3a2e9e5eabd6510e8bb85c706350e9552bbfcc6b6bc5a55176f675a",
     "TermRenewed.v1.json": "11cbbccc366399aa9410740dd0702867072cc6dc8d6e755fd978c3b15a0d359c",
 }
 

@@ -40,9 +40,11 @@ from services.http.requests import (
     DowngradeRequest,
     HoldRequest,
     QuoteRequest,
+    ReinstateRequest,
     ReleaseRequest,
     SettingsRequest,
     StartRequest,
+    SuspendRequest,
     UpgradeRequest,
 )
 from services.http.server.reply import encode
@@ -126,6 +128,7 @@ CANCELLING = replace(
     scheduled_change=ScheduledChangeView("cancel", SUBSCRIPTION.term.ends_at),
     version=3,
 )
+SUSPENDED = replace(SUBSCRIPTION, status="suspended", version=3)
 DOWNGRADING = replace(
     SUBSCRIPTION,
     scheduled_change=ScheduledChangeView("downgrade", SUBSCRIPTION.term.ends_at, "ai-starter-16500-monthly"),
@@ -276,6 +279,8 @@ ALERTS = AlertsRequest(["0.50", "0.10"])
 ALERTING = replace(SUBSCRIPTION, alerts=("0.50", "0.10"), version=3)
 DOWNGRADE = DowngradeRequest("ai-starter-16500-monthly")
 CANCEL = CancelRequest("term_end")
+SUSPEND = SuspendRequest("the renewal was not paid")
+REINSTATE = ReinstateRequest("paid")
 
 PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "level": {"schema": {"type": "string", "pattern": "^([0-9]|[1-5][0-9]|6[0-3])$"}, "example": "0"},

@@ -21,7 +21,7 @@ from services.http.instants import Instant
 from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, UnknownCharge
-from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, Model
+from services.http.requests import GENERATION_ID, ChargeRequest, GenerationId, MemberId, Model
 from services.http.routing import HotRoute, TypedRoute
 from services.http.server.reply import Reply
 from services.ledger.history import charge_from_row
@@ -31,6 +31,7 @@ from services.subscription.refusals import (
     InvalidSettingsRefused,
     NotInPlan,
     SubscriptionHasEnded,
+    SubscriptionIsSuspended,
     UnknownModelRefused,
     UnknownSubscription,
 )
@@ -56,10 +57,11 @@ class ChargeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True)
     model: Model | None = None
     asset_type: AssetType | None = None
     cycle: Annotated[Count, Meta(description="The number of a credit cycle.", examples=[1])] | None = None
+    member: MemberId | None = None
 
     def filter(self) -> ChargeFilter:
         """Make the filter of the projection's query."""
-        return ChargeFilter(self.since, self.until, self.model, self.asset_type, self.cycle)
+        return ChargeFilter(self.since, self.until, self.model, self.asset_type, self.cycle, self.member)
 
 
 class LedgerChargeQuery(ChargeQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,6 +81,7 @@ class LedgerChargeQuery(ChargeQuery, frozen=True, forbid_unknown_fields=True, kw
             GenerationIdConflict,
             GenerationHeld,
             SubscriptionHasEnded,
+            SubscriptionIsSuspended,
             UnknownModelRefused,
             InvalidSettingsRefused,
         ),

@@ -20,7 +20,7 @@ from services.http.paging import AtVersion, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, require
 from services.http.reads import CurrentSubscription
-from services.http.requests import GENERATION_ID, CaptureRequest, HoldRequest, ReleaseRequest
+from services.http.requests import GENERATION_ID, CaptureRequest, HoldRequest, MemberId, ReleaseRequest
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply
 from services.ledger.history import hold_from_rows
@@ -34,6 +34,7 @@ from services.subscription.refusals import (
     InvalidSettingsRefused,
     NotInPlan,
     SubscriptionHasEnded,
+    SubscriptionIsSuspended,
     TooManyHolds,
     UnknownHold,
     UnknownModelRefused,
@@ -50,6 +51,7 @@ class HoldQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Filters of a list of holds."""
 
     status: HoldStatus | None = None
+    member: MemberId | None = None
 
 
 @router.post(
@@ -63,6 +65,7 @@ class HoldQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
             GenerationIdConflict,
             GenerationHeld,
             SubscriptionHasEnded,
+            SubscriptionIsSuspended,
             TooManyHolds,
             UnknownModelRefused,
             InvalidSettingsRefused,
@@ -94,7 +97,13 @@ def list_holds(
     before = query.place(AtVersion, AtVersion(MAX_POSITION)).version
     with call.connection() as connection:
         found = call.queries(HOLDS).of_subscription(
-            connection, subscription_id, status=query.status, now=current.now, before=before, limit=query.one_more
+            connection,
+            subscription_id,
+            status=query.status,
+            member=query.member,
+            now=current.now,
+            before=before,
+            limit=query.one_more,
         )
     return query.page([_view(each, current) for each in found], lambda last: AtVersion(last.version))
 

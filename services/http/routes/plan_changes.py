@@ -15,7 +15,16 @@ from services.http.documentation.operations import Shown, documented
 from services.http.parameters import IfMatch, SubscriptionId
 from services.http.previews import UpgradePreview, preview_of
 from services.http.problems import require
-from services.http.requests import AlertsRequest, CancelRequest, DowngradeRequest, PlanId, ResumeRequest, UpgradeRequest
+from services.http.requests import (
+    AlertsRequest,
+    CancelRequest,
+    DowngradeRequest,
+    PlanId,
+    ReinstateRequest,
+    ResumeRequest,
+    SuspendRequest,
+    UpgradeRequest,
+)
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply
 from services.subscription.refusals import (
@@ -126,4 +135,30 @@ async def resume(
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Take back the scheduled cancellation or downgrade. The body may be left out."""
+    return await execute(call, subscription_id, body.command(), body, expected_versions=expected)
+
+
+@_post("suspend", examples.SUSPENDED, examples.SUSPEND)
+async def suspend(
+    call: Manager,
+    subscription_id: SubscriptionId,
+    body: Annotated[SuspendRequest, Depends(JsonBody(SuspendRequest))],
+    expected: IfMatch,
+) -> Reply[SubscriptionView]:
+    """Refuse charges and new holds until the subscription is reinstated, say because its renewal was not paid.
+
+    Time goes on, open holds are captured and released, and the plan can be changed. It is no error to suspend what is
+    suspended.
+    """
+    return await execute(call, subscription_id, body.command(), body, expected_versions=expected)
+
+
+@_post("reinstate", examples.SUBSCRIPTION, examples.REINSTATE)
+async def reinstate(
+    call: Manager,
+    subscription_id: SubscriptionId,
+    body: Annotated[ReinstateRequest, Depends(JsonBody(ReinstateRequest))],
+    expected: IfMatch,
+) -> Reply[SubscriptionView]:
+    """Take charges and holds again. It is no error to reinstate what is not suspended."""
     return await execute(call, subscription_id, body.command(), body, expected_versions=expected)

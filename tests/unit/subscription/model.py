@@ -23,11 +23,13 @@ from services.subscription.commands import (
     Command,
     HoldCredits,
     RecordDue,
+    ReinstateSubscription,
     ReleaseHold,
     ResumeSubscription,
     ReverseCharge,
     ScheduleDowngrade,
     StartSubscription,
+    SuspendSubscription,
     UpgradePlan,
 )
 from tests.unit.subscription.model_life import (
@@ -63,6 +65,9 @@ class Renewal(NamedTuple):
     upcoming: tuple[tuple[datetime, str, int], ...]
 
 
+UNMODELLED = HoldCredits | CaptureHold | ReleaseHold | SuspendSubscription | ReinstateSubscription
+
+
 class ModelSubscription:
     """One subscription, from before its start. Commands come in the order of their instants."""
 
@@ -91,7 +96,7 @@ class ModelSubscription:
             return Outcome("unchanged" if command == self._started else "subscription_exists")
         if isinstance(command, RecordDue):
             return Outcome("unchanged")
-        assert not isinstance(command, HoldCredits | CaptureHold | ReleaseHold), "this model knows no holds"
+        assert not isinstance(command, UNMODELLED), "this model knows no holds and no suspension"
         if now.status == "ended":
             return Outcome("subscription_ended")
         return self._apply_to_unended(command, at, now)

@@ -34,6 +34,8 @@ def test_r4_credits_come_only_from_plans_and_from_charges_given_back() -> None:
         "CancelSubscription",
         "ResumeSubscription",
         "ChangeAlerts",
+        "SuspendSubscription",
+        "ReinstateSubscription",
         "ReverseCharge",
         "RecordDue",
     }
