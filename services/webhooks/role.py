@@ -83,6 +83,7 @@ class WebhookRole:
                         await self._deliver(holder, stop)
             except psycopg.Error as error:
                 log.warning("webhooks could not be delivered", error=str(error))
+                self._active_at = time.monotonic()
                 await _pause(stop, _PAUSE_AFTER_ERROR_SECONDS)
             self._metrics.show_role(False, 0)
         await watching
@@ -106,7 +107,7 @@ class WebhookRole:
         routes = _Routes(office, self._network, self._tls)
         chores = [
             asyncio.create_task(each)
-            for each in (self._find_tips(office), self._keep_role(holder, stop), self._send_notices(office))
+            for each in (self._find_tips(routes, office), self._keep_role(holder, stop), self._send_notices(office))
         ]
         looking = asyncio.create_task(self._look(routes, office))
         try:
@@ -141,9 +142,11 @@ class WebhookRole:
             await asyncio.to_thread(self._store.keep_role, holder)
             await _pause(stop, LOOK_SECONDS)
 
-    async def _find_tips(self, office: Office) -> None:
+    async def _find_tips(self, routes: "_Routes", office: Office) -> None:
+        """Learn again and again how far the ledger is, as long as somebody is to be told."""
         while not office.stopping.is_set():
-            await office.pages.find_tip()
+            if routes.has_any:
+                await office.pages.find_tip()
             await _pause(office.stopping, TIP_SECONDS)
 
     async def _send_notices(self, office: Office) -> None:
@@ -182,6 +185,11 @@ class _Routes:
         self._network = network
         self._tls = tls
         self._couriers: dict[UUID, tuple[Courier, asyncio.Task[None]]] = {}
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is any courier."""
+        return bool(self._couriers)
 
     async def follow(self, endpoints: Mapping[UUID, Endpoint]) -> None:
         """Have a courier for each endpoint as it is now, and no other. Raises psycopg.Error."""

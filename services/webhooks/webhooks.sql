@@ -168,6 +168,6 @@ WITH mark AS (
 )
 INSERT INTO {schema}.webhook_notices (webhook_id, type, made_at, data, next_attempt_at)
 SELECT w.webhook_id, 'checkpoint-signed', new.signed_at,
-    json_build_object('origin', new.origin, 'size', new.size, 'note', new.note)::text, now()
+    json_build_object('origin', new.origin, 'size', new.size, 'note', new.note)::text, new.signed_at
 FROM new JOIN {schema}.webhooks AS w
     ON 'checkpoint-signed' = ANY(w.types) AND w.disabled_at IS NULL AND new.signed_at >= w.created_at

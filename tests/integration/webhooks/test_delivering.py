@@ -9,8 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from services.bootstrap.webhooks import notice_failed_verification
+from services.config import Settings
+from services.ledger.ledger import utc_now
 from services.webhooks import courier, sending
 from services.webhooks.deliveries import Before, Deliveries, Delivery
 from services.webhooks.messages import Place
@@ -304,3 +308,33 @@ def test_one_role_delivers_at_a_time(books: Books, delivering: Running) -> None:
         charged = [books.charge(subscription) for _ in range(50)]
         wait_until(lambda: books.now(endpoint).position == charged[-1])
     assert positions(receiver) == charged
+
+
+def test_a_checkpoint_that_is_signed_is_told_once(books: Books, delivering: Running) -> None:
+    with receiving() as receiver, delivering():
+        endpoint = books.endpoint(receiver.url, ["checkpoint-signed"])
+        books.endpoint(receiver.url, ["generation-charged"])
+        for size in (7, 9):
+            books.connection.execute(
+                f"INSERT INTO {SCHEMA}.log_checkpoints (number, size, signed_at, log, origin, root, handover, note) "
+                "VALUES (%s, %s, %s, 'events', 'tallystick/1', %s, false, %s)",
+                [size, size, books.clock.now, bytes(32), f"tallystick/1\n{size}\n"],
+            )
+            wait_until(partial(has_more_than, receiver, 0 if size == 7 else 1))
+        time.sleep(1)
+    assert [each["type"] for each in receiver.bodies()] == ["checkpoint-signed"] * 2
+    assert [each["data"] for each in receiver.bodies()] == [
+        {"origin": "tallystick/1", "size": size, "note": f"tallystick/1\n{size}\n"} for size in (7, 9)
+    ]
+    assert statuses(books, endpoint) == {"delivered": 2}
+
+
+def test_what_a_verification_finds_is_told(books: Books, delivering: Running, database_url: str) -> None:
+    with receiving() as receiver, delivering():
+        books.endpoint(receiver.url, ["verification-failed"])
+        notice_failed_verification(
+            Settings(database_url=SecretStr(database_url), db_schema=SCHEMA), 2, "event 7 (CycleReset, version 3 of …)"
+        )
+        books.clock.now = utc_now()  # by which the finding is told
+        wait_until(lambda: receiver.received)
+    assert receiver.bodies()[0]["data"] == {"findings": 2, "first": "event 7 (CycleReset, version 3 of …)"}
