@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from services.bootstrap.database import serving_url_of
 from services.bootstrap.keys import ensure_configured_key
 from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
-from services.bootstrap.signing import log_reader_of, sealer_of
+from services.bootstrap.signing import has_quorum, log_reader_of, sealer_of
 from services.config import Settings
 from services.http.app import create_app
 from services.http.backend import Backend
@@ -58,7 +58,7 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
             clock=utc_now,
             test_clocks_enabled=settings.test_clocks,
             sealer=sealer_of(settings),
-            has_witnesses=settings.witnesses is not None,
+            has_witnesses=has_quorum(settings),
             logs={log: log_reader_of(settings, log) for log in LOGS},
             webhooks_allow_private=settings.webhooks_allow_private,
         )

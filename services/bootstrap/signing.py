@@ -14,7 +14,7 @@ from services.integrity.sealing.seals import Seals
 from services.integrity.sealing.store import EVENTS, LogName
 from services.integrity.signing import KeyFile
 from services.ledger.ledger import utc_now
-from services.log.policy import BadPolicy, Policy
+from services.log.policy import NONE, BadPolicy, Policy
 
 
 def key_file_of(settings: Settings) -> KeyFile:
@@ -50,6 +50,12 @@ def policy_of(settings: Settings) -> Policy | None:
         if witness.url is not None and not witness.url.startswith(("http://", "https://")):
             raise UnfitPolicy(f"TALLYSTICK_WITNESSES: {settings.witnesses}: {witness.url} is no http or https address")
     return policy
+
+
+def has_quorum(settings: Settings) -> bool:
+    """Whether checkpoints need cosignatures of witnesses. Raises UnfitPolicy."""
+    policy = policy_of(settings)
+    return policy is not None and policy.quorum != NONE
 
 
 def log_reader_of(settings: Settings, log: LogName = EVENTS) -> LogReader:

@@ -198,7 +198,7 @@ class Sealer:
         lets = sealed[EVENTS].succession.current
         there = "no key" if key is None else f"another one, {key.signer(lets.name).key}"
         raise SealerRefused(
-            Reason.OTHER_KEY, f"the newest seal lets {lets} sign, and in {self._key_file.path} is {there}"
+            Reason.OTHER_KEY, f"the newest seal lets {lets} sign, and in {self._key_file.path} is {there}: {MENDING}"
         )
 
     def _extend(self, connection: Connection[Any], life: Life, log: LogName, key: SigningKey) -> Note | None:

@@ -1,4 +1,4 @@
-"""Seals new events every few seconds, in a thread beside the projector."""
+"""Seals new events at the start and every few seconds, in a thread beside the projector."""
 
 import threading
 
@@ -59,6 +59,7 @@ class SealingThread:
         self._thread.join()
 
     def _run(self) -> None:
+        self._seal()
         is_last = False
         while not is_last:
             is_last = self._stopping.wait(self._interval_seconds)
