@@ -105,6 +105,7 @@ def is_signed(public_key, message, signature):
 # Strict JSON, and canonical JSON (RFC 8785; what is written here has no number but whole ones).
 
 NUMBER_DIGITS_MAX = 80
+DEPTH_MAX = 100
 
 
 def as_object(pairs):
@@ -143,9 +144,20 @@ READING = {
 def read_json(content, what):
     """Read JSON."""
     try:
-        return json.loads(content.decode(), **READING)
+        read = json.loads(content.decode(), **READING)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise DoesNotHold(f"{what}: no JSON: {error}") from None
+    is_nested = content.count(b"[") + content.count(b"{") > DEPTH_MAX
+    check(not (is_nested and is_deeper(read, DEPTH_MAX)), f"{what}: too many objects and arrays stand in each other")
+    return read
+
+
+def is_deeper(value, levels):
+    """Tell whether more objects and arrays than so many stand in each other."""
+    if not isinstance(value, dict | list):
+        return False
+    members = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(each, levels - 1) for each in members)
 
 
 def dump(value):
@@ -1172,6 +1184,8 @@ def main(arguments=None):
         pins = read_pins(asked.key, [read_file(each) for each in asked.checkpoint])
         content = read_file(asked.file)
         is_evidence = content.startswith(b"PK")
+        if not (is_evidence or pins.keys):
+            raise NoPin("--key is missing: a receipt proves nothing without a key of its log")
         check_file = check_evidence if is_evidence else check_receipt
         charge, (keys, witnesses) = check_file(content, pins)
     except NoPin as error:

@@ -4,6 +4,7 @@ Whole numbers are numbers; decimals, which have no one binary form, are strings;
 of a second and a `Z`; hashes of events are lower-case hexadecimal, those of proofs base64.
 """
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from services.catalogue import recompute
 from services.evidence.case import Facts
 from services.evidence.lineage import Lineage
 from services.evidence.refusals import ProvenRefusals
-from services.evidence.strict_json import NotStrict, read_canonical
+from services.evidence.strict_json import NotStrict, read_canonical, read_strict
 from services.ledger.hashing import HASH_BYTES
 from services.ledger.records import ChainedEvent
 from services.log.checkpoint import decode_hash
@@ -40,18 +41,21 @@ def events_document(events: Sequence[ChainedEvent]) -> bytes:
 
 
 def event_line(event: ChainedEvent) -> bytes:
-    """Write an event: its hash is over these fields, `state` byte for byte."""
-    return rfc8785.dumps(
-        {
-            "stream_id": str(event.originator_id),
-            "version": event.originator_version,
-            "recorded_at": rfc3339(event.recorded_at),
-            "topic": event.topic,
-            "state": event.state.decode(),
-            "previous_hash": event.previous_hash.hex(),
-            "hash": event.hash.hex(),
-        }
-    )
+    """Write an event: its hash is over these fields, `state` byte for byte.
+
+    Of texts and small numbers under sorted names, the standard library makes the bytes of RFC 8785, in a tenth of the
+    time.
+    """
+    fields = {
+        "hash": event.hash.hex(),
+        "previous_hash": event.previous_hash.hex(),
+        "recorded_at": rfc3339(event.recorded_at),
+        "state": event.state.decode(),
+        "stream_id": str(event.originator_id),
+        "topic": event.topic,
+        "version": event.originator_version,
+    }
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def proofs_document(proofs: Mapping[str, tuple[int, Sequence[bytes]]]) -> bytes:
@@ -131,6 +135,9 @@ class _EventLine(Struct, frozen=True, forbid_unknown_fields=True):
     hash: str
 
 
+_EVENT_LINE = msgspec.json.Decoder(_EventLine)
+
+
 class ProofForm(Struct, frozen=True, forbid_unknown_fields=True):
     """A proof of inclusion, as `proofs.json` has it."""
 
@@ -151,7 +158,8 @@ def read_events(content: bytes) -> list[ChainedEvent]:
     """Read the events of a document. Raises ValueError, also for an event whose hash is not its own."""
     events = []
     for number, line in enumerate(lines_of(content), start=1):
-        read: _EventLine = read_canonical(line, _EventLine)
+        read_strict(line)
+        read = _EVENT_LINE.decode(line)
         event = ChainedEvent(
             originator_id=read.stream_id,
             originator_version=read.version,

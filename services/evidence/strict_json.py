@@ -14,6 +14,9 @@ NUMBER_DIGITS_MAX = 80
 """No number of a ledger has more digits, or an exponent beyond: whoever reads one can reckon with it."""
 
 
+DEPTH_MAX = 100
+
+
 class NotStrict(ValueError):
     """The bytes are no JSON of the form that is expected."""
 
@@ -21,7 +24,7 @@ class NotStrict(ValueError):
 def read_strict(content: bytes) -> Any:
     """Read JSON; a number with a fraction or an exponent is a Decimal. Raises NotStrict."""
     try:
-        return json.loads(
+        read = json.loads(
             content.decode(),
             object_pairs_hook=_object,
             parse_int=_whole,
@@ -30,6 +33,9 @@ def read_strict(content: bytes) -> Any:
         )
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise NotStrict(f"is no strict JSON: {error}") from None
+    if content.count(b"[") + content.count(b"{") > DEPTH_MAX and _is_deeper(read, DEPTH_MAX):
+        raise NotStrict(f"is no strict JSON: more than {DEPTH_MAX} objects and arrays stand in each other")
+    return read
 
 
 def read_canonical(content: bytes, kind: Any) -> Any:
@@ -61,6 +67,13 @@ def _decimal(text: str) -> Decimal:
     if len(text) > NUMBER_DIGITS_MAX or abs(number.adjusted()) > NUMBER_DIGITS_MAX:
         raise NotStrict("a number is beyond those of a ledger")
     return number
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    members = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in members)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import rfc8785
 from msgspec.structs import replace
 
 from services.dispute.events import Outcome, Reason
 from services.evidence.archive import pack, unpack
 from services.evidence.case import Case
 from services.evidence.claims import Inconsistent
+from services.evidence.documents import event_line
 from services.evidence.faults import NotGenuine, OutOfReach
 from services.evidence.lineage import Consistency, Lineage, Pins
 from services.evidence.manifest import MANIFEST, MEMBERS
@@ -348,3 +350,12 @@ def test_it_is_made_no_earlier_than_its_events_were_recorded() -> None:
 
     assert early.manifest.made_at == "2024-02-07T00:00:00.000000Z"
     assert verify(made(case)).manifest.made_at == "2024-02-20T09:30:00.000000Z"
+
+
+def test_the_line_of_an_event_is_canonical_json() -> None:
+    random = Random(23)
+    event = disputed().subscription[3]
+    for _ in range(300):
+        text = "".join(chr(random.choice((random.randrange(0x80), random.randrange(0xD800)))) for _ in range(20))
+        line = event_line(replace(event, state=text.encode()))
+        assert line == rfc8785.dumps(msgspec.json.decode(line))

@@ -208,6 +208,22 @@ def test_both_judge_alike_whatever_a_ledger_signs(lies: int) -> None:
     assert 0.1 < accepted / lies < 0.5, "it is no test where nothing, or all, is accepted"
 
 
+@pytest.mark.parametrize("levels", [50, 97, 98, 99, 100, 200, 900, 100_000])
+def test_both_read_as_much_that_is_nested(levels: int) -> None:
+    case = disputed()
+    nested = rewritten(
+        case.subscription,
+        4,
+        lambda state: state.replace(b'"model"', b'"more":' + b"[" * levels + b"]" * levels + b',"model"', 1),
+    )
+    try:
+        content = forged(one_behind_the_other(nested, case.dispute, charge_version=4))
+    except (ValueError, RecursionError):
+        content = forged(one_behind_the_other(nested, case.dispute, charge_version=4), told=case)
+
+    assert accepts(content) == (levels <= 98, levels <= 98)
+
+
 def _file_of(lying: Case, true: Case) -> bytes:
     """Make the file of events that lie, whose documents tell them, or the truth where nobody can read them."""
     try:
@@ -233,9 +249,10 @@ def test_it_runs_alone(tmp_path: Path) -> None:
     altered = _run(tmp_path, "altered.tlog-proof", "--key", key)
     no_key = _run(tmp_path, "track.tlog-proof", "--key", "x")
     no_file = _run(tmp_path, "no.tlog-proof", "--key", key)
+    no_pin = _run(tmp_path, "track.tlog-proof")
 
     assert (held.returncode, held.stdout.splitlines()[0]) == (0, "It holds: track, 300 credits.")
-    assert (altered.returncode, no_key.returncode, no_file.returncode) == (1, 2, 2)
+    assert (altered.returncode, no_key.returncode, no_file.returncode, no_pin.returncode) == (1, 2, 2, 2)
     assert "altered.tlog-proof does not hold: the charge is not in the tree" in altered.stderr
 
 
