@@ -12,7 +12,6 @@ BEGIN
     END IF;
     GRANT USAGE ON SCHEMA {schema} TO tallystick_service;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO tallystick_service;
-    GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO tallystick_service;
     REVOKE UPDATE, DELETE ON {schema}.ledger_events, {schema}.refusals, {schema}.log_checkpoints, {schema}.log_cosignatures,
         {schema}.log_keys, {schema}.refusal_numbers FROM tallystick_service;
     REVOKE INSERT, UPDATE, DELETE ON {schema}.alembic_version FROM tallystick_service;

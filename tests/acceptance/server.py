@@ -48,6 +48,8 @@ class Server:
     url: str
     backend: Backend
     secret: str
+    data_dir: Path
+    """The folder of its signing key and its seals."""
 
     def seal(self) -> None:
         """Sign what is recorded so far, as the projector does every few seconds."""
@@ -128,7 +130,7 @@ def running_server(
             webhooks_allow_private=True,
         )
         with listener.serving(backend) as url:
-            yield Server(url, backend, keys.create("every scope", SCOPES)[1])
+            yield Server(url, backend, keys.create("every scope", SCOPES)[1], Path(folder))
 
 
 @contextmanager

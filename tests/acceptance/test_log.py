@@ -1,12 +1,19 @@
 """Anybody follows the log without a key: notes, keys, tiles; and whoever reads, its checkpoints and proofs."""
 
+import shutil
 from base64 import b64decode
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.seals import Seals
+from services.integrity.sealing.store import EVENTS
+from services.integrity.signing import KeyFile
+from services.ledger.ledger import utc_now
 from services.log.checkpoint import Checkpoint
 from services.log.keys import VerifierKey
 from services.log.note import Note
@@ -15,6 +22,7 @@ from services.log.submission import Submission
 from services.log.tiles import Tile
 from services.log.tree import is_consistent
 from tests.acceptance.server import Customer, Server, plain_client
+from tests.conftest import SCHEMA
 
 
 @pytest.fixture
@@ -256,3 +264,23 @@ def test_what_the_seals_do_not_have_is_not_shown_as_newest(
     ready = http.get("/readyz")
     assert (ready.status_code, ready.json()["sealing"]) == (200, "refused")
     assert 'tallystick_sealer_refused{reason="no_checkpoint"} 1.0' in http.get("/metrics").text
+
+
+def test_where_another_machine_seals_now_its_notes_are_shown(
+    server: Server, http: httpx.Client, customer: Customer, tmp_path: Path
+) -> None:
+    charge(customer, 11)
+    server.seal()
+    folder = server.data_dir
+    shutil.copytree(folder, tmp_path / "moved")
+    there = Sealer(SCHEMA, KeyFile(tmp_path / "moved/signing.key"), Seals(tmp_path / "moved/seals"), None, utc_now)
+    charge(customer, 12)
+    with server.backend.connect() as connection:
+        [note] = there.seal(connection)
+        assert http.get("/v1/checkpoints/latest").text == str(note)
+        stranger = KeyFile(tmp_path / "stranger.key").read_or_make()
+        forged = Checkpoint(Checkpoint.parse(note.text).origin, 10**6, bytes(32))
+        store = server.backend.logs[EVENTS].store
+        store.insert(connection, forged.signed_by(stranger.signer(forged.origin)), utc_now())
+        assert http.get("/v1/checkpoints/latest").text != str(note)
+        assert http.get("/v1/checkpoints/latest").text.split("\n")[1] == "13"

@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from services.integrity.sealing.refusing import SealerRefused
 from services.integrity.sealing.seals import Seals
-from services.integrity.sealing.store import LogName, LogStore
+from services.integrity.sealing.store import LogName, LogStore, StoredCheckpoint
 from services.log.checkpoint import Checkpoint
 from services.log.note import BadNote, Note
 from services.log.reading import read_consistency_proof
@@ -31,13 +31,17 @@ class LogReader:
         self._seals = seals
 
     def newest(self, connection: Connection[Any]) -> Published | None:
-        """The newest note; None where there is none yet. Where seals are kept here, no other note is shown as newest.
+        """The newest note; None where there is none yet.
+
+        Where seals are kept here, the newest of them is shown, or a note of the database that their key has signed
+        after it, as where another machine seals now; no other one.
 
         Raises BadNote where the database has something else in a note's place.
         """
         stored = self.store.latest(connection)
         sealed = self._sealed()
-        if sealed is not None and (stored is None or stored.signed_note != str(sealed)):
+        is_known = sealed is None or (stored is not None and stored.signed_note == str(sealed))
+        if sealed is not None and not is_known and not (stored and self._is_signed_later(stored, sealed)):
             return Published(sealed, Checkpoint.parse(sealed.text))
         return None if stored is None else Published(stored.note, Checkpoint.parse(stored.note.text))
 
@@ -69,6 +73,17 @@ class LogReader:
             note, checkpoint = stored.note, Checkpoint.parse(stored.signed_note.partition("\n\n")[0] + "\n")
         proof = read_consistency_proof(self.store.tiles(connection), old_size, checkpoint.size)
         return Submission(old_size, tuple(proof), note)
+
+    def _is_signed_later(self, stored: StoredCheckpoint, sealed: Note) -> bool:
+        newest = Checkpoint.parse(sealed.text)
+        if stored.origin != newest.origin or stored.size <= newest.size:
+            return False
+        try:
+            life = self._seals.life()
+            note = Note.parse(stored.signed_note)
+            return life is not None and note.is_signed_by(life.files[self._log].read().succession.current)
+        except (SealerRefused, BadNote, OSError):
+            return False
 
     def _sealed(self) -> Note | None:
         try:

@@ -68,6 +68,8 @@ INSERT INTO {schema}.log_sealing DEFAULT VALUES;
 CREATE SEQUENCE {schema}.refusal_ids;
 ALTER TABLE {schema}.refusals ADD COLUMN refusal_id bigint;
 ALTER TABLE {schema}.refusals ALTER COLUMN refusal_id SET DEFAULT nextval('{schema}.refusal_ids');
+-- Whoever may write refusals needs no right of its own for this, whatever the role is that an operator has made.
+GRANT USAGE ON SEQUENCE {schema}.refusal_ids TO PUBLIC;
 ALTER SEQUENCE {schema}.refusal_ids OWNED BY {schema}.refusals.refusal_id;
 CREATE UNIQUE INDEX refusals_id_idx ON {schema}.refusals (refusal_id) WHERE refusal_id IS NOT NULL;
 
