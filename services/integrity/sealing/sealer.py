@@ -105,10 +105,8 @@ class Sealer:
         with self._seals.locked():
             key = self._key_file.read()
             if key is None:
-                raise SealerRefused(
-                    Reason.OTHER_KEY,
-                    f"the key that signs is not in {self._key_file.path}: put it back, or begin again with `--new-ledger`",
-                )
+                there = f"the key that signs is not in {self._key_file.path}"
+                raise SealerRefused(Reason.OTHER_KEY, f"{there}: put it back, or begin again with `--new-ledger`")
             first_key, notes = self._adopted(connection, note, key)
             life = self._seals.begin(first_key, notes)
             for log in LOGS:
