@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
+import uvloop
 from msgspec import Raw
 from prometheus_client import CollectorRegistry
 from psycopg import Connection
@@ -70,7 +71,10 @@ class WebhookRole:
 
     def run(self, stopping: threading.Event) -> None:
         """Deliver until `stopping` is set."""
-        asyncio.run(self._run(stopping))
+        try:
+            uvloop.run(self._run(stopping))
+        finally:
+            self._network.close()
 
     async def _run(self, stopping: threading.Event) -> None:
         stop = asyncio.Event()

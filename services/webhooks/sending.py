@@ -1,9 +1,12 @@
 """Sends a message once: time and size are bounded, no redirect is followed, only judged addresses are connected to."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -15,6 +18,7 @@ from services.webhooks.addresses import is_globally_reachable
 TRY_SECONDS = 10.0
 ANSWER_BYTES_MAX = 16 * 1024
 _ERROR_CHARACTERS_MAX = 300
+_NAMES_AT_ONCE = 16
 _HEADERS = {"content-type": "application/json", "user-agent": "Tallystick-Webhooks/1"}
 
 
@@ -40,6 +44,12 @@ class JudgedNetwork(httpcore.AsyncNetworkBackend):
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._network = httpcore.AnyIOBackend()
+        # Threads of their own: a resolver that hangs must not keep others from the database.
+        self._resolving = ThreadPoolExecutor(_NAMES_AT_ONCE, "resolver")
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._resolving.shutdown(wait=False, cancel_futures=True)
 
     async def connect_tcp(
         self,
@@ -58,7 +68,8 @@ class JudgedNetwork(httpcore.AsyncNetworkBackend):
     async def _addresses(self, host: str, port: int) -> list[str]:
         """Resolve a name. Raises httpcore.ConnectError, AddressRefused."""
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+            resolve = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(self._resolving, resolve)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"the name cannot be resolved: {error}") from error
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
