@@ -30,7 +30,7 @@ from services.catalogue.model import (
     UnknownModel,
 )
 from services.catalogue.policies import UpgradePolicy
-from services.catalogue.pricing import recompute
+from services.catalogue.pricing import quantity_of, recompute
 from services.catalogue.rate_card import (
     Band,
     PerImage,
@@ -61,5 +61,6 @@ __all__ = [
     "UnknownModel",
     "UpgradePolicy",
     "load_catalogue",
+    "quantity_of",
     "recompute",
 ]

@@ -58,6 +58,18 @@ def recompute(price: Price) -> int:
     return max(1, math.ceil(total))
 
 
+def quantity_of(rule: str, settings: Settings) -> Decimal:
+    """Compute the quantity that a rule makes of normalised settings. Raises ArithmeticError, as `recompute` does."""
+    count = Decimal(settings.count or 1)
+    match rule:
+        case "per_second":
+            return _EXACT.multiply(settings.duration_seconds or Decimal(0), count)
+        case "per_1000_characters":
+            return _EXACT.scaleb(Decimal(settings.characters or 0), -3)
+        case _:
+            return count
+
+
 def plain(value: Decimal) -> Decimal:
     """Return the number without trailing zeros and without an exponent above zero: 150, not 150.0 or 1.5E+2.
 
@@ -98,26 +110,26 @@ def _within_decimal_places(seconds: Decimal) -> bool:
 
 
 def _measured(model: PricedModel, settings: Settings) -> _Measured | InvalidSettings:
-    count = Decimal(settings.count or 1)
+    quantity = quantity_of(str(model.__struct_config__.tag), settings)
     match model:
         case PerTrack():
             credits_per_track = _credits_per_track(model, settings)
             if isinstance(credits_per_track, InvalidSettings):
                 return credits_per_track
-            return _Measured(count, credits_per_track)
+            return _Measured(quantity, credits_per_track)
         case PerSecond():
             if settings.duration_seconds is None:
                 return _missing("duration_seconds", model)
-            return _Measured(_EXACT.multiply(settings.duration_seconds, count), model.credits)
+            return _Measured(quantity, model.credits)
         case PerImage():
             credits_per_image = _credits_per_image(model, settings)
             if isinstance(credits_per_image, InvalidSettings):
                 return credits_per_image
-            return _Measured(count, credits_per_image)
+            return _Measured(quantity, credits_per_image)
         case PerThousandCharacters():
             if settings.characters is None:
                 return _missing("characters", model)
-            return _Measured(_EXACT.scaleb(Decimal(settings.characters), -3), model.credits)
+            return _Measured(quantity, model.credits)
         case _:
             assert_never(model)
 

@@ -4,6 +4,7 @@ verification.py    runs all parts in one snapshot, in one process or several
 order.py           the ledger in its order: positions, the head row
 log.py             the log over it: tiles, signed notes, seals, keys
 streams.py         each stream: its chain, its fold, its rules, its rows
+disputes.py        what a dispute and the stream of its charge say of each other
 rows.py            rows that are made from a state, and snapshots
 event_rows.py      rows that are made from single events
 stored_columns.py  rows read as bytes and numbers, whatever their values

@@ -92,24 +92,37 @@ class Rows:
                 self._findings.add(place, subject, f"{column} is {_excerpt(value)}, not {_excerpt(right)}")
 
 
-class RowsCheck:
-    """Checks the rows of one table. A row that no stream accounts for is a finding."""
+class EventsCheck:
+    """Checks something beside the streams, as their events are read."""
 
     event_types: Collection[type] = ()
     """The types of the events that `take` is called with."""
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
     def begin(self, stream: Stream) -> None:
         """Begin a stream, none of whose events was read yet."""
-        self._rows.skip_to(stream.id)
 
     def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
         """Take an event that was folded into the stream; `row` is its stored row."""
 
     def end(self, stream: Stream) -> None:
         """End a stream, all of whose events were read."""
+
+    def finish(self) -> None:
+        """Finish, after the last stream."""
+
+
+class RowsCheck(EventsCheck):
+    """Checks the rows of one table. A row that no stream accounts for is a finding."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def begin(self, stream: Stream) -> None:
+        """Begin a stream: rows before it have none."""
+        self._rows.skip_to(stream.id)
+
+    def end(self, stream: Stream) -> None:
+        """End a stream: rows of it that are left have no event."""
         for row in self._rows.of(stream.id):
             if not stream.is_broken:
                 self._rows.add_surplus(row)

@@ -9,17 +9,19 @@ from psycopg import Connection
 
 from projections.charges.project import CHARGES
 from projections.declaration import SUBSCRIPTION_EVENTS, LedgerEvent, Projection, changes_state
+from projections.ledger_events import MAX_POSITION
 from projections.registry import CATCH_UP, INLINE_ROWS, STATES
 from projections.renewal.project import RENEWAL
 from services.dispute import state as dispute
 from services.dispute.events import DisputeEvent
 from services.integrity.findings import Findings, event_name
 from services.integrity.rules import broken_rules
+from services.integrity.verify.disputes import DisputesCheck
 from services.integrity.verify.event_rows import ChargesCheck, check_of
 from services.integrity.verify.rows import (
+    EventsCheck,
     RenewalCheck,
     Rows,
-    RowsCheck,
     SnapshotsCheck,
     StateRowsCheck,
     Stream,
@@ -70,12 +72,12 @@ class StreamsCheck:
         self._findings = findings
         self._report = report
         self.streams = 0
-        self._checks_by_type: dict[type, list[RowsCheck]] = {}
-        """By type of event, the checks of rows that depend on it."""
+        self._checks_by_type: dict[type, list[EventsCheck]] = {}
+        """By type of event, the checks that depend on it."""
 
     def run(self) -> int:
         """Check all streams and return the number of their events. Raises psycopg.Error."""
-        checks = self._rows_checks()
+        checks = self._checks()
         for kind in SUBSCRIPTION_EVENTS | _DISPUTE_EVENTS:
             self._checks_by_type[kind] = [check for check in checks if kind in check.event_types]
         stream: Stream | None = None
@@ -96,10 +98,18 @@ class StreamsCheck:
             _end(stream, checks)
         for check in checks:
             check.finish()
+        self._check_generations()
         self._report(events % REPORT_EVENTS)
         return events
 
-    def _rows_checks(self) -> list[RowsCheck]:
+    def _check_generations(self) -> None:
+        """Check that no generation has two rows, by whose place a second charge of it would be refused."""
+        query = self._queries["repeated_generations"]
+        for stream_id, generation_id, count in self._connection.execute(query, self._range):
+            subject = f"charges rows of {UUID(bytes=stream_id)} ({generation_id})"
+            self._findings.add(MAX_POSITION, subject, f"there are {count}: a generation is charged or held once")
+
+    def _checks(self) -> list[EventsCheck]:
         positions = dict(self._connection.execute(self._queries["select_positions"]).fetchall())
         charges = ChargesCheck(self._rows_of(CHARGES, "version"), self._findings)
         snapshots = self._rows("snapshots", self._queries["scan_snapshots"])
@@ -110,6 +120,7 @@ class StreamsCheck:
             *(check_of(each, self._rows_of(each), charges) for each in INLINE_ROWS if each != CHARGES),
             *(check_of(each, self._rows_of(each), charges, positions.get(each.table, 0)) for each in CATCH_UP),
             SnapshotsCheck(snapshots),
+            DisputesCheck(self._connection, self._queries, self._findings),
         ]
 
     def _rows_of(self, projection: Projection, *order: str) -> Rows:
@@ -134,12 +145,12 @@ class StreamsCheck:
             stream.is_broken = True
             self._findings.add(position, event_name(row), f"cannot be read: {error}")
             return
-        reason = self._fold(stream, event)
+        placed = LedgerEvent(position, stream.id, version, instant_of(recorded_at), event)
+        reason = self._fold(stream, placed)
         if reason is not None:
             stream.is_broken = True
             self._findings.add(position, event_name(row), reason)
             return
-        placed = LedgerEvent(position, stream.id, version, instant_of(recorded_at), event)
         for check in self._checks_by_type[type(event)]:
             check.take(stream, placed, row)
 
@@ -158,8 +169,9 @@ class StreamsCheck:
             stream.is_broken = True
             self._findings.add(position, event_name(row), "was recorded at an instant that no calendar has")
 
-    def _fold(self, stream: Stream, event: Any) -> str | None:
+    def _fold(self, stream: Stream, placed: LedgerEvent) -> str | None:
         """Fold the event into its stream and check what it says. Returns what does not hold, in words, or None."""
+        event = placed.event
         kind, before = type(event), stream.state
         is_subscription = kind in SUBSCRIPTION_EVENTS
         if stream.version > 1 and is_subscription != stream.is_subscription:
@@ -175,9 +187,9 @@ class StreamsCheck:
             return None
         if changes_state(event):
             stream.changed_version = stream.version
-        return next(broken_rules(before, event, stream.state), None)
+        return next(broken_rules(before, event, stream.state, placed.recorded_at), None)
 
 
-def _end(stream: Stream, checks: Sequence[RowsCheck]) -> None:
+def _end(stream: Stream, checks: Sequence[EventsCheck]) -> None:
     for check in checks:
         check.end(stream)

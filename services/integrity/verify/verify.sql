@@ -50,3 +50,28 @@ SELECT projection, position FROM {schema}.projection_positions
 -- Every snapshot in today's form.
 SELECT uuid_send(originator_id), originator_version, state
 FROM {schema}.ledger_snapshots WHERE topic = %(topic)s AND originator_id >= %(first)s AND originator_id <= %(last)s ORDER BY originator_id, originator_version
+
+-- name: events_of_streams
+-- The events at versions of streams, in the order in which they are asked for; nulls for one that is not there.
+SELECT event.topic, event.state
+FROM unnest(%(streams)s::uuid[], %(versions)s::bigint[]) WITH ORDINALITY AS place (stream, version, number)
+LEFT JOIN {schema}.ledger_events AS event
+    ON event.originator_id = place.stream AND event.originator_version = place.version
+ORDER BY place.number
+
+-- name: reversed_in
+-- The version in which each charge was given back, in the order in which they are asked for; null where it was not.
+SELECT max(charge.reversed_in_version)
+FROM unnest(%(streams)s::uuid[], %(generations)s::text[]) WITH ORDINALITY AS place (stream, generation, number)
+LEFT JOIN {schema}.charges AS charge
+    ON charge.subscription_id = place.stream AND charge.generation_id = place.generation
+GROUP BY place.number
+ORDER BY place.number
+
+-- name: repeated_generations
+-- Generations that have several rows in charges.
+SELECT uuid_send(subscription_id), generation_id, count(*)
+FROM {schema}.charges
+WHERE subscription_id >= %(first)s AND subscription_id <= %(last)s
+GROUP BY subscription_id, generation_id HAVING count(*) > 1
+LIMIT 100

@@ -3,93 +3,25 @@
 import os
 import random
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
-from psycopg import Connection, sql
+from psycopg import sql
 
-from projections.engine import Engine
-from services.catalogue import Catalogue
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.seals import Seals
 from services.integrity.signing import KeyFile
 from services.integrity.verify.log import Trust, trust_in
-from services.integrity.verify.verification import Verification, VerificationResult
-from services.ledger.ledger import Ledger
-from services.ledger.mapper import decode_event
+from services.integrity.verify.verification import Verification
 from services.postgres.database import connect
-from services.postgres.embedded import EmbeddedPostgres
-from tests.conftest import SCHEMA, TEMPLATE, SettableClock
-from tests.integration.audit.lives import Lives
+from tests.conftest import SCHEMA, SettableClock
+from tests.integration.audit.sound import SealedLedger, first_of, reasons_of
 from tests.integration.audit.tampers import Tampers
 from tests.processes import tallystick
-from tests.waiting import PATIENCE_SECONDS
 
 SHORT_CAMPAIGN = 200
-
-
-class SealedLedger:
-    """A sound ledger under three checkpoints, with its key and seals outside the database."""
-
-    def __init__(self, database_url: str, folder: Path) -> None:
-        self.database_url = database_url
-        self.folder = folder
-        self.key_file = KeyFile(folder / "signing.key")
-
-    def trust(self) -> Trust:
-        key = self.key_file.read()
-        return trust_in(key.public_key if key else None, Seals(self.folder / "seals" / SCHEMA))
-
-    @contextmanager
-    def tampering(self) -> Iterator[Connection[Any]]:
-        """Open a transaction without triggers, which is rolled back at the end."""
-        with connect(self.database_url) as connection:
-            connection.execute("SET LOCAL session_replication_role = replica")
-            yield connection
-            connection.rollback()
-
-    def check(self, connection: Connection[Any]) -> VerificationResult:
-        return Verification(SCHEMA, self.trust()).check(connection)
-
-
-@pytest.fixture(scope="module")
-def sealed(
-    postgres: EmbeddedPostgres, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SealedLedger]:
-    name = f"verified_{os.getpid()}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    sealed = SealedLedger(postgres.url.replace("@/tallystick?", f"@/{name}?"), tmp_path_factory.mktemp("sealed"))
-    fill(sealed, catalogue)
-    yield sealed
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def fill(sealed: SealedLedger, catalogue: Catalogue) -> None:
-    clock = SettableClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-    sealer = Sealer(SCHEMA, sealed.key_file, Seals(sealed.folder / "seals" / SCHEMA), None, clock)
-    projector = Engine(lambda: connect(sealed.database_url), SCHEMA, decode_event)
-    with (
-        Ledger(sealed.database_url, SCHEMA, catalogue, clock=clock, snapshot_interval=10) as ledger,
-        connect(sealed.database_url, autocommit=True) as connection,
-    ):
-        lives = Lives(ledger, clock, seed=7)
-        lives.start(6)
-        for steps in (100, 80, 60):
-            lives.go_on(steps)
-            sealer.seal(connection)
-        assert projector.catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
-
-
-def first_of(verified: VerificationResult) -> str:
-    return str(verified.findings[0])
 
 
 def test_a_sound_ledger_holds(sealed: SealedLedger) -> None:
@@ -180,10 +112,6 @@ def test_a_tail_that_was_cut_off_is_named_though_head_and_balances_were_mended(s
         connection.execute("UPDATE tallystick.head SET last_id = %s", [last - 1])
         findings = [str(finding) for finding in sealed.check(connection).findings]
         assert f"checkpoint 3 of events: covers {last} events, and there are {last - 1}" in findings
-
-
-def reasons_of(verified: VerificationResult) -> str:
-    return "\n".join(map(str, verified.findings))
 
 
 def test_checkpoints_that_were_taken_away_are_missed(sealed: SealedLedger) -> None:
