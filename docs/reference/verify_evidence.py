@@ -883,7 +883,7 @@ class Subscription:
         self.version = 0
         self.balance = self.undeducted = 0
         self.plan = self.cycle = None
-        self.has_ended = False
+        self.has_ended = self.is_suspended = False
         self.charges, self.given_back, self.ids_held, self.holds = {}, {}, set(), {}
 
     def take(self, event):
@@ -923,6 +923,8 @@ class Subscription:
                 self.begin_cycle(data["cycle"], True)
                 self.plan, self.undeducted = data["plan"], data.get("undeducted_credits", 0)
                 self.balance = data["granted_credits"] - data["used_credits"] + data["reversed_credits"]
+            case "SubscriptionSuspended" | "SubscriptionReinstated":
+                self.is_suspended = event.topic == "SubscriptionSuspended"
             case "SubscriptionEnded":
                 self.check_lapse(data)
                 self.balance, self.has_ended = 0, True
@@ -949,14 +951,21 @@ class Subscription:
         is_late, held = data.get("is_late", False), data.get("held_credits")
         if held is None:
             stated = (data["cycle_number"], is_late)
+            check(not self.is_suspended, "it is suspended")
             check(
                 id_ not in self.ids_held and stated == (self.cycle["number"], False), "it was held, or of another cycle"
             )
         else:
             check(id_ in self.holds, "nothing is held for it")
             hold = self.holds[id_]
-            stated = (held, data["model"], data["cycle_number"], is_late)
-            actual = (hold["credits"], hold["model"], hold["cycle_number"], not self.is_current(hold))
+            stated = (held, data["model"], data.get("member"), data["cycle_number"], is_late)
+            actual = (
+                hold["credits"],
+                hold["model"],
+                hold.get("member"),
+                hold["cycle_number"],
+                not self.is_current(hold),
+            )
             check(stated == actual and event.recorded_at < instant_of(hold["expires_at"]), "its hold was another")
             check(not is_late or data["credits"] <= hold["credits"], "more is charged than was held")
             del self.holds[id_]
@@ -967,6 +976,10 @@ class Subscription:
         """Take a hold."""
         id_ = data["generation_id"]
         check(id_ not in self.ids_held and id_ not in self.charges, "it was held or charged before")
+        check(not self.is_suspended, "it is suspended")
+        entry = data["entry"]
+        has_price = entry["rule"] != "per_track" or entry.get("credits") is not None or entry.get("bands")
+        check(has_price, "its card has no price")
         self.ids_held.add(id_)
         check_price(data)
         check(data["cycle_number"] == self.cycle["number"], "it is of another cycle")
@@ -1088,6 +1101,7 @@ def charge_document(event, charge, plan, cycle, balance, index):
         "price": plain(charge["price"], ("quantity", "credits_per_unit"), PRICE),
         "recomputed_credits": price_credits(charge["price"]),
         "balance_before": balance,
+        **{name: charge[name] for name in ("member", "held_credits") if charge.get(name) is not None},
     }
 
 

@@ -98,6 +98,7 @@ class _Claims:
         _require(event.balance_after == after.balance_credits, f"the balance after it is {after.balance_credits}")
         if event.held_credits is None:
             _require(event.generation_id not in self._held, f"{event.generation_id} was held before")
+            _require(not before.is_suspended, "the subscription is suspended")
             place = (event.cycle_number, event.is_late)
             _require(place == (before.cycle.number, False), f"its cycle is {before.cycle.number}")
         else:
@@ -106,6 +107,7 @@ class _Claims:
     def _check_hold(self, event: CreditsHeld, before: Subscription, after: Subscription) -> None:
         is_new = event.generation_id not in self._held and event.generation_id not in self._charges
         _require(is_new, f"{event.generation_id} was held or charged before")
+        _require(not before.is_suspended, "the subscription is suspended")
         self._held.add(event.generation_id)
         _check_price(event)
         _require(event.available_after == after.available_credits, f"available after it are {after.available_credits}")
@@ -128,8 +130,9 @@ def _check_capture(event: GenerationCharged, record: Recorded, before: Subscript
     hold = before.hold_of(event.generation_id)
     if hold is None:
         raise Inconsistent(f"nothing is held for {event.generation_id}")
-    held = (event.held_credits, event.model, event.cycle_number, event.is_late)
-    _require(held == (hold.credits, hold.model, hold.cycle_number, not before.is_current(hold)), "its hold was another")
+    stated = (event.held_credits, event.model, event.member, event.cycle_number, event.is_late)
+    held = (hold.credits, hold.model, hold.member, hold.cycle_number, not before.is_current(hold))
+    _require(stated == held, "its hold was another")
     _require(record.recorded_at < hold.expires_at, "its hold had expired")
     _require(not event.is_late or event.credits <= hold.credits, f"only {hold.credits} credits were held")
 

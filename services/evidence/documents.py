@@ -85,8 +85,10 @@ def keys_document(keys: Sequence[VerifierKey]) -> bytes:
 def charge_document(facts: Facts, index: int) -> bytes:
     """Write the charge, its price recomputed, and the balance before and after it; `index` is that of its leaf."""
     charge, stored = facts.charge, facts.charge_record.stored
+    optional = {"member": charge.member, "held_credits": charge.held_credits}
     return rfc8785.dumps(
         {
+            **{name: value for name, value in optional.items() if value is not None},
             "subscription_id": str(stored.originator_id),
             "generation_id": charge.generation_id,
             "version": stored.originator_version,

@@ -104,6 +104,8 @@ def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Resolution", settings.resolution
     if settings.characters is not None:
         yield "Characters", f"{settings.characters:,}"
+    if charge.member is not None:
+        yield "For", charge.member
     if charge.held_credits is not None:
         yield "Held before", _counted(charge.held_credits, "credit")
     yield "When", instant_in_words(stored.recorded_at)

@@ -9,8 +9,10 @@ from services.subscription.commands import (
     ChargeGeneration,
     Command,
     HoldCredits,
+    ReinstateSubscription,
     ReleaseHold,
     StartSubscription,
+    SuspendSubscription,
     UpgradePlan,
 )
 from tests.unit.subscription.catalogues import odd_catalogue
@@ -26,6 +28,13 @@ FIRST_CYCLE: tuple[tuple[str, Command], ...] = (
     ("2024-02-02 09:05", CaptureHold("track", Settings(count=1))),
     ("2024-02-02 09:06", ReleaseHold("other", "It failed.")),
     ("2024-02-03 10:00", ChargeGeneration("plain", "lyria-3", TWO)),
+)
+SUSPENDED: tuple[tuple[str, Command], ...] = (
+    ("2024-02-04 10:00", HoldCredits("shared", "lyria-3", TWO, member="anna")),
+    ("2024-02-04 10:01", SuspendSubscription("A renewal was not paid.")),
+    ("2024-02-04 10:02", CaptureHold("shared", Settings(count=1))),
+    ("2024-02-04 10:03", ReinstateSubscription("It was paid.")),
+    ("2024-02-04 10:04", ChargeGeneration("again", "lyria-3", member="ben")),
 )
 NEXT_CYCLE: tuple[tuple[str, Command], ...] = (
     ("2024-02-29 09:55", HoldCredits("late", "lyria-3", TWO)),
@@ -57,6 +66,11 @@ def history_of(*steps: tuple[str, Command]) -> History:
 def captured() -> History:
     """A cycle in which a hold was captured for less, one released, and one expired."""
     return history_of(*FIRST_CYCLE)
+
+
+def captured_while_suspended() -> History:
+    """A cycle in which a member's hold was captured while the subscription was suspended."""
+    return history_of(*FIRST_CYCLE, *SUSPENDED)
 
 
 def captured_late() -> History:

@@ -14,7 +14,7 @@ from services.log.checkpoint import Checkpoint
 from services.log.note import Note, sign_note
 from tests.unit.evidence.cases import HISTORY, KEY, disputed, disputed_in, made, others
 from tests.unit.evidence.forgery import forged, members_of
-from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end
+from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end, captured_while_suspended
 from tests.unit.evidence.memory_log import ORIGIN, MemoryLog
 from tests.unit.evidence.resigned import resigned
 from tests.unit.evidence.vector import Vector
@@ -125,6 +125,7 @@ def good() -> Iterator[Vector]:
     yield _good("with-refusals", disputed(REFUSED), key)
     yield _good("whole-life", disputed(LIFE, outcome=None), key)
     yield _good("captured", disputed_in(captured()), key)
+    yield _good("captured-while-suspended", disputed_in(captured_while_suspended(), "shared"), key)
     yield _good("captured-late", disputed_in(captured_late(), "late"), key)
     yield _good("captured-after-the-end", disputed_in(captured_to_the_end(), "beyond", outcome=None), key)
     yield _good("unpinned", disputed())

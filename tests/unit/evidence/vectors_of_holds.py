@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from services.evidence.case import Case
 from services.ledger.records import ChainedEvent
 from tests.unit.evidence.cases import KEY, disputed_in
 from tests.unit.evidence.forgery import Edit, edited, forged, rechained
-from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end
+from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end, captured_while_suspended
 from tests.unit.evidence.vector import Vector
 from tests.unit.evidence.vectors_of_events import one_behind_the_other
 from tests.unit.subscription.history import History
@@ -15,9 +16,26 @@ from tests.unit.subscription.history import History
 _LIVES: dict[str, Callable[[], History]] = {
     "track": captured,
     "late": captured_late,
+    "shared": captured_while_suspended,
     "over": captured_to_the_end,
 }
 EDITS: tuple[tuple[str, str, str, str, Edit, str], ...] = (
+    (
+        "card",
+        "track",
+        "CreditsHeld",
+        "track",
+        lambda data: {**data, "entry": {"rule": "per_track", "model": "lyria-3", "asset_type": "music"}},
+        "The entry of the card has neither credits nor bands.",
+    ),
+    (
+        "member",
+        "shared",
+        "GenerationCharged",
+        "shared",
+        lambda data: {**data, "member": "ben"},
+        "A capture is of another member than its hold.",
+    ),
     (
         "available",
         "track",
@@ -179,7 +197,8 @@ def bad_holds() -> Iterator[Vector]:
     for name, disputed_id, topic, generation_id, edit, why in EDITS:
         case = disputed_in(_LIVES[disputed_id](), disputed_id, outcome=None)
         version = _version(case.subscription, topic, generation_id)
-        yield _bad(name, edited(case.subscription, version, edit), case.dispute, why)
+        yield _bad(name, edited(case.subscription, version, edit), case.dispute, why, case if name == "card" else None)
+    yield from _charged_while_suspended()
     case = disputed_in(captured_to_the_end(), "over", outcome=None)
     plain = case.subscription[_version(case.subscription, "GenerationCharged", "plain") - 1]
     again = replace(plain, recorded_at=case.subscription[-1].recorded_at)
@@ -189,8 +208,22 @@ def bad_holds() -> Iterator[Vector]:
     yield _bad("charge-after-the-end", after_end, case.dispute, "Something is charged after the end.")
 
 
-def _bad(name: str, subscription: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent], why: str) -> Vector:
-    content = forged(one_behind_the_other(subscription, dispute))
+def _charged_while_suspended() -> Iterator[Vector]:
+    case = disputed_in(captured_while_suspended(), "shared", outcome=None)
+    reinstated = _version(case.subscription, "SubscriptionReinstated", "")
+    rest = [event for event in case.subscription if event.originator_version != reinstated]
+    yield _bad("charge-while-suspended", rechained(rest), case.dispute, "Something is charged while it is suspended.")
+
+
+def _bad(
+    name: str,
+    subscription: Sequence[ChainedEvent],
+    dispute: Sequence[ChainedEvent],
+    why: str,
+    told: Case | None = None,
+) -> Vector:
+    """Make a vector; `told` is the case that its documents tell where nobody can read the events."""
+    content = forged(one_behind_the_other(subscription, dispute), told=told)
     return Vector(f"bad-evidence-hold-{name}.zip", content, [str(KEY.key)], why=why)
 
 
