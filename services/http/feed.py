@@ -13,7 +13,6 @@ from contextlib import closing, suppress
 from functools import cached_property
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 import structlog
 from psycopg import Connection
@@ -41,11 +40,10 @@ log = structlog.get_logger()
 
 
 class FeedEvent:
-    """An event with the subscription that it concerns, and its form in an event stream, made once for all followers."""
+    """An event with its form in an event stream, made once for all followers."""
 
-    def __init__(self, event: StoredEvent, subscription_id: UUID) -> None:
+    def __init__(self, event: StoredEvent) -> None:
         self.event = event
-        self.subscription_id = subscription_id
 
     @cached_property
     def frame(self) -> bytes:
@@ -123,7 +121,7 @@ class Feed:
         if not self._kept or position + 1 < self._kept[0].event.position:
             return await self._page(position, chosen)
         fresh = reversed([*islice(reversed(self._kept), self._tip - position)])
-        frames = (each.frame for each in fresh if chosen.includes(each.event, each.subscription_id))
+        frames = (each.frame for each in fresh if chosen.includes(each.event))
         return b"".join(frames), self._tip, False
 
     async def _page(self, position: int, chosen: EventFilter) -> tuple[bytes, int, bool]:
@@ -137,7 +135,7 @@ class Feed:
             scan = self._history.scan(
                 connection, after_position=position, limit=PAGE_EVENTS, chosen=chosen, seconds=_SCAN_SECONDS
             )
-        frames = b"".join(FeedEvent(event, event.stream_id).frame for event in scan.events)
+        frames = b"".join(FeedEvent(event).frame for event in scan.events)
         return frames, max(end, scan.position) if scan.is_at_end else scan.position
 
     async def _change(self, seconds: float) -> None:
@@ -198,9 +196,7 @@ class Feed:
         if tip is None or last <= tip:
             return [], last if tip is None else tip
         events = self._history.of_ledger(connection, after_position=tip, limit=PAGE_EVENTS, chosen=EventFilter())
-        disputes = self._history.subscriptions_of(connection, events)
-        found = [FeedEvent(event, disputes.get(event.stream_id, event.stream_id)) for event in events]
-        return found, events[-1].position if events else tip
+        return [*map(FeedEvent, events)], events[-1].position if events else tip
 
 
 class _Following:

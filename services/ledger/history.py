@@ -30,12 +30,12 @@ class StoredEvent(Struct, frozen=True):
     """One recorded event. `data` and `metadata` are as they were stored, byte for byte; the hashes are hexadecimal.
 
     `hash` is over the stored form, `{"data":…,"metadata":…}`, with the event's place; `services/ledger/hashing.py`
-    says how. `stream_id` is the id of the subscription, or of the dispute, whose events `version` counts; `position`
-    counts over the ledger. `entry` is the event's entry in the log, in base64: `hash` is its leaf hash.
+    says how. `version` counts the events of the subscription, or of the dispute where there is a `dispute_id`;
+    `position` counts over the ledger. `entry` is the event's entry in the log, in base64: `hash` is its leaf hash.
     """
 
     position: int
-    stream_id: UUID
+    subscription_id: UUID
     version: int
     type: str
     recorded_at: datetime
@@ -43,6 +43,7 @@ class StoredEvent(Struct, frozen=True):
     metadata: JsonObject
     hash: str
     previous_hash: str
+    dispute_id: UUID | UnsetType = UNSET
     entry: str | UnsetType = UNSET
 
 
@@ -58,11 +59,11 @@ class EventFilter(Struct, frozen=True):
         """The bytes of the metadata that name the request."""
         return None if self.request_id is None else f'"request_id":"{self.request_id}"'.encode()
 
-    def includes(self, event: StoredEvent, subscription_id: UUID) -> bool:
-        """Whether an event, which concerns that subscription, is meant."""
+    def includes(self, event: StoredEvent) -> bool:
+        """Whether an event is meant."""
         return (
             self.topic in {None, event.type}
-            and self.subscription_id in {None, subscription_id}
+            and self.subscription_id in {None, event.subscription_id}
             and ((mark := self.request_mark) is None or mark in bytes(event.metadata))
         )
 
@@ -185,11 +186,6 @@ class History:
         row = connection.execute(self._queries["last_position"]).fetchone()
         return int(row[0]) if row else 0
 
-    def subscriptions_of(self, connection: Connection[Any], events: Iterable[StoredEvent]) -> dict[UUID, UUID]:
-        """Return the subscription of each dispute among the streams of the events."""
-        ids = list({event.stream_id for event in events if event.type in DISPUTE_TOPICS})
-        return dict(connection.execute(self._queries["subscriptions_of_disputes"], {"ids": ids})) if ids else {}
-
     def refusals(
         self, connection: Connection[Any], subscription_id: UUID, *, after: RefusalPlace, limit: int
     ) -> list[StoredRefusal]:
@@ -205,7 +201,15 @@ class History:
         return [StoredRefusal(op, gen, model, Raw(settings), *rest) for op, gen, model, settings, *rest in rows]
 
     def _events(self, connection: Connection[Any], query: str, arguments: dict[str, Any]) -> list[StoredEvent]:
-        return [as_stored(chained_event(row)) for row in connection.execute(self._queries[query], arguments)]
+        return self.read(connection, connection.execute(self._queries[query], arguments).fetchall())
+
+    def read(self, connection: Connection[Any], rows: Iterable[Sequence[Any]]) -> list[StoredEvent]:
+        """Make events of rows of the recorder's columns; those of disputes concern the subscriptions of these."""
+        events = [chained_event(row) for row in rows]
+        ids = list({event.originator_id for event in events if event.topic in DISPUTE_TOPICS})
+        query = self._queries["subscriptions_of_disputes"]
+        disputes = dict(connection.execute(query, {"ids": ids}).fetchall()) if ids else {}
+        return [as_stored(event, disputes.get(event.originator_id)) for event in events]
 
 
 def charge_from_row(event_row: Sequence[Any], is_reversed: bool) -> Charge:
@@ -228,12 +232,13 @@ class _StoredBody(Struct):
 _BODY = msgspec.json.Decoder(_StoredBody)
 
 
-def as_stored(event: ChainedEvent) -> StoredEvent:
-    """Make the public form of an event."""
+def as_stored(event: ChainedEvent, disputed_subscription_id: UUID | None = None) -> StoredEvent:
+    """Make the public form of an event; one of a dispute comes with the subscription that it is about."""
     body = _BODY.decode(event.state)
     return StoredEvent(
         position=event.position or 0,
-        stream_id=event.originator_id,
+        subscription_id=disputed_subscription_id or event.originator_id,
+        dispute_id=event.originator_id if disputed_subscription_id else UNSET,
         version=event.originator_version,
         type=event.topic,
         recorded_at=event.recorded_at,

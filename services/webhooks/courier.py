@@ -135,9 +135,9 @@ class Courier:
 
     def _start(self, page: Page) -> list[asyncio.Task[None]]:
         groups: dict[UUID, list[LedgerMessage]] = {}
-        for event, subscription_id in page.events:
-            for message in messages_of(self.endpoint.webhook_id, self.endpoint.types, event, subscription_id):
-                groups.setdefault(subscription_id, []).append(message)
+        for event in page.events:
+            for message in messages_of(self.endpoint.webhook_id, self.endpoint.types, event):
+                groups.setdefault(event.subscription_id, []).append(message)
         return [self._begin(id, messages) for id, messages in groups.items()]
 
     def _begin(self, subscription_id: UUID, messages: Sequence[LedgerMessage]) -> asyncio.Task[None]:
@@ -242,13 +242,13 @@ class Courier:
             events = await self._office.pages.of_subscription(subscription_id, first, last, _CATCH_UP_EVENTS)
             found = [
                 message
-                for event, id in events
-                for message in messages_of(endpoint.webhook_id, endpoint.types, event, id)
+                for event in events
+                for message in messages_of(endpoint.webhook_id, endpoint.types, event)
                 if message.place >= place
             ]
             if found or len(events) < _CATCH_UP_EVENTS:
                 return found
-            first = events[-1].event.position + 1
+            first = events[-1].position + 1
 
     def _move(self, subscription_id: UUID, place: Place) -> None:
         """Let a hold-up begin at another place."""

@@ -14,8 +14,7 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import Connection
 
-from services.ledger.history import History, StoredEvent, as_stored
-from services.ledger.recorder import chained_event
+from services.ledger.history import History, StoredEvent
 from services.webhooks.messages import (
     ALERTS_MARK,
     BALANCE_LOW,
@@ -123,11 +122,8 @@ class Deliveries:
             "limit": limit,
         }
         rows = connection.execute(self._store.queries["list_messages"], arguments).fetchall()
-        events = [as_stored(chained_event(row)) for row in rows]
-        disputes = self._history.subscriptions_of(connection, events)
-        for event in events:
-            subscription_id = disputes.get(event.stream_id, event.stream_id)
-            messages = [*messages_of(endpoint.webhook_id, endpoint.types, event, subscription_id)]
+        for event in self._history.read(connection, rows):
+            messages = [*messages_of(endpoint.webhook_id, endpoint.types, event)]
             yield from ((event, each) for each in reversed(messages))
 
     def _of_notices(self, connection: Connection[Any], endpoint: Endpoint, before: int, limit: int) -> Iterator[_Found]:

@@ -97,18 +97,16 @@ def notice_id_of(webhook_id: UUID, notice_id: int) -> str:
     return f"{webhook_id.hex}-n{notice_id}"
 
 
-def messages_of(
-    webhook_id: UUID, types: Collection[str], event: StoredEvent, subscription_id: UUID
-) -> Iterator[LedgerMessage]:
+def messages_of(webhook_id: UUID, types: Collection[str], event: StoredEvent) -> Iterator[LedgerMessage]:
     """Yield the messages of one event, in their order."""
-    for ordinal, (kind, data) in enumerate(_contents(event, subscription_id)):
+    for ordinal, (kind, data) in enumerate(_contents(event)):
         if kind in types:
             place = Place(event.position, ordinal)
             body = body_of(kind, event.recorded_at, data)
-            yield LedgerMessage(message_id_of(webhook_id, place), kind, body, place, subscription_id)
+            yield LedgerMessage(message_id_of(webhook_id, place), kind, body, place, event.subscription_id)
 
 
-def _contents(event: StoredEvent, subscription_id: UUID) -> Iterator[tuple[str, Any]]:
+def _contents(event: StoredEvent) -> Iterator[tuple[str, Any]]:
     yield kebab(event.type), event
     if ALERTS_MARK in bytes(event.data):
         alerting = _ALERTING.decode(event.data)
@@ -116,7 +114,7 @@ def _contents(event: StoredEvent, subscription_id: UUID) -> Iterator[tuple[str, 
             yield (
                 BALANCE_LOW,
                 BalanceLow(
-                    subscription_id=subscription_id,
+                    subscription_id=event.subscription_id,
                     threshold=each.threshold,
                     available_credits=each.available_credits,
                     granted_credits=each.granted_credits,

@@ -15,17 +15,10 @@ PAGE_POSITIONS = 200
 _KEPT_PAGES = 32
 
 
-class LedgerEvent(NamedTuple):
-    """An event, and the subscription that it concerns."""
-
-    event: StoredEvent
-    subscription_id: UUID
-
-
 class Page(NamedTuple):
     """The events of consecutive positions; `last` is the last of these."""
 
-    events: Sequence[LedgerEvent]
+    events: Sequence[StoredEvent]
     last: int
 
 
@@ -35,7 +28,7 @@ class LedgerPages:
     def __init__(self, reads: ConnectionPool[Connection[Any]], schema: str) -> None:
         self._reads = reads
         self._history = History(schema)
-        self._pages: OrderedDict[tuple[int, int], asyncio.Task[list[LedgerEvent]]] = OrderedDict()
+        self._pages: OrderedDict[tuple[int, int], asyncio.Task[list[StoredEvent]]] = OrderedDict()
         self.tip = 0
         """The last position that is known to be committed."""
 
@@ -50,15 +43,14 @@ class LedgerPages:
         start = position // PAGE_POSITIONS * PAGE_POSITIONS
         end = min(start + PAGE_POSITIONS, self.tip)
         events = await self._shared(start, end)
-        return Page([each for each in events if each.event.position > position], end)
+        return Page([each for each in events if each.position > position], end)
 
-    async def of_subscription(self, subscription_id: UUID, first: int, last: int, limit: int) -> list[LedgerEvent]:
+    async def of_subscription(self, subscription_id: UUID, first: int, last: int, limit: int) -> list[StoredEvent]:
         """Return events of a subscription from one position up to another."""
         chosen = EventFilter(subscription_id=subscription_id)
-        events = await asyncio.to_thread(self._read, first - 1, last, limit, chosen)
-        return [LedgerEvent(each.event, subscription_id) for each in events]
+        return await asyncio.to_thread(self._read, first - 1, last, limit, chosen)
 
-    async def _shared(self, start: int, end: int) -> list[LedgerEvent]:
+    async def _shared(self, start: int, end: int) -> list[StoredEvent]:
         if (task := self._pages.get((start, end))) is None:
             task = asyncio.create_task(asyncio.to_thread(self._read, start, end, end - start, EVERYTHING))
             self._pages[start, end] = task
@@ -70,13 +62,11 @@ class LedgerPages:
             self._pages.pop((start, end), None)
             raise
 
-    def _read(self, after: int, until: int, limit: int, chosen: EventFilter) -> list[LedgerEvent]:
+    def _read(self, after: int, until: int, limit: int, chosen: EventFilter) -> list[StoredEvent]:
         with self._reads.connection() as connection:
-            events = self._history.of_ledger(
+            return self._history.of_ledger(
                 connection, after_position=after, until_position=until, limit=limit, chosen=chosen
             )
-            disputes = self._history.subscriptions_of(connection, events)
-        return [LedgerEvent(event, disputes.get(event.stream_id, event.stream_id)) for event in events]
 
     def _tip(self) -> int:
         with self._reads.connection() as connection:

@@ -81,6 +81,8 @@ def test_events_are_filtered_by_type_subscription_and_request(http: httpx.Client
     opened = http.post("/v1/disputes", json=dispute)
     assert opened.status_code == 201, opened.text
 
+    (event,) = http.get("/v1/events", params={"type": "DisputeOpened"}).json()["data"]
+    assert (event["subscription_id"], event["dispute_id"]) == (customer.subscription_id, opened.json()["dispute_id"])
     assert positions(http, type="GenerationCharged") == [5, 6]
     assert positions(http, subscription_id=customer.subscription_id) == [1, 2, 5, 7]
     assert positions(http, request_id="order-7") == [charged["position"]] == [5]

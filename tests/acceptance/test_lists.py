@@ -80,10 +80,10 @@ def test_events_come_oldest_first_with_their_chain(customer: Customer) -> None:
     assert [each["version"] for each in events] == list(range(1, 11))
     assert [each["previous_hash"] for each in events] == ["0" * 64] + [each["hash"] for each in events[:-1]]
     assert [each["position"] for each in ledger] == list(range(1, 13))
-    assert [each for each in ledger if each["stream_id"] != other.subscription_id] == events
+    assert [each for each in ledger if each["subscription_id"] != other.subscription_id] == events
     assert set(events[2]) == {
         "position",
-        "stream_id",
+        "subscription_id",
         "version",
         "type",
         "recorded_at",

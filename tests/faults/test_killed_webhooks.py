@@ -107,9 +107,9 @@ class Receivers:
         data = message["data"]
         assert isinstance(data, dict)
         self.taken += 1
-        fault = self.told[path, data["stream_id"]].note(data["position"], message_id)
+        fault = self.told[path, data["subscription_id"]].note(data["position"], message_id)
         if fault:
-            self.faults.append(f"{path} {data['stream_id']}: {fault}")
+            self.faults.append(f"{path} {data['subscription_id']}: {fault}")
 
     def has_taken_more_than(self, taken: int) -> bool:
         """Whether more messages arrived since then."""

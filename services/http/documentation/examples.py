@@ -198,7 +198,7 @@ RATE_CARD = RateCard(
 )
 EVENT = StoredEvent(
     position=1_874,
-    stream_id=_ID,
+    subscription_id=_ID,
     version=3,
     type="GenerationCharged",
     recorded_at=_CHARGED,
@@ -253,9 +253,9 @@ CHARGE_STREAMS = {
     "application/x-ndjson": encode(CHARGE).decode() + "\n",
 }
 EVENT_STREAMS = {
-    "text/csv": "position,stream_id,version,type,recorded_at,data,metadata,hash,previous_hash\r\n"
+    "text/csv": "position,subscription_id,version,type,recorded_at,data,metadata,hash,previous_hash,dispute_id\r\n"
     f'1,{_ID},2,CreditsGranted,2026-01-31T10:00:00.000000Z,"{{""credits"":40000,""cycle_number"":1}}",'
-    f'"{{""key_id"":""k3v7m2qa"",""request_id"":""8rVbW2mJ4kQ1xZpN""}}",{EVENT.hash},{EVENT.previous_hash}\r\n',
+    f'"{{""key_id"":""k3v7m2qa"",""request_id"":""8rVbW2mJ4kQ1xZpN""}}",{EVENT.hash},{EVENT.previous_hash},\r\n',
     "application/x-ndjson": encode(EVENT).decode() + "\n",
     "text/event-stream": f"id: 1874\nevent: GenerationCharged\ndata: {encode(EVENT).decode()}\n\n",
 }

@@ -166,6 +166,8 @@ def _stream_events(call: Call, query: LedgerEventQuery, form: Format) -> Streami
 def _follow(call: Call, query: LedgerEventQuery) -> Response:
     """Follow the ledger for ever. Raises Problem."""
     refuse_pages(query)
+    if query.entries:
+        raise invalid("entries", "is not for a stream that follows the ledger")
     after, exchange = query.after_position, call.exchange
     if (last := exchange.last_event_id) is not None:
         after = int(last) if _POSITION.fullmatch(last) else MAX_POSITION + 1

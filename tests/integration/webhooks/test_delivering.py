@@ -32,7 +32,7 @@ def position_of(received: Received) -> int:
 
 
 def stream_of(received: Received) -> str:
-    stream: str = received.message["data"]["stream_id"]
+    stream: str = received.message["data"]["subscription_id"]
     return stream
 
 
