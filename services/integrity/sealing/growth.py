@@ -18,12 +18,12 @@ class Growth:
         self._store = store
         self._entries = entries
 
-    def grow(self, connection: Connection[Any]) -> int:
-        """Write the tiles of all that is recorded by now, and return the size of the tree.
+    def grow(self, connection: Connection[Any], *, at_most: int) -> int:
+        """Write the tiles of what is recorded by now, up to a size, and return the size of the tree.
 
         The connection is in autocommit mode, and the tree has begun. Raises BadEntry, MissingTiles.
         """
-        count = self._entries.count(connection)
+        count = min(self._entries.count(connection), at_most)
         while (size := self._step(connection, count)) < count:
             pass
         return size

@@ -14,13 +14,14 @@ from services.integrity.sealing.refusing import Reason, SealerRefused
 from services.integrity.sealing.seals import Life, Sealed, Seals, key_of, origin_of
 from services.integrity.sealing.store import EVENTS, LOGS, LogName, LogStore, SealingStates
 from services.integrity.signing import KeyFile, SigningKey
-from services.log.checkpoint import BadCheckpoint, Checkpoint, open_checkpoint
+from services.log.checkpoint import SIZE_LIMIT, BadCheckpoint, Checkpoint, open_checkpoint
 from services.log.keys import Signer, VerifierKey
 from services.log.note import Note, UnverifiedNote
 from services.log.reading import MissingTiles, read_consistency_proof, read_root
 from services.log.succession import follow
 from services.log.tree import is_consistent
 
+LEAVES_A_CHECKPOINT = 500_000
 MENDING = "`tallystick checkpoint --adopt FILE` goes on from a note of this ledger, `--new-ledger` begins again"
 
 
@@ -30,6 +31,13 @@ class _Parts(Struct, frozen=True):
     store: LogStore
     entries: Entries
     growth: Growth
+
+
+class _Extension(Struct, frozen=True):
+    """A note that was signed, or None where nothing is new; and whether there may be more, in catch-up."""
+
+    note: Note | None
+    is_cut: bool = False
 
 
 class Sealer:
@@ -49,16 +57,23 @@ class Sealer:
             store = LogStore(schema, each.log)
             self._parts[each.log] = _Parts(store, each, Growth(store, each))
 
-    def seal(self, connection: Connection[Any]) -> list[Note]:
-        """Sign what is new, and return the notes of the log of events that are.
+    def seal(self, connection: Connection[Any], is_stopped: Callable[[], bool] = lambda: False) -> list[Note]:
+        """Sign what is new, and return the notes of the log of events that are, oldest first.
+
+        In catch-up there is a checkpoint every LEAVES_A_CHECKPOINT, after each of which it can be stopped.
 
         Raises SealerRefused, SealerBusy, NoSigningKey, OSError, psycopg.Error.
         """
-        with self._seals.locked():
-            life, key = self._open(connection)
-            notes = {log: self._extend(connection, life, log, key) for log in LOGS}
-        note = notes[EVENTS]
-        return [note] if note is not None else []
+        notes: list[Note] = []
+        has_more = True
+        while has_more:
+            with self._seals.locked():
+                life, key = self._open(connection)
+                made = {log: self._extend(connection, life, log, key) for log in LOGS}
+            if (note := made[EVENTS].note) is not None:
+                notes.append(note)
+            has_more = any(each.is_cut for each in made.values()) and not is_stopped()
+        return notes
 
     def rotate(self, connection: Connection[Any]) -> Note:
         """Let a new key sign from now on; the old one vouches for it and is deleted. Raises as `seal` does."""
@@ -202,26 +217,33 @@ class Sealer:
             Reason.OTHER_KEY, f"the newest seal lets {lets} sign, and in {self._key_file.path} is {there}: {MENDING}"
         )
 
-    def _extend(self, connection: Connection[Any], life: Life, log: LogName, key: SigningKey) -> Note | None:
-        """Sign the tree as it is by now, if that extends the newest seal; None where there is nothing new."""
+    def _extend(self, connection: Connection[Any], life: Life, log: LogName, key: SigningKey) -> _Extension:
+        """Sign the tree as it is by now, if that extends the newest seal, by LEAVES_A_CHECKPOINT at most."""
         sealed = life.files[log].read()
         before = sealed.newest_checkpoint
-        checkpoint = self._checkpoint(connection, log, origin_of(life.origin, log), before)
+        at_most = (before.size if before else 0) + LEAVES_A_CHECKPOINT
+        checkpoint = self._checkpoint(connection, log, origin_of(life.origin, log), before, at_most=at_most)
         if before is not None and checkpoint.size == before.size:
-            return None
+            return _Extension(None)
         note = checkpoint.signed_by(key.signer(checkpoint.origin))
         life.files[log].append(note)
         self._publish(connection, life, log)
-        return note
+        return _Extension(note, checkpoint.size >= at_most)
 
     def _checkpoint(
-        self, connection: Connection[Any], log: LogName, origin: str, before: Checkpoint | None = None
+        self,
+        connection: Connection[Any],
+        log: LogName,
+        origin: str,
+        before: Checkpoint | None = None,
+        *,
+        at_most: int = SIZE_LIMIT,
     ) -> Checkpoint:
-        """The checkpoint of all that is recorded by now, proven to extend another one."""
+        """The checkpoint of what is recorded by now, up to a size, proven to extend another one."""
         parts = self._parts[log]
         tiles = parts.store.tiles(connection)
         try:
-            size = parts.growth.grow(connection)
+            size = parts.growth.grow(connection, at_most=at_most)
             if before is not None and size < before.size:
                 raise SealerRefused(
                     Reason.SMALLER_TREE, f"there are {size} {log}, and the newest seal covers {before.size}: {MENDING}"

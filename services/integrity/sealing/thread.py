@@ -71,7 +71,7 @@ class SealingThread:
                 connection.autocommit = True
                 refusal = None
                 try:
-                    notes = self._sealer.seal(connection)
+                    notes = self._sealer.seal(connection, self._stopping.is_set)
                 except SealerRefused as refused:
                     notes, refusal = [], refused
                 self._show(refusal)

@@ -42,6 +42,19 @@ def test_checkpoints_cover_the_hashes_of_all_events_in_their_order(
         assert is_included(leaves[index], index, now.size, inclusion, now.root)
 
 
+def test_catch_up_makes_a_checkpoint_now_and_then_and_can_be_stopped_there(
+    lives: Lives, sealer: Sealer, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives.go_on(100)
+    monkeypatch.setattr("services.integrity.sealing.sealer.LEAVES_A_CHECKPOINT", 20)
+    [first] = sealer.seal(connection, lambda: True)
+    assert sealed(first).size == 20
+    rest = sealer.seal(connection)
+    count = len(hashes(connection))
+    assert [sealed(note).size for note in rest] == [*range(40, count, 20), count]
+    assert sealed(rest[-1]).root == root_of(hashes(connection))
+
+
 def test_a_ledger_without_events_has_a_checkpoint_of_size_0(sealer: Sealer, connection: Connection[Any]) -> None:
     [note] = sealer.seal(connection)
     assert (sealed(note).size, sealed(note).root) == (0, EMPTY_ROOT)
