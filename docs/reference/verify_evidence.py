@@ -531,8 +531,10 @@ SUBSCRIPTION_EVENTS = {
         "cycle": PERIOD,
         "term": PERIOD,
         "test_clock_id?": TEXT,
+        "anchor_at?": INSTANT,
+        "started_at?": INSTANT,
     },
-    "CreditsGranted": {"credits": WHOLE, "cycle_number": WHOLE},
+    "CreditsGranted": {"credits": WHOLE, "cycle_number": WHOLE, "used_credits=": WHOLE},
     "GenerationCharged": {
         "generation_id": TEXT,
         "model": TEXT,
@@ -611,7 +613,13 @@ DISPUTE_EVENTS = {
         "reason": {"unsatisfied", "duplicate", "generation_failed", "not_requested", "wrong_price", "other"},
         "note": TEXT,
     },
-    "DisputeResolved": {"outcome": {"upheld", "rejected"}, "note": TEXT, "credit_to?": CREDIT_TO, "rule?": TEXT},
+    "DisputeResolved": {
+        "outcome": {"upheld", "rejected"},
+        "note": TEXT,
+        "credit_to?": CREDIT_TO,
+        "rule?": TEXT,
+        "credits?": WHOLE,
+    },
 }
 METADATA = {"key_id": TEXT, "request_id": TEXT}
 STORED_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
@@ -899,7 +907,8 @@ class Subscription:
             case "CreditsGranted":
                 granted = (event.version, data["credits"], data["cycle_number"])
                 check(granted == (2, self.plan["monthly_credits"], self.cycle["number"]), "it is no first allowance")
-                self.balance += data["credits"]
+                check(data.get("used_credits", 0) >= 0, "less than nothing was used before")
+                self.balance += data["credits"] - data.get("used_credits", 0)
             case "GenerationCharged":
                 self.charge(event, data)
             case "CreditsHeld":
@@ -1001,7 +1010,7 @@ class Subscription:
         """Take a reversal."""
         charge = self.charges.get(data["generation_id"])
         check(charge is not None and data["generation_id"] not in self.given_back, "it was not charged, or given back")
-        check(data["credits"] == charge["credits"], "another amount is given back")
+        check(0 < data["credits"] <= charge["credits"], "another amount is given back")
         deducted = data.get("deducted_credits", 0)
         check(0 <= deducted <= min(data["credits"], self.undeducted), "more is deducted than can be")
         self.given_back[data["generation_id"]] = (self.version, data)
@@ -1066,8 +1075,9 @@ def check_facts(members, manifest, subscription, dispute, index):
     is_upheld = bool(resolved) and resolved[0]["outcome"] == "upheld"
     check(len(own) == is_upheld, "what was given back is not what the dispute says")
     if is_upheld:
-        given = (own[0][1]["generation_id"], own[0][1]["credit_to"])
-        check(given == (charge["generation_id"], resolved[0].get("credit_to")), "something else was given back")
+        given = tuple(own[0][1][name] for name in ("generation_id", "credit_to", "credits"))
+        decided = (charge["generation_id"], resolved[0].get("credit_to"), resolved[0].get("credits", charge["credits"]))
+        check(given == decided, "something else was given back")
     plan, cycle, balance = stages[version - 1]
     expected = charge_document(event, charge, plan, cycle, balance, index)
     check(members["charge.json"] == dump(expected), "charge.json: not what the events say")

@@ -13,8 +13,10 @@ from projections.charges.view import Charge
 from services.catalogue.model import AssetType
 from services.postgres.sql import load_queries
 
-ReadCharge = Callable[[Sequence[Any], bool], Charge]
-"""Makes a charge from the columns of its event, in the recorder's order, and from whether it was reversed."""
+ReadCharge = Callable[[Sequence[Any], Sequence[Any] | None], Charge]
+"""Makes a charge from the columns of its event, and from those of its reversal, all in the recorder's order."""
+
+EVENT_COLUMNS = 7
 
 
 class ChargeFilter(Struct, frozen=True):
@@ -81,5 +83,5 @@ class ChargeQueries:
         return [self._charge(row) for row in rows]
 
     def _charge(self, row: Sequence[Any]) -> Charge:
-        *event, is_reversed = row
-        return self._read_charge(event, is_reversed)
+        event, reversal = row[:EVENT_COLUMNS], row[EVENT_COLUMNS:]
+        return self._read_charge(event, None if reversal[0] is None else reversal)

@@ -10,8 +10,19 @@ from services.catalogue.model import AssetType, Price, Settings
 from services.subscription.events import GenerationCharged
 
 
+class Reversal(Struct, frozen=True):
+    """The credits of a charge that were given back, when, and by which dispute."""
+
+    credits: int
+    at: datetime
+    dispute_id: str
+
+
 class Charge(Struct, frozen=True):
-    """One charge as recorded, with its place in the stream and in the ledger; of a capture, what its hold held."""
+    """One charge as recorded, with its place in the stream and in the ledger; of a capture, what its hold held.
+
+    One of which credits were given back, wholly or in part, is `reversed`, and says how many, when, by which dispute.
+    """
 
     subscription_id: UUID
     generation_id: str
@@ -29,6 +40,9 @@ class Charge(Struct, frozen=True):
     status: Literal["charged", "reversed"]
     member: str | UnsetType = UNSET
     held_credits: int | UnsetType = UNSET
+    reversed_credits: int | UnsetType = UNSET
+    reversed_at: datetime | UnsetType = UNSET
+    dispute_id: str | UnsetType = UNSET
 
 
 def charge_view(
@@ -38,7 +52,7 @@ def charge_view(
     charged_at: datetime,
     version: int,
     position: int,
-    is_reversed: bool = False,
+    reversal: Reversal | None = None,
 ) -> Charge:
     """Make the public form of a charge from its event."""
     return Charge(
@@ -55,7 +69,10 @@ def charge_view(
         charged_at=charged_at,
         version=version,
         position=position,
-        status="reversed" if is_reversed else "charged",
+        status="charged" if reversal is None else "reversed",
         member=event.member or UNSET,
         held_credits=UNSET if event.held_credits is None else event.held_credits,
+        reversed_credits=UNSET if reversal is None else reversal.credits,
+        reversed_at=UNSET if reversal is None else reversal.at,
+        dispute_id=UNSET if reversal is None else reversal.dispute_id,
     )

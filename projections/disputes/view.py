@@ -12,12 +12,16 @@ from services.subscription.events import CreditTo
 
 
 class Resolution(Struct, frozen=True):
-    """How a dispute was decided: upheld, with where the credits went, or rejected, with the rule where one decided."""
+    """How a dispute was decided: upheld, with where the credits went, or rejected, with the rule where one decided.
+
+    `credits` is there where a part of the charge was given back.
+    """
 
     outcome: Outcome
     note: str
     credit_to: CreditTo | UnsetType = UNSET
     rule: str | UnsetType = UNSET
+    credits: int | UnsetType = UNSET
 
 
 class DisputeView(Struct, frozen=True):
@@ -61,4 +65,5 @@ def _resolution(resolved: DisputeResolved) -> Resolution:
         note=resolved.note,
         credit_to=resolved.credit_to or UNSET,
         rule=resolved.rule or UNSET,
+        credits=resolved.credits or UNSET,
     )

@@ -5,7 +5,9 @@
 -- A filter that is null matches everything. One that is due to expire counts as expired, recorded or not.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        ended.originator_id, ended.originator_version, ended.topic, ended.state, ended.recorded_at, ended.previous_hash,
-       ended.notification_id, c.reversed_in_version IS NOT NULL
+       ended.notification_id,
+       reversal.originator_id, reversal.originator_version, reversal.topic, reversal.state, reversal.recorded_at,
+       reversal.previous_hash, reversal.notification_id
 FROM {schema}.ledger_events AS e
 CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::json -> 'data' AS data) AS held
 JOIN {schema}.charges AS c ON c.subscription_id = e.originator_id AND c.generation_id = held.data ->> 'generation_id'
@@ -17,6 +19,8 @@ CROSS JOIN LATERAL (SELECT CASE
 END AS status) AS now
 LEFT JOIN {schema}.ledger_events AS ended ON ended.originator_id = e.originator_id
     AND ended.originator_version = COALESCE(c.captured_in_version, c.released_in_version, c.expired_in_version)
+LEFT JOIN {schema}.ledger_events AS reversal ON reversal.originator_id = c.subscription_id
+    AND reversal.originator_version = c.reversed_in_version
 WHERE e.originator_id = %(id)s AND e.originator_version < %(before)s AND e.topic = 'CreditsHeld'
     AND (%(status)s::text IS NULL OR now.status = %(status)s)
     AND (%(member)s::text IS NULL OR held.data ->> 'member' = %(member)s)
@@ -26,9 +30,13 @@ ORDER BY e.originator_version DESC LIMIT %(limit)s
 -- One hold with the event that ended it where it has ended.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id,
        ended.originator_id, ended.originator_version, ended.topic, ended.state, ended.recorded_at, ended.previous_hash,
-       ended.notification_id, c.reversed_in_version IS NOT NULL
+       ended.notification_id,
+       reversal.originator_id, reversal.originator_version, reversal.topic, reversal.state, reversal.recorded_at,
+       reversal.previous_hash, reversal.notification_id
 FROM {schema}.charges AS c
 JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
 LEFT JOIN {schema}.ledger_events AS ended ON ended.originator_id = e.originator_id
     AND ended.originator_version = COALESCE(c.captured_in_version, c.released_in_version, c.expired_in_version)
+LEFT JOIN {schema}.ledger_events AS reversal ON reversal.originator_id = c.subscription_id
+    AND reversal.originator_version = c.reversed_in_version
 WHERE c.subscription_id = %(id)s AND c.generation_id = %(generation_id)s AND e.topic = 'CreditsHeld'

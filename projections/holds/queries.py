@@ -7,16 +7,15 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from projections.charges.queries import EVENT_COLUMNS
 from projections.holds.view import HoldStatus
 from services.postgres.sql import load_queries
 
 T = TypeVar("T")
 
-ReadHold = Callable[[Sequence[Any], Sequence[Any] | None, bool], T]
-"""Makes a hold from the columns of its event, from those of the event that ended it, and from whether its charge was
-reversed. The columns come in the recorder's order."""
-
-_EVENT_COLUMNS = 7
+ReadHold = Callable[[list[Sequence[Any]]], T]
+"""Makes a hold from the columns of its event and of those that ended it and reversed its charge, in the recorder's
+order."""
 
 
 class HoldQueries(Generic[T]):
@@ -55,5 +54,5 @@ class HoldQueries(Generic[T]):
         return [self._hold(row) for row in connection.execute(self._queries["list_holds"], arguments)]
 
     def _hold(self, row: Sequence[Any]) -> T:
-        held, ended = row[:_EVENT_COLUMNS], row[_EVENT_COLUMNS : 2 * _EVENT_COLUMNS]
-        return self._read_hold(held, None if ended[0] is None else ended, row[-1])
+        parts = [row[place : place + EVENT_COLUMNS] for place in range(0, len(row), EVENT_COLUMNS)]
+        return self._read_hold([event for event in parts if event[0] is not None])

@@ -6,11 +6,24 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from psycopg import Connection
 
 from projections.renewal.project import with_counters
 from services.postgres.sql import load_queries
-from services.subscription.state import Subscription
+from services.subscription.state import ShownStatus, Subscription
+
+
+class SubscriptionFilter(Struct, frozen=True):
+    """The subscriptions to list: those that equal the fields. None matches everything."""
+
+    account_id: str | None = None
+    plan_id: str | None = None
+    status: ShownStatus | None = None
+
+    def includes(self, state: Subscription) -> bool:
+        """Whether a subscription as it is now is meant."""
+        return self.plan_id in {None, state.plan.plan_id} and self.status in {None, state.shown_status}
 
 
 class RecordedSubscription(Struct, frozen=True):
@@ -33,11 +46,11 @@ class RenewalQueries:
         row = connection.execute(self._queries["select_subscription"], {"id": subscription_id}).fetchone()
         return None if row is None else _recorded(row)
 
-    def of_account(
-        self, connection: Connection[Any], account_id: str, *, after: UUID, limit: int
+    def list(
+        self, connection: Connection[Any], chosen: SubscriptionFilter, *, now: datetime, after: UUID, limit: int
     ) -> list[RecordedSubscription]:
-        """List subscriptions of an account with ids above `after`, in id order."""
-        arguments = {"account_id": account_id, "after": after, "limit": limit}
+        """List the chosen subscriptions with ids above `after`, in id order, and others where something is due."""
+        arguments = {**asdict(chosen), "now": now, "after": after, "limit": limit}
         return [_recorded(row) for row in connection.execute(self._queries["list_subscriptions"], arguments)]
 
 

@@ -25,6 +25,8 @@ class ResolveDispute(Struct, frozen=True):
     outcome: Outcome
     note: str
     credit_to: CreditTo = "current_cycle"
+    credits: int | None = None
+    """The part of the charge that is given back; None for all of it."""
 
 
 DisputeCommand = OpenDispute | ResolveDispute

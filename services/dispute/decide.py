@@ -23,7 +23,7 @@ from services.dispute.state import Dispute
 from services.subscription import decide as subscription_rules
 from services.subscription.commands import ReverseCharge
 from services.subscription.events import Event, GenerationCharged
-from services.subscription.refusals import Refusal
+from services.subscription.refusals import InvalidValue, Refusal
 from services.subscription.state import Subscription
 from services.subscription.terms import Terms
 
@@ -100,14 +100,18 @@ def _resolve(
     assert charge is not None, "a dispute is opened about a charge, and charges stay"
     if charge.is_reversed:
         return ChargeAlreadyReversed()
+    charged = charge.event.credits
+    if command.credits is not None and not 1 <= command.credits <= charged:
+        return InvalidValue("credits", f"must be from 1 to {charged:,}, which were charged")
     reversal = ReverseCharge(
         generation_id=charge.event.generation_id,
         dispute_id=str(command.dispute_id),
         credit_to=command.credit_to,
-        credits=charge.event.credits,
+        credits=command.credits or charged,
         charged_in_cycle=charge.event.cycle_number,
     )
     decision = subscription_rules.decide(subscription, reversal, now, catalogue)
     if isinstance(decision, Refusal):
         return decision
-    return DisputeDecision([DisputeResolved("upheld", command.note, command.credit_to)], decision)
+    resolved = DisputeResolved("upheld", command.note, command.credit_to, credits=command.credits)
+    return DisputeDecision([resolved], decision)

@@ -31,6 +31,8 @@ class DisputeResolved(Struct, frozen=True, omit_defaults=True):
     note: str
     credit_to: CreditTo | None = None
     rule: str | None = None
+    credits: int | None = None
+    """The part of the charge that was given back; None for all of it."""
 
 
 DisputeEvent = DisputeOpened | DisputeResolved

@@ -148,7 +148,8 @@ def _reversal(history: Sequence[Recorded], head: DisputeHead, charge: Generation
         return None
     if len(reversals) != 1:
         raise Inconsistent("the subscription was not given back what the dispute says, once")
-    (record, reversal), given = reversals[0], (charge.generation_id, resolution.credit_to)
-    if (reversal.generation_id, reversal.credit_to) != given:
+    record, reversal = reversals[0]
+    given = charge.generation_id, resolution.credit_to, resolution.credits or charge.credits
+    if (reversal.generation_id, reversal.credit_to, reversal.credits) != given:
         raise Inconsistent("the subscription was given back something else than the dispute says")
     return record

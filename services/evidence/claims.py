@@ -67,6 +67,7 @@ class _Claims:
             case CreditsGranted():
                 granted = (before.version, event.credits, event.cycle_number)
                 _require(granted == (1, before.plan.monthly_credits, before.cycle.number), "it is no first allowance")
+                _require(event.used_credits >= 0, "less than nothing was used before")
             case GenerationCharged():
                 self._check_charge(event, record, before, after)
             case CreditsHeld():
@@ -119,7 +120,7 @@ class _Claims:
         _require(event.generation_id not in self._reversed, f"{event.generation_id} was given back before")
         self._reversed.add(event.generation_id)
         assert charge is not None
-        _require(event.credits == charge.credits, f"{charge.credits} credits were charged, not {event.credits}")
+        _require(0 < event.credits <= charge.credits, f"{charge.credits} credits were charged, not {event.credits}")
         most = min(event.credits, before.undeducted_credits)
         _require(0 <= event.deducted_credits <= most, f"{event.deducted_credits} credits could not be deducted")
         _require(event.balance_after == after.balance_credits, f"the balance after it is {after.balance_credits}")

@@ -58,12 +58,16 @@ class ResolveDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True, omi
     outcome: Outcome
     note: Note
     credit_to: CreditTo | None = None
+    credits: (
+        Annotated[int, Meta(ge=1, description="The part of the charge to give back; without it, all of it.")] | None
+    ) = None
 
     def command(self, dispute_id: UUID, generation_id: str) -> ResolveDispute:
         """Make the command. Raises Problem where an upheld dispute has no `credit_to`."""
         if self.outcome == "upheld" and self.credit_to is None:
             raise invalid("credit_to", "is required where the dispute is upheld")
-        return ResolveDispute(dispute_id, generation_id, self.outcome, self.note, self.credit_to or "current_cycle")
+        credit_to = self.credit_to or "current_cycle"
+        return ResolveDispute(dispute_id, generation_id, self.outcome, self.note, credit_to, self.credits)
 
 
 class InsertedChargeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

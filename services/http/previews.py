@@ -6,16 +6,18 @@ from typing import assert_never
 from msgspec import UNSET, Struct, UnsetType
 
 from projections.renewal.view import SubscribedPlan, subscribed_plan
-from services.catalogue import Catalogue, InvalidSettings, Price, Settings, UnknownModel, UpgradePolicy
+from services.catalogue import Catalogue, InvalidSettings, Money, Price, Settings, UnknownModel, UpgradePolicy
 from services.catalogue import Quote as CatalogueQuote
 from services.catalogue.policies import credits_after_upgrade
 from services.http.problems import Problem
 from services.http.reads import CurrentSubscription
+from services.subscription.boundaries import as_of
 from services.subscription.calendar import Period
-from services.subscription.commands import ChargeGeneration, UpgradePlan
+from services.subscription.commands import ChargeGeneration, ScheduleDowngrade, UpgradePlan
 from services.subscription.decide import decide
 from services.subscription.events import GenerationCharged, PlanUpgraded
 from services.subscription.refusals import InvalidSettingsRefused, Refusal, UnknownModelRefused
+from services.subscription.state import evolve
 
 
 class Quote(Struct, frozen=True):
@@ -28,7 +30,10 @@ class Quote(Struct, frozen=True):
 
 
 class UpgradePreview(Struct, frozen=True):
-    """What an upgrade now would leave: `balance_after = granted_credits - used_credits + reversed_credits`."""
+    """What an upgrade now would leave: `balance_after = granted_credits - used_credits + reversed_credits`.
+
+    `price` is what the new term is due with; null where the catalogue has none.
+    """
 
     plan: SubscribedPlan
     policy: UpgradePolicy
@@ -41,6 +46,24 @@ class UpgradePreview(Struct, frozen=True):
     lapsing_credits: int
     cycle: Period
     term: Period
+    price: Money | None
+
+
+class DowngradePreview(Struct, frozen=True):
+    """What a downgrade now would schedule, and what the term after it would then be.
+
+    `lapsing_credits` is what of the balance now would be left, and lapse, at `effective_at`, if nothing more was spent
+    and the cycle ended then. `price` is what the new term is due with; null where the catalogue has none.
+    """
+
+    plan: SubscribedPlan
+    effective_at: datetime
+    balance_before: int
+    balance_after: int
+    lapsing_credits: int
+    cycle: Period
+    term: Period
+    price: Money | None
 
 
 def price_of(model: str, settings: Settings, at: datetime, catalogue: Catalogue) -> Quote:
@@ -88,4 +111,28 @@ def preview_of(current: CurrentSubscription, plan_id: str, catalogue: Catalogue)
         lapsing_credits=after.lapsed_credits,
         cycle=event.cycle,
         term=event.term,
+        price=event.plan.price,
+    )
+
+
+def downgrade_preview_of(current: CurrentSubscription, plan_id: str, catalogue: Catalogue) -> DowngradePreview:
+    """Decide a downgrade now, and look at the boundary at which it takes effect. Raises Problem for its refusal."""
+    decision = decide(current.state, ScheduleDowngrade(plan_id), current.now, catalogue)
+    if isinstance(decision, Refusal):
+        raise Problem(decision)
+    state = current.state
+    for event in decision:
+        state = evolve(state, event)
+    effective_at = state.term.ends_at
+    before = as_of(state, effective_at - datetime.resolution)
+    after = as_of(state, effective_at)
+    return DowngradePreview(
+        plan=subscribed_plan(after.plan),
+        effective_at=effective_at,
+        balance_before=before.balance_credits,
+        balance_after=after.balance_credits,
+        lapsing_credits=before.available_credits,
+        cycle=after.cycle,
+        term=after.term,
+        price=after.plan.price,
     )

@@ -17,7 +17,7 @@ from services.dispute.refusals import UnknownCharge as UnknownCharge
 from services.http.server.reply import Reply, encode
 from services.ledger.lane import LaneClosed, LaneFull
 from services.ledger.submission import Failed
-from services.subscription.refusals import InvalidSettingsRefused, Refusal, UnknownSubscription
+from services.subscription.refusals import InvalidSettingsRefused, InvalidValue, Refusal, UnknownSubscription
 
 T = TypeVar("T")
 
@@ -232,6 +232,8 @@ def problem_body(refusal: Refusal, status: int, request_id: str) -> dict[str, An
 
 def members(refusal: Refusal) -> dict[str, Any]:
     """Return the members of a problem beyond the common ones."""
+    if isinstance(refusal, InvalidValue):
+        return {"errors": [FieldError(refusal.field, refusal.reason)]}
     if isinstance(refusal, InvalidSettingsRefused):
         return {**asdict(refusal), "errors": [FieldError(f"settings.{refusal.key}", refusal.reason)]}
     return asdict(refusal)

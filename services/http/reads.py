@@ -11,7 +11,7 @@ from psycopg import Connection
 from projections.balance.project import project as balance_row
 from projections.balance.queries import BalanceQueries, RecordedBalance
 from projections.balance.view import Balance, balance_view
-from projections.renewal.queries import RecordedSubscription, RenewalQueries
+from projections.renewal.queries import RecordedSubscription, RenewalQueries, SubscriptionFilter
 from projections.renewal.view import SubscriptionView, subscription_view
 from services.http.backend import Backend
 from services.subscription import state as core
@@ -68,11 +68,17 @@ class Reads:
             recorded = self._renewals.find(connection, subscription_id)
         return None if recorded is None else self._current(recorded)
 
-    def subscriptions(self, account_id: str, *, after: UUID, limit: int) -> list[SubscriptionView]:
-        """Read the subscriptions of an account with ids above `after`, in id order."""
+    def subscriptions(self, chosen: SubscriptionFilter, *, after: UUID, limit: int) -> list[SubscriptionView]:
+        """Read the subscriptions that are the chosen ones now, with ids above `after`, in id order."""
+        found: list[SubscriptionView] = []
         with self._connections.connection() as connection:
-            recorded = self._renewals.of_account(connection, account_id, after=after, limit=limit)
-        return [self._current(each).view() for each in recorded]
+            while True:
+                recorded = self._renewals.list(connection, chosen, now=self._clock(), after=after, limit=limit)
+                current = map(self._current, recorded)
+                found += [each.view() for each in current if chosen.includes(each.state)]
+                if len(found) >= limit or len(recorded) < limit:
+                    return found[:limit]
+                after = recorded[-1].subscription_id
 
     def _current(self, recorded: RecordedSubscription) -> CurrentSubscription:
         now = recorded.clock_now or self._clock()

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from services.catalogue import Settings
 from services.catalogue.alerts import THRESHOLDS_MAX, ten_thousandths
 from services.catalogue.pricing import CHARACTERS_MAX, COUNT_MAX, DURATION_SECONDS_MAX
+from services.http.instants import Instant
 from services.http.problems import invalid
 from services.subscription.commands import (
     HOLD_SECONDS,
@@ -68,6 +69,15 @@ HoldSeconds = Annotated[
     int, Meta(ge=1, le=HOLD_SECONDS_MAX, description="How long it holds, from now.", examples=[HOLD_SECONDS])
 ]
 Reason = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=255, description="Recorded with the event.")]
+
+
+AnchorAt = Annotated[
+    Instant,
+    Meta(description="Of one that moves in: the anchor that its customer has, from which months are counted."),
+]
+UsedCredits = Annotated[
+    int, Meta(ge=0, description="Of one that moves in: what was used in the cycle that it is in.", examples=[0])
+]
 
 
 def _within(low: int, high: int) -> Meta:
@@ -154,10 +164,12 @@ class StartRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     plan_id: PlanId
     subscription_id: UUID | None = None
     test_clock_id: TestClockId | None = None
+    anchor_at: AnchorAt | None = None
+    used_credits: UsedCredits = 0
 
     def command(self) -> StartSubscription:
         """Make the command."""
-        return StartSubscription(self.account_id, self.plan_id, self.test_clock_id)
+        return StartSubscription(self.account_id, self.plan_id, self.test_clock_id, self.anchor_at, self.used_credits)
 
 
 class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from projections.charges.view import Reversal
 from projections.holds.view import Hold
 from services.catalogue import Catalogue
 from services.dispute.commands import DISPUTE_COMMANDS, DisputeCommand, OpenDispute
@@ -52,7 +53,7 @@ from services.ledger.submission import (
 from services.subscription.boundaries import due_events
 from services.subscription.commands import CaptureHold, ChargeGeneration, HoldCredits, RecordDue, ReleaseHold
 from services.subscription.decide import decide as decide_subscription
-from services.subscription.events import CreditsHeld, Event, GenerationCharged, HoldReleased
+from services.subscription.events import ChargeReversed, CreditsHeld, Event, GenerationCharged, HoldReleased
 from services.subscription.refusals import (
     HoldExpired,
     HoldWasReleased,
@@ -220,7 +221,7 @@ class _Decider:
             version = charge.stored.originator_version
             has_open_dispute = self._has_open_dispute((submission.subscription_id, command.generation_id))
             disputed = DisputedCharge(
-                submission.subscription_id, charge.event, version, charge.is_reversed, has_open_dispute
+                submission.subscription_id, charge.event, version, charge.reversal is not None, has_open_dispute
             )
         dispute = self._batch.disputes.get(command.dispute_id) or self._known.dispute(command.dispute_id)
         decided = decide_dispute(
@@ -236,8 +237,9 @@ class _Decider:
         assert head is not None
         assert dispute is not None
         assert charge is not None
-        if decided.on_subscription:
-            charge = replace(charge, is_reversed=True)
+        for reversed_ in decided.on_subscription:
+            assert isinstance(reversed_, ChargeReversed)
+            charge = replace(charge, reversal=Reversal(reversed_.credits, now, reversed_.dispute_id))
         answer = Disputed(dispute.view(charge.view()), is_new=isinstance(command, OpenDispute))
         return self._carried_out(submission, answer, recorded, head, charge, dispute)
 

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from projections.charges.view import Charge
 from projections.ledger_events import MAX_POSITION
-from services.ledger.mapper import DISPUTE_TOPICS, read_charge, read_hold
+from services.ledger.mapper import DISPUTE_TOPICS, read_charge, read_generation
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent, RecordedHold, RefusedOp
 from services.postgres.sql import load_queries
@@ -212,14 +212,14 @@ class History:
         return [as_stored(event, disputes.get(event.originator_id)) for event in events]
 
 
-def charge_from_row(event_row: Sequence[Any], is_reversed: bool) -> Charge:
-    """Return the charge that an event's columns, in the recorder's order, record. Raises UnreadableEvent."""
-    return read_charge(chained_event(event_row), is_reversed=is_reversed).view()
+def charge_from_row(event_row: Sequence[Any], reversal_row: Sequence[Any] | None) -> Charge:
+    """Return the charge that an event's columns record, and its reversal's. Raises UnreadableEvent."""
+    return read_charge(chained_event(event_row), None if reversal_row is None else chained_event(reversal_row)).view()
 
 
-def hold_from_rows(event_row: Sequence[Any], end_row: Sequence[Any] | None, is_reversed: bool) -> RecordedHold:
-    """Return the hold that an event records, as another one, if any, ended it. Raises UnreadableEvent."""
-    hold = read_hold(map(chained_event, filter(None, (event_row, end_row))), is_reversed=is_reversed)
+def hold_from_rows(rows: Iterable[Sequence[Any]]) -> RecordedHold:
+    """Return the hold that events record: its own, that of its end and that of a reversal. Raises UnreadableEvent."""
+    _, hold = read_generation(map(chained_event, rows))
     assert hold is not None
     return hold
 

@@ -9,10 +9,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from services.idempotency import IdempotencyRecord
-from services.ledger.mapper import fold_disputes, read_charge, read_hold
+from services.ledger.mapper import fold_disputes, read_generation
 from services.ledger.records import ChainedEvent, DisputeHead, RecordedCharge, RecordedHold, StreamHead
 from services.ledger.submission import Answer, Attempt, Generation
-from services.subscription.events import GenerationCharged
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
@@ -23,8 +22,8 @@ class Known(Struct, frozen=True):
     heads: Mapping[UUID, StreamHead]
     defects: Mapping[UUID, Exception] = _NOTHING
     """The streams that cannot be read, each with the reason."""
-    generations: Mapping[Generation, tuple[Sequence[ChainedEvent], bool]] = _NOTHING
-    """The events of charges, holds and their ends, and whether the charge is reversed."""
+    generations: Mapping[Generation, Sequence[ChainedEvent]] = _NOTHING
+    """The events of charges and holds, and of what became of them."""
     disputes: Mapping[UUID, Sequence[ChainedEvent]] = _NOTHING
     """The events of disputes, in order."""
     open_disputes: Mapping[UUID, Generation] = _NOTHING
@@ -38,14 +37,11 @@ class Known(Struct, frozen=True):
 
     def charge(self, generation: Generation) -> RecordedCharge | None:
         """Return an earlier charge. Raises UnreadableEvent."""
-        events, is_reversed = self.generations.get(generation, ((), False))
-        charged = next((each for each in events if each.topic == GenerationCharged.__name__), None)
-        return None if charged is None else read_charge(charged, is_reversed=is_reversed)
+        return read_generation(self.generations.get(generation, ()))[0]
 
     def hold(self, generation: Generation) -> RecordedHold | None:
         """Return an earlier hold. Raises UnreadableEvent."""
-        events, is_reversed = self.generations.get(generation, ((), False))
-        return read_hold(events, is_reversed=is_reversed)
+        return read_generation(self.generations.get(generation, ()))[1]
 
     def dispute(self, dispute_id: UUID) -> DisputeHead | None:
         """Return the head of a dispute. Raises UnreadableEvent."""

@@ -177,11 +177,11 @@ def _version_arrays(sought: Sequence[tuple[UUID, int]]) -> dict[str, Array]:
     return {"ids": Uuids([id for id, _ in sought]), "versions": Bigints([version for _, version in sought])}
 
 
-def _by_generation(rows: Iterable[Sequence[Any]]) -> dict[Generation, tuple[list[ChainedEvent], bool]]:
-    found: dict[Generation, tuple[list[ChainedEvent], bool]] = {}
-    for *event, generation_id, is_reversed in rows:
+def _by_generation(rows: Iterable[Sequence[Any]]) -> dict[Generation, list[ChainedEvent]]:
+    found: dict[Generation, list[ChainedEvent]] = {}
+    for *event, generation_id in rows:
         stored = chained_event(event)
-        found.setdefault((stored.originator_id, generation_id), ([], is_reversed))[0].append(stored)
+        found.setdefault((stored.originator_id, generation_id), []).append(stored)
     return found
 
 

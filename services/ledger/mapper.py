@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from projections.charges.view import Reversal
 from services.dispute.events import DisputeEvent, DisputeOpened
 from services.ledger.hashing import NO_HASH
 from services.ledger.records import (
@@ -27,7 +28,7 @@ from services.ledger.records import (
     StreamHead,
     extend_dispute,
 )
-from services.subscription.events import CreditsHeld, Event, GenerationCharged, HoldReleased
+from services.subscription.events import ChargeReversed, CreditsHeld, Event, GenerationCharged, HoldReleased
 
 SNAPSHOT_TOPIC = "StreamHeadWithHolds"
 """The form that snapshots are in. Name it anew when `Subscription` or what its events mean to it changes: snapshots of
@@ -110,31 +111,39 @@ def read_dispute_event(stored: ChainedEvent) -> RecordedDispute:
     return RecordedDispute(stored, body.data, body.metadata)
 
 
-def read_charge(stored: ChainedEvent, *, is_reversed: bool) -> RecordedCharge:
-    """Read a stored charge. Raises UnreadableEvent naming it."""
+def read_charge(stored: ChainedEvent, reversed_by: ChainedEvent | None = None) -> RecordedCharge:
+    """Read a stored charge, and the event that reversed it, where there is one. Raises UnreadableEvent naming it."""
     event = read_event(stored).event
     assert isinstance(event, GenerationCharged)
-    return RecordedCharge(stored, event, is_reversed)
+    return RecordedCharge(stored, event, None if reversed_by is None else read_reversal(reversed_by))
 
 
-def read_hold(events: Iterable[ChainedEvent], *, is_reversed: bool) -> RecordedHold | None:
-    """Read a hold from its event and, where it has ended, from that of its end; None where there is no hold among them.
+def read_reversal(stored: ChainedEvent) -> Reversal:
+    """Read a stored reversal. Raises UnreadableEvent naming it."""
+    event = read_event(stored).event
+    assert isinstance(event, ChargeReversed)
+    return Reversal(event.credits, stored.recorded_at, event.dispute_id)
 
-    `is_reversed` is of the charge that it was captured as. Raises UnreadableEvent.
-    """
+
+def read_generation(events: Iterable[ChainedEvent]) -> tuple[RecordedCharge | None, RecordedHold | None]:
+    """Read the charge and the hold of a generation from all events about it. Raises UnreadableEvent."""
+    charge: RecordedCharge | None = None
     hold: RecordedHold | None = None
     for recorded in map(read_event, sorted(events, key=lambda stored: stored.originator_version)):
         match recorded.event:
             case CreditsHeld() as held:
                 hold = RecordedHold(recorded.stored, held)
-            case GenerationCharged() as charged if hold is not None:
-                charge = RecordedCharge(recorded.stored, charged, is_reversed)
-                hold = replace(hold, status="captured", cycle_number=charged.cycle_number, charge=charge)
+            case GenerationCharged() as charged:
+                charge = RecordedCharge(recorded.stored, charged)
             case HoldReleased() as released if hold is not None:
                 hold = replace(hold, status=released.cause, cycle_number=released.cycle_number)
+            case ChargeReversed() if charge is not None:
+                charge = replace(charge, reversal=read_reversal(recorded.stored))
             case _:
                 pass
-    return hold
+    if charge is not None and hold is not None:
+        hold = replace(hold, status="captured", cycle_number=charge.event.cycle_number, charge=charge)
+    return charge, hold
 
 
 def fold_disputes(events: Iterable[ChainedEvent]) -> dict[UUID, DisputeHead]:

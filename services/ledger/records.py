@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct
 
-from projections.charges.view import Charge, charge_view
+from projections.charges.view import Charge, Reversal, charge_view
 from projections.disputes.view import DisputeView, dispute_view
 from projections.holds.view import Hold, HoldStatus, hold_view
 from services.catalogue.model import Settings
@@ -124,11 +124,11 @@ AnyRecorded = Recorded | RecordedDispute
 
 
 class RecordedCharge(Struct, frozen=True):
-    """A charge as its event recorded it, and whether it was reversed since."""
+    """A charge as its event recorded it, and its reversal, where there is one since."""
 
     stored: ChainedEvent
     event: GenerationCharged
-    is_reversed: bool = False
+    reversal: Reversal | None = None
     ordinal: int = 0
     """The place of the event in its batch, from 1, as long as it has no position."""
 
@@ -141,7 +141,7 @@ class RecordedCharge(Struct, frozen=True):
             charged_at=stored.recorded_at,
             version=stored.originator_version,
             position=stored.position or base + self.ordinal,
-            is_reversed=self.is_reversed,
+            reversal=self.reversal,
         )
 
 

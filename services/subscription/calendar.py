@@ -20,6 +20,12 @@ class Period(Struct, frozen=True):
     ends_at: datetime
 
 
+def month_of(anchor_at: datetime, at: datetime) -> int:
+    """Return the number of the month after the anchor in which an instant is: the last whose start is not after it."""
+    months = (at.year - anchor_at.year) * 12 + at.month - anchor_at.month
+    return months if months_after(anchor_at, months) <= at else months - 1
+
+
 def months_after(anchor_at: datetime, months: int) -> datetime:
     """Return the instant `months` after the anchor: same day and time, or the month's last day where it is shorter.
 

@@ -1,5 +1,6 @@
 """The commands on a subscription, and the command behind each event. Commands have been checked for form only."""
 
+from datetime import datetime
 from typing import assert_never
 
 from msgspec import Struct
@@ -37,6 +38,10 @@ class StartSubscription(Struct, frozen=True):
     account_id: str
     plan_id: str
     test_clock_id: str | None = None
+    anchor_at: datetime | None = None
+    """The anchor that it brings along, and with it the cycle that it is in."""
+    used_credits: int = 0
+    """The credits that were used in this cycle before."""
 
 
 class ChargeGeneration(Struct, frozen=True):
@@ -152,7 +157,7 @@ def command_behind(event: Event) -> Command:
     """
     match event:
         case SubscriptionStarted():
-            return StartSubscription(event.account_id, event.plan.plan_id, event.test_clock_id)
+            return StartSubscription(event.account_id, event.plan.plan_id, event.test_clock_id, event.anchor_at)
         case GenerationCharged(held_credits=None):
             return ChargeGeneration(event.generation_id, event.model, event.settings, event.member)
         case GenerationCharged():

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import assert_never
 
 from msgspec import convert
+from msgspec.structs import astuple
 
 from services.catalogue import InvalidSettings, Plan, UnknownModel
 from services.catalogue.policies import credits_after_upgrade
 from services.subscription import holds
-from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
+from services.subscription.calendar import MONTHS_PER_TERM, Period, month_of, months_after
 from services.subscription.commands import (
     CancelSubscription,
     CaptureHold,
@@ -51,6 +52,7 @@ from services.subscription.refusals import (
     CycleClosed,
     HoldsOutstanding,
     InvalidSettingsRefused,
+    InvalidValue,
     NotADowngrade,
     NotAnUpgrade,
     NothingScheduled,
@@ -62,7 +64,7 @@ from services.subscription.refusals import (
     UnknownPlan,
     UnknownSubscription,
 )
-from services.subscription.state import ScheduledChange, Subscription
+from services.subscription.state import MovedIn, ScheduledChange, Subscription
 from services.subscription.terms import Terms
 
 Decision = list[Event] | Refusal
@@ -118,17 +120,36 @@ def terms_of(plan: Plan) -> PlanTerms:
 
 def _start(state: Subscription | None, command: StartSubscription, now: datetime, catalogue: Terms) -> Decision:
     if state is not None:
-        requested = (command.account_id, command.plan_id, command.test_clock_id)
-        is_same = requested == (state.account_id, state.first_plan_id, state.test_clock_id)
-        return [] if is_same else SubscriptionExists()
+        brought = state.moved_in or MovedIn()
+        recorded = (state.account_id, state.first_plan_id, state.test_clock_id, brought.anchor_at, brought.used_credits)
+        return [] if recorded == astuple(command) else SubscriptionExists()
     plan = catalogue.plan(command.plan_id)
     if plan is None:
         return UnknownPlan(command.plan_id)
-    cycle, term = _periods_from(now, plan, cycle_number=1, term_number=1)
+    if not 0 <= command.used_credits <= plan.monthly_credits:
+        return InvalidValue("used_credits", f"must be from 0 to {plan.monthly_credits:,}, the credits of the plan")
+    anchor_at = command.anchor_at or now
+    if anchor_at > now:
+        return InvalidValue("anchor_at", "must not be in the future")
+    is_moved = command.anchor_at is not None
     return [
-        SubscriptionStarted(command.account_id, terms_of(plan), cycle, term, command.test_clock_id),
-        CreditsGranted(plan.monthly_credits, cycle_number=1),
+        SubscriptionStarted(
+            account_id=command.account_id,
+            plan=terms_of(plan),
+            cycle=_period_at(now, anchor_at, 1),
+            term=_period_at(now, anchor_at, MONTHS_PER_TERM[plan.billing_period]),
+            test_clock_id=command.test_clock_id,
+            anchor_at=command.anchor_at,
+            started_at=now if is_moved else None,
+        ),
+        CreditsGranted(plan.monthly_credits, cycle_number=1, used_credits=command.used_credits),
     ]
+
+
+def _period_at(now: datetime, anchor_at: datetime, months: int) -> Period:
+    """Return the first period of a subscription: that of so many months from the anchor on in which it is now."""
+    first = month_of(anchor_at, now) // months * months
+    return Period(1, months_after(anchor_at, first), months_after(anchor_at, first + months))
 
 
 def _charge(state: Subscription, command: ChargeGeneration, now: datetime, catalogue: Terms) -> Decision:

@@ -33,20 +33,30 @@ class PlanTerms(Struct, frozen=True, omit_defaults=True):
 
 
 class SubscriptionStarted(Struct, frozen=True, omit_defaults=True):
-    """An account took a plan; the anchor is the start of the first cycle and of the first term."""
+    """An account took a plan; the anchor is the start of the first cycle and of the first term.
+
+    One that moves in brings an anchor of its own along, and is in the cycle and the term that it gives.
+    """
 
     account_id: str
     plan: PlanTerms
     cycle: Period
     term: Period
     test_clock_id: str | None = None
+    anchor_at: datetime | None = None
+    started_at: datetime | None = None
+    """When it moved in, where it brought an anchor along."""
 
 
-class CreditsGranted(Struct, frozen=True):
-    """The first allowance was granted. Later ones are part of the `CycleReset` or `PlanUpgraded` that brings them."""
+class CreditsGranted(Struct, frozen=True, omit_defaults=True):
+    """The first allowance was granted, of which one that moved in has used some before.
+
+    Later allowances are part of the `CycleReset` or `PlanUpgraded` that brings them.
+    """
 
     credits: int
     cycle_number: int
+    used_credits: int = 0
 
 
 class AlertCrossed(Struct, frozen=True):

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from msgspec import Struct, convert
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from services.catalogue.alerts import Threshold
 from services.catalogue.model import (
@@ -29,9 +29,11 @@ from services.subscription.commands import (
     ChargeGeneration,
     Command,
     HoldCredits,
+    StartSubscription,
     command_behind,
 )
 from services.subscription.events import (
+    CreditsGranted,
     CreditsHeld,
     Event,
     GenerationCharged,
@@ -156,7 +158,10 @@ def _by_command(history: Sequence[RecordedEvent]) -> Iterator[tuple[RecordedEven
 def _executed(events: tuple[RecordedEvent, ...], today: Terms, policy: UpgradePolicy | None) -> Step:
     first = events[0]
     terms = _past_terms(first.event, today, policy)
-    return Step(first.version, first.at, command_behind(first.event), terms, events=events)
+    command = command_behind(first.event)
+    if isinstance(command, StartSubscription) and isinstance(granted := events[-1].event, CreditsGranted):
+        command = replace(command, used_credits=granted.used_credits)
+    return Step(first.version, first.at, command, terms, events=events)
 
 
 def _past_terms(event: Event, today: Terms, policy: UpgradePolicy | None) -> PastTerms:

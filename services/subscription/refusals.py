@@ -54,6 +54,18 @@ class InvalidSettingsRefused(Refusal, frozen=True):
         return f"{self.key} {self.reason}"
 
 
+class InvalidValue(Refusal, frozen=True):
+    """A value of the request does not fit what it is about."""
+
+    code: ClassVar[str] = "invalid_request"
+    field: str
+    reason: str
+
+    @property
+    def detail(self) -> str:
+        return f"{self.field} {self.reason}"
+
+
 class SubscriptionExists(Refusal, frozen=True):
     """A subscription with this id was started with another body."""
 

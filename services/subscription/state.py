@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.catalogue.policies import restarts_undeducted
-from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period
+from services.subscription.calendar import END_OF_CALENDAR, MONTHS_PER_TERM, Period, month_of
 from services.subscription.events import (
     AlertCrossed,
     AlertsChanged,
@@ -44,6 +44,13 @@ class ScheduledChange(Struct, frozen=True, omit_defaults=True):
     plan: PlanTerms | None = None
 
 
+class MovedIn(Struct, frozen=True, omit_defaults=True):
+    """What a subscription brought along at its start."""
+
+    anchor_at: datetime | None = None
+    used_credits: int = 0
+
+
 class Subscription(Struct, frozen=True, omit_defaults=True):
     """A subscription as its events leave it.
 
@@ -77,6 +84,7 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     """The number of the cycle that this upgrade began."""
     scheduled_change: ScheduledChange | None = None
     is_suspended: bool = False
+    moved_in: MovedIn | None = None
     test_clock_id: str | None = None
     alerts: tuple[str, ...] | None = None
     """The thresholds of its own; None where those of the catalogue hold."""
@@ -170,7 +178,7 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
         case PlanUpgraded():
             return _upgraded(state, event)
         case CreditsGranted():
-            return replace(state, version=version, granted_credits=state.granted_credits + event.credits)
+            return _granted(state, event)
         case ChargeReversed():
             return replace(
                 state,
@@ -206,19 +214,34 @@ def fold(events: Iterable[Event], state: Subscription | None = None) -> Subscrip
 
 
 def _started(event: SubscriptionStarted) -> Subscription:
+    anchor_at = event.anchor_at or event.cycle.starts_at
     return Subscription(
         account_id=event.account_id,
         first_plan_id=event.plan.plan_id,
         plan=event.plan,
         status="active",
-        anchor_at=event.cycle.starts_at,
-        started_at=event.cycle.starts_at,
+        anchor_at=anchor_at,
+        started_at=event.started_at or event.cycle.starts_at,
         cycle=event.cycle,
         term=event.term,
-        cycle_month=0,
-        term_end_month=MONTHS_PER_TERM[event.plan.billing_period],
+        cycle_month=month_of(anchor_at, event.cycle.starts_at),
+        term_end_month=month_of(anchor_at, event.term.starts_at) + MONTHS_PER_TERM[event.plan.billing_period],
         version=1,
+        moved_in=None if event.anchor_at is None else MovedIn(event.anchor_at),
         test_clock_id=event.test_clock_id,
+    )
+
+
+def _granted(state: Subscription, event: CreditsGranted) -> Subscription:
+    used_credits = event.used_credits
+    brought = state.moved_in or MovedIn()
+    return replace(
+        state,
+        version=state.version + 1,
+        granted_credits=state.granted_credits + event.credits,
+        used_credits=state.used_credits + used_credits,
+        used_since_reset=state.used_since_reset + used_credits,
+        moved_in=replace(brought, used_credits=used_credits) if used_credits else state.moved_in,
     )
 
 

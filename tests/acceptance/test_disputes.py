@@ -294,3 +294,21 @@ def test_disputes_require_their_scope(server: Server, customer: Customer) -> Non
         ]
 
     assert {(answer.status_code, answer.json()["scope"]) for answer in answers} == {(403, "dispute")}
+
+
+def test_a_part_of_a_charge_is_given_back_once(customer: Customer) -> None:
+    charge = customer.get("charges/track")
+    dispute = opened(customer)
+
+    for amount in (151, 0):
+        answer = resolve(customer, dispute, credit_to="current_cycle", credits=amount)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "credits")
+    upheld = resolve(customer, dispute, credit_to="current_cycle", credits=100).json()
+
+    assert (upheld["resolution"]["credits"], customer.balance) == (100, 39_950)
+    shown = customer.get("charges/track")
+    given_back = {"status": "reversed", "reversed_credits": 100, "dispute_id": dispute["dispute_id"]}
+    assert shown == {**charge, **given_back, "reversed_at": upheld["resolved_at"]} == upheld["charge"]
+    assert customer.get("charges")["data"] == [shown]
+    again = opened(customer)
+    assert code(resolve(customer, again, credit_to="current_cycle", credits=1)) == (409, "charge_already_reversed")

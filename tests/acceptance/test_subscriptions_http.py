@@ -58,6 +58,8 @@ def test_a_balance_is_shown_in_full(http: httpx.Client) -> None:
         "used_credits": 150,
         "reversed_credits": 0,
         "carried_credits": 0,
+        "held_credits": 0,
+        "available_credits": 39_850,
         "cycle": {"number": 1, "starts_at": "2026-01-15T12:00:00Z", "ends_at": "2026-02-15T12:00:00Z"},
         "credits_renew_at": "2026-02-15T12:00:00Z",
         "as_of": "2026-01-15T12:00:00Z",

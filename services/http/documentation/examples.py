@@ -15,11 +15,11 @@ from projections.charges.view import charge_view
 from projections.holds.view import hold_view
 from projections.renewal.agenda import UpcomingChange
 from projections.renewal.view import ScheduledChangeView, SubscribedPlan, renewal_view, subscription_view
-from services.catalogue import PerSecond, PerTrack, Plan, Price, RateCard, Settings
+from services.catalogue import Money, PerSecond, PerTrack, Plan, Price, RateCard, Settings
 from services.clocks import Advanced, Reading, Recorded
 from services.http.audit_requests import WhatIfRequest
 from services.http.paging import Page
-from services.http.previews import Quote, UpgradePreview
+from services.http.previews import DowngradePreview, Quote, UpgradePreview
 from services.http.problems import (
     FieldError,
     InvalidRequest,
@@ -190,6 +190,17 @@ UPGRADE_PREVIEW = UpgradePreview(
     lapsing_credits=0,
     cycle=_FIRST_OF_MAX,
     term=_YEAR,
+    price=Money("1.00", "USD"),
+)
+DOWNGRADE_PREVIEW = DowngradePreview(
+    plan=SubscribedPlan("ai-starter-16500-monthly", "AI Starter 16,500", 2, 16_500, "monthly", _SUITE.asset_types),
+    effective_at=_month(1).ends_at,
+    balance_before=39_850,
+    balance_after=16_500,
+    lapsing_credits=39_850,
+    cycle=_month(2),
+    term=_month(2),
+    price=Money("1.00", "USD"),
 )
 RATE_CARD = RateCard(
     version="2020-01",

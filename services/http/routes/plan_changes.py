@@ -13,7 +13,7 @@ from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import Shown, documented
 from services.http.parameters import IfMatch, SubscriptionId
-from services.http.previews import UpgradePreview, preview_of
+from services.http.previews import DowngradePreview, UpgradePreview, downgrade_preview_of, preview_of
 from services.http.problems import require
 from services.http.requests import (
     AlertsRequest,
@@ -44,7 +44,7 @@ router = APIRouter(tags=["Plan changes"], route_class=TypedRoute)
 
 
 class PreviewQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """The plan of the upgrade to preview."""
+    """The plan of the change to preview."""
 
     plan_id: PlanId
 
@@ -74,6 +74,21 @@ def preview_upgrade(
     """
     current = require(call.service.reads.subscription(subscription_id), UnknownSubscription())
     return preview_of(current, query.plan_id, call.service.backend.catalogue)
+
+
+@router.get(
+    "/v1/subscriptions/{subscription_id}/downgrade-preview",
+    openapi_extra=documented(
+        {200: examples.DOWNGRADE_PREVIEW},
+        refusals=(UnknownSubscription, SubscriptionHasEnded, UnknownPlan, NotADowngrade),
+    ),
+)
+def preview_downgrade(
+    call: Reader, subscription_id: SubscriptionId, query: Annotated[PreviewQuery, Depends(QueryOf(PreviewQuery))]
+) -> DowngradePreview:
+    """Show what a downgrade would do at the end of the term, by the same rules; records nothing."""
+    current = require(call.service.reads.subscription(subscription_id), UnknownSubscription())
+    return downgrade_preview_of(current, query.plan_id, call.service.backend.catalogue)
 
 
 @_post("upgrade", examples.UPGRADED, examples.UPGRADE, UnknownPlan, NotAnUpgrade)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from msgspec import Struct
 from msgspec.structs import replace
 
+from projections.renewal.queries import SubscriptionFilter
 from projections.renewal.view import Renewal, SubscriptionView, renewal_view
 from services.http.calls import Manager, Reader
 from services.http.commands import execute, subscription_reply
@@ -16,11 +17,12 @@ from services.http.documentation.operations import Shown, documented
 from services.http.paging import AtSubscription, Page, Paging
 from services.http.parameters import SubscriptionId, time_zone
 from services.http.problems import ClocksDisabled, Problem, invalid, require
-from services.http.requests import AccountId, StartRequest, TimeZone
+from services.http.requests import AccountId, PlanId, StartRequest, TimeZone
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply, json_reply
 from services.ledger.submission import Done, UnknownTestClock
 from services.subscription.refusals import SubscriptionExists, UnknownPlan, UnknownSubscription
+from services.subscription.state import ShownStatus
 
 router = APIRouter(tags=["Subscriptions"], route_class=TypedRoute)
 
@@ -28,10 +30,12 @@ NOBODY = UUID(int=0)
 """The nil UUID, which sorts before all others; no subscription has it."""
 
 
-class AccountQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The account whose subscriptions to list."""
+class SubscriptionQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Filters of a list of subscriptions, by what they are now."""
 
-    account_id: AccountId
+    account_id: AccountId | None = None
+    plan_id: PlanId | None = None
+    status: ShownStatus | None = None
 
 
 class RenewalQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,11 +79,12 @@ async def start_subscription(
     openapi_extra=documented({200: examples.page_of(examples.SUBSCRIPTION)}),
 )
 def list_subscriptions(
-    call: Reader, query: Annotated[AccountQuery, Depends(QueryOf(AccountQuery))]
+    call: Reader, query: Annotated[SubscriptionQuery, Depends(QueryOf(SubscriptionQuery))]
 ) -> Page[SubscriptionView]:
-    """List the subscriptions of an account, ended ones too, by id."""
+    """List subscriptions by id: of an account, on a plan, of a status; ended ones too. Without a filter, all."""
     after = query.place(AtSubscription, AtSubscription(NOBODY)).subscription_id
-    subscriptions = call.service.reads.subscriptions(query.account_id, after=after, limit=query.one_more)
+    chosen = SubscriptionFilter(query.account_id, query.plan_id, query.status)
+    subscriptions = call.service.reads.subscriptions(chosen, after=after, limit=query.one_more)
     return query.page(subscriptions, lambda last: AtSubscription(last.subscription_id))
 
 

@@ -110,7 +110,7 @@ class ChargesCheck(RowsCheck):
         self.reversed_charge = charge = generation.charge
         if charge is None:
             self._findings.add(stream.position, event_name(row), "gives credits back for what was not charged")
-        elif charge.credits != event.credits:
+        elif not 0 < event.credits <= charge.credits:
             reason = f"gives {event.credits} credits back for a charge of {charge.credits}"
             self._findings.add(stream.position, event_name(row), reason)
 

@@ -125,21 +125,14 @@ class InMemoryLedger:
         states = {id: head.state for id, head in disputes.items() if head.state.status == "open"}
         return {id: (state.subscription_id, state.generation_id) for id, state in states.items()}
 
-    def _generations(self) -> dict[Generation, tuple[list[ChainedEvent], bool]]:
-        generations: dict[Generation, tuple[list[ChainedEvent], bool]] = {}
+    def _generations(self) -> dict[Generation, list[ChainedEvent]]:
+        generations: dict[Generation, list[ChainedEvent]] = {}
         for stored in self.events:
-            if stored.topic not in {
-                kind.__name__ for kind in (GenerationCharged, CreditsHeld, HoldReleased, ChargeReversed)
-            }:
+            if stored.topic not in _ON_GENERATIONS:
                 continue
             event = read_event(stored).event
             assert isinstance(event, GenerationCharged | CreditsHeld | HoldReleased | ChargeReversed)
-            generation = stored.originator_id, event.generation_id
-            events, is_reversed = generations.get(generation, ([], False))
-            if isinstance(event, ChargeReversed):
-                assert not is_reversed, "a charge is reversed once"
-                generations[generation] = events, True
-            else:
-                assert stored.topic not in {each.topic for each in events}, "a generation is charged once"
-                generations[generation] = [*events, stored], is_reversed
+            events = generations.setdefault((stored.originator_id, event.generation_id), [])
+            assert stored.topic not in {each.topic for each in events}, "a generation is charged and reversed once"
+            events.append(stored)
         return generations

@@ -100,7 +100,7 @@ def test_a_charge_whose_event_cannot_be_read_fails_alone(ledger: InMemoryLedger)
     id = ledger.start()
     ledger.put(submit(id, track("track-1")))
     unreadable = replace(ledger.events[-1], state=b"{}")
-    known = replace(ledger.known(), generations={(id, "track-1"): ([unreadable], False)})
+    known = replace(ledger.known(), generations={(id, "track-1"): [unreadable]})
 
     batch = ledger.decide(submit(id, track("track-1")), submit(id, track("track-2")), known=known)
 
