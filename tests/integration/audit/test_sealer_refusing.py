@@ -1,5 +1,6 @@
 """What does not extend its seals, the sealer refuses, whoever owns the database."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ from psycopg import Connection
 
 from services.integrity.sealing.refusing import Reason, SealerRefused
 from services.integrity.sealing.sealer import Sealer
+from services.integrity.sealing.store import LogStore
 from services.integrity.signing import KeyFile
-from tests.conftest import SettableClock
+from services.log.note import Note
+from tests.conftest import SCHEMA, SettableClock
 from tests.integration.audit.lives import Lives
-from tests.integration.audit.sealing import as_owner, sealer_in
+from tests.integration.audit.sealing import as_owner, sealed, sealer_in
 
 REWRITE = """UPDATE tallystick.ledger_events
     SET state = convert_to(replace(convert_from(state, 'UTF8'), '"account_id":"', '"account_id":"x'), 'UTF8')"""
@@ -118,3 +121,75 @@ def test_changed_seals_are_refused(
         with pytest.raises(SealerRefused) as refused:
             sealer_in(tmp_path, clock).seal(connection)
         assert refused.value.reason == Reason.BAD_SEALS
+
+
+def refusal_of(sealer: Sealer, connection: Connection[Any]) -> Reason:
+    with pytest.raises(SealerRefused) as refused:
+        sealer.seal(connection)
+    return refused.value.reason
+
+
+OF_THE_LEDGER = "ledger_events head log_checkpoints log_trees log_tiles log_keys refusals refusal_numbers".split()
+
+
+def test_an_old_back_up_of_the_database_is_not_extended(
+    lives: Lives, sealer: Sealer, connection: Connection[Any], tmp_path: Path, clock: SettableClock
+) -> None:
+    lives.go_on(100)
+    sealer.seal(connection)
+    as_owner(connection, *(f"CREATE TABLE kept_{table} AS TABLE tallystick.{table}" for table in OF_THE_LEDGER))
+    lives.go_on(20)
+    sealer.seal(connection)
+    for table in OF_THE_LEDGER:
+        as_owner(connection, f"DELETE FROM tallystick.{table}", f"INSERT INTO tallystick.{table} TABLE kept_{table}")
+    assert refusal_of(sealer, connection) == Reason.OTHER_CHECKPOINT
+    assert refusal_of(sealer_in(tmp_path, clock), connection) == Reason.OTHER_CHECKPOINT
+
+
+@pytest.mark.parametrize("named_alike", [False, True])
+def test_the_log_of_another_sealer_is_not_extended(
+    lives: Lives,
+    sealer: Sealer,
+    connection: Connection[Any],
+    tmp_path: Path,
+    clock: SettableClock,
+    named_alike: bool,
+) -> None:
+    lives.go_on(50)
+    [note] = sealer.seal(connection)
+    as_owner(connection, "DELETE FROM tallystick.log_checkpoints", *CLEAR_LOG.split(";"))
+    origin = sealed(note).origin if named_alike else None
+    sealer_in(tmp_path / "other", clock, origin).seal(connection)
+    expected = Reason.OTHER_CHECKPOINT if named_alike else Reason.OTHER_LEDGER
+    assert refusal_of(sealer, connection) == expected
+    assert refusal_of(sealer_in(tmp_path, clock), connection) == expected
+
+
+def test_a_forged_hand_over_hands_nothing_over(
+    lives: Lives, sealer: Sealer, connection: Connection[Any], tmp_path: Path, clock: SettableClock
+) -> None:
+    lives.go_on(50)
+    [note] = sealer.seal(connection)
+    own = KeyFile(tmp_path / "own.key").read_or_make().signer(sealed(note).origin)
+    forged = sealed(note).handing_over_to(own.key)
+    signatures = (*note.signatures, *forged.signed_by(own).signatures)  # his own beside one of the true key
+    LogStore(SCHEMA).insert(connection, Note(forged.text, signatures), clock())
+    assert refusal_of(sealer, connection) == Reason.OTHER_CHECKPOINT
+    assert refusal_of(sealer_in(tmp_path, clock), connection) == Reason.OTHER_CHECKPOINT
+
+
+def test_an_old_back_up_of_the_seals_is_refused_until_the_newest_note_is_adopted(
+    lives: Lives, sealer: Sealer, connection: Connection[Any], tmp_path: Path, clock: SettableClock
+) -> None:
+    lives.go_on(20)
+    sealer.seal(connection)
+    shutil.copytree(tmp_path / "seals", tmp_path / "kept")
+    lives.go_on(20)
+    [newest] = sealer.seal(connection)
+    shutil.rmtree(tmp_path / "seals")
+    shutil.move(tmp_path / "kept", tmp_path / "seals")
+    again = sealer_in(tmp_path, clock)
+    assert refusal_of(again, connection) == Reason.OTHER_CHECKPOINT
+    again.adopt(connection, newest)
+    lives.go_on(20)
+    assert sealer_in(tmp_path, clock).seal(connection)
