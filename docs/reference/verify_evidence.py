@@ -1076,7 +1076,11 @@ def check_facts(members, manifest, subscription, dispute, index):
     check(len(own) == is_upheld, "what was given back is not what the dispute says")
     if is_upheld:
         given = tuple(own[0][1][name] for name in ("generation_id", "credit_to", "credits"))
-        decided = (charge["generation_id"], resolved[0].get("credit_to"), resolved[0].get("credits", charge["credits"]))
+        decided = (
+            charge["generation_id"],
+            resolved[0].get("credit_to"),
+            resolved[0].get("credits") or charge["credits"],
+        )
         check(given == decided, "something else was given back")
     plan, cycle, balance = stages[version - 1]
     expected = charge_document(event, charge, plan, cycle, balance, index)

@@ -88,8 +88,10 @@ def _verdict(facts: Facts) -> str:
         return "The dispute is open: it has not been decided yet."
     if resolution.outcome == "rejected":
         return "The dispute was rejected. The charge stands."
-    were = "was" if facts.charge.credits == 1 else "were"
-    return f"The dispute was upheld. {_counted(facts.charge.credits, 'credit')} {were} given back."
+    returned_credits = resolution.credits or facts.charge.credits
+    were = "was" if returned_credits == 1 else "were"
+    part = "" if returned_credits == facts.charge.credits else f", of {facts.charge.credits:,} that were charged"
+    return f"The dispute was upheld. {_counted(returned_credits, 'credit')} {were} given back{part}."
 
 
 def _charge(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -124,8 +126,8 @@ def _dispute(facts: Facts, case: Case) -> Iterator[tuple[str, str]]:
         yield "Decided", f"{decided}, with key {_key_of(case.dispute[-1])}"
         yield "Because", resolution.note
     if (reversal := facts.reversal) is not None:
-        returned = f"{_counted(facts.charge.credits, 'credit')}, to be used before the next reset"
         assert isinstance(reversal.event, ChargeReversed)
+        returned = f"{_counted(reversal.event.credits, 'credit')}, to be used before the next reset"
         deducted = reversal.event.deducted_credits
         less = f", less {deducted:,} that the upgrade before had still to deduct" if deducted else ""
         yield "Given back", f"{returned}{less} (version {reversal.originator_version})"

@@ -68,9 +68,10 @@ def disputed_in(
     note: str = "The same track was charged twice.",
     log: MemoryLog | None = None,
     refusals: MemoryLog | None = None,
+    returned_credits: int | None = None,
 ) -> Case:
     """Dispute a charge of a history, and seal both streams, and what was refused, in logs."""
-    subscription, dispute = stored(history, generation_id, reason, outcome, note)
+    subscription, dispute = stored(history, generation_id, reason, outcome, note, returned_credits)
     entries = [refusal_entry(each, number) for number, each in enumerate(history.refused, start=1)]
     return sealed(subscription, dispute, log or MemoryLog(), entries, refusals)
 
@@ -148,7 +149,12 @@ def _charge_version(dispute: Sequence[ChainedEvent]) -> int:
 
 
 def stored(
-    history: History, generation_id: str, reason: Reason, outcome: Outcome | None, note: str
+    history: History,
+    generation_id: str,
+    reason: Reason,
+    outcome: Outcome | None,
+    note: str,
+    returned_credits: int | None = None,
 ) -> tuple[list[ChainedEvent], list[ChainedEvent]]:
     """Return the streams as the ledger stores them; positions begin at 101, as if others had come before."""
     subscription, dispute = list[ChainedEvent](), list[ChainedEvent]()
@@ -165,7 +171,8 @@ def stored(
     charge = DisputedCharge(SUBSCRIPTION_ID, history.charges[generation_id], version, is_reversed=False)
     commands: list[DisputeCommand] = [OpenDispute(DISPUTE_ID, generation_id, reason, note)]
     if outcome is not None and reason != "unsatisfied":
-        commands.append(ResolveDispute(DISPUTE_ID, generation_id, outcome, "So it is.", "current_cycle"))
+        decision = ResolveDispute(DISPUTE_ID, generation_id, outcome, "So it is.", "current_cycle", returned_credits)
+        commands.append(decision)
     now = history.recorded[-1][0] + timedelta(days=1)
     for command in commands:
         assert history.state is not None

@@ -63,6 +63,14 @@ def history_of(*steps: tuple[str, Command]) -> History:
     return history
 
 
+def moved_in() -> History:
+    """A subscription that moved in with an anchor and used credits of its own."""
+    anchor_at = datetime(2023, 10, 31, 9, tzinfo=UTC)
+    start = StartSubscription("acme", "ai-suite-40000-monthly", anchor_at=anchor_at, used_credits=1_000)
+    later = [(when, command) for when, command in FIRST_CYCLE[1:] if when < "2024-02-29"]
+    return history_of((FIRST_CYCLE[0][0], start), *later)
+
+
 def captured() -> History:
     """A cycle in which a hold was captured for less, one released, and one expired."""
     return history_of(*FIRST_CYCLE)

@@ -10,9 +10,10 @@ import pytest
 from services.catalogue import Price
 from services.evidence.case import Case, facts_of
 from services.evidence.report import arithmetic, report_page
-from tests.unit.evidence.cases import KEY, MADE_AT, disputed, disputed_in
+from tests.unit.evidence.cases import HISTORY, KEY, MADE_AT, disputed, disputed_in
 from tests.unit.evidence.holds import captured, captured_late
 from tests.unit.evidence.memory_log import ORIGIN
+from tests.unit.subscription.scenario import play
 
 
 def page(case: Case) -> str:
@@ -67,6 +68,13 @@ def test_it_says_what_was_charged_and_what_came_of_it() -> None:
         str(KEY.key),
     ):
         assert sentence in shown
+
+
+def test_it_says_which_part_was_given_back() -> None:
+    partly = text(disputed_in(play(HISTORY), returned_credits=100))
+
+    assert "The dispute was upheld. 100 credits were given back, of 300 that were charged." in partly
+    assert "Given back 100 credits, to be used before the next reset" in partly
 
 
 def test_it_says_what_was_held() -> None:

@@ -21,9 +21,9 @@ from services.evidence.receipt import verify_receipt
 from services.evidence.verify import verify
 from services.subscription.events import Event
 from tests.faults.seeds import seeded
-from tests.unit.evidence.cases import disputed, disputed_in, made
+from tests.unit.evidence.cases import HISTORY, disputed, disputed_in, made
 from tests.unit.evidence.forgery import forged, rewritten
-from tests.unit.evidence.holds import captured_late, captured_to_the_end, captured_while_suspended
+from tests.unit.evidence.holds import captured_late, captured_to_the_end, captured_while_suspended, moved_in
 from tests.unit.evidence.lies import lie
 from tests.unit.evidence.memory_log import MemoryLog
 from tests.unit.evidence.mutants import mutant_of
@@ -33,6 +33,7 @@ from tests.unit.evidence.test_evidence import WITH_REFUSAL
 from tests.unit.evidence.test_receipts import WITNESS, leaves, log_of, receipt
 from tests.unit.evidence.vectors_of_events import LIFE, one_behind_the_other
 from tests.unit.log.signers import signer
+from tests.unit.subscription.scenario import play
 
 STANDALONE = load_standalone()
 
@@ -190,6 +191,8 @@ def test_both_judge_alike_whatever_a_ledger_signs(lies: int) -> None:
         disputed(),
         disputed(LIFE, outcome=None),
         disputed(reason="unsatisfied", outcome=None),
+        disputed_in(play(HISTORY), returned_credits=100),
+        disputed_in(moved_in()),
         disputed_in(captured_while_suspended(), "shared"),
         disputed_in(captured_late(), "late"),
         disputed_in(captured_to_the_end(), "over", outcome=None),

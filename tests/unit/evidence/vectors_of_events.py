@@ -194,6 +194,8 @@ def _bad_disputes(sub: Sequence[ChainedEvent], dispute: Sequence[ChainedEvent]) 
     yield _bad(
         "dispute-elsewhere", forged(one_behind_the_other(sub, other_id)), "The dispute is about another subscription."
     )
+    part = edited(dispute, 2, lambda data: {**data, "credits": 100})
+    yield _bad("other-part", forged(one_behind_the_other(sub, part)), "More was given back than was decided.")
     original = edited(dispute, 2, lambda data: {**data, "credit_to": "original_cycle"})
     yield _bad(
         "other-cycle",

@@ -14,13 +14,14 @@ from services.log.checkpoint import Checkpoint
 from services.log.note import Note, sign_note
 from tests.unit.evidence.cases import HISTORY, KEY, disputed, disputed_in, made, others
 from tests.unit.evidence.forgery import forged, members_of
-from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end, captured_while_suspended
+from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end, captured_while_suspended, moved_in
 from tests.unit.evidence.memory_log import ORIGIN, MemoryLog
 from tests.unit.evidence.resigned import resigned
 from tests.unit.evidence.vector import Vector
 from tests.unit.evidence.vectors_of_events import LIFE, bad_events
 from tests.unit.evidence.vectors_of_holds import bad_holds
 from tests.unit.log.signers import signer, witness
+from tests.unit.subscription.scenario import play
 
 WITNESS = witness()
 STRANGER = signer(ORIGIN, "a stranger's")
@@ -124,6 +125,8 @@ def good() -> Iterator[Vector]:
     yield _good("rejected-at-once", disputed(reason="unsatisfied", outcome=None), key)
     yield _good("with-refusals", disputed(REFUSED), key)
     yield _good("whole-life", disputed(LIFE, outcome=None), key)
+    yield _good("given-back-in-part", disputed_in(play(HISTORY), returned_credits=100), key)
+    yield _good("moved-in", disputed_in(moved_in()), key)
     yield _good("captured", disputed_in(captured()), key)
     yield _good("captured-while-suspended", disputed_in(captured_while_suspended(), "shared"), key)
     yield _good("captured-late", disputed_in(captured_late(), "late"), key)
