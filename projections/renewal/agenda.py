@@ -90,8 +90,8 @@ def _change(row: Any, now: datetime) -> UpcomingChange | None:
     """Make the entry of a row as of now; None where the subscription has ended by then."""
     subscription_id, recorded, clock_now = row
     state = as_of(read_state(recorded), clock_now or now)
-    next_due_at = state.next_due_at
-    if next_due_at is None:
+    boundary_at = state.cycle_boundary_at
+    if boundary_at is None:
         return None
     return UpcomingChange(
         subscription_id=subscription_id,
@@ -100,6 +100,6 @@ def _change(row: Any, now: datetime) -> UpcomingChange | None:
         status=state.status,
         credits_renew_at=state.credits_renew_at,
         subscription_renews_at=state.term.ends_at if state.status == "active" else None,
-        next_boundary_at=next_due_at,
+        next_boundary_at=boundary_at,
         test_clock_id=UNSET if state.test_clock_id is None else state.test_clock_id,
     )

@@ -1,6 +1,6 @@
-"""Lists due subscriptions: those whose next boundary has passed and is not recorded yet."""
+"""Lists due subscriptions: those whose cycle has ended, or of which a hold has expired, and nobody recorded it yet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,10 @@ class DueSubscription(Struct, frozen=True):
 
     @property
     def most_events(self) -> int:
-        """An upper bound of the events that are due: a reset and a renewal for each month that may have passed."""
+        """An upper bound of the events that are due: a reset and a renewal for each month that may have passed.
+
+        Expiries of holds are not counted: that there are some is known here, and not how many.
+        """
         months = (self.now - self.next_due_at).days // _SHORTEST_MONTH_DAYS + 1
         return months * _MOST_EVENTS_AT_A_BOUNDARY
 
@@ -51,7 +54,7 @@ class DueQueries:
     def list(self, connection: Connection[Any], now: datetime, *, limit: int) -> Sequence[DueSubscription]:
         """List at most `limit` that are due by the real clock, longest due first, and as many by test clocks."""
         rows = connection.execute(self._queries["list_due"], {"now": now, "limit": limit})
-        return [DueSubscription(*row) for row in rows]
+        return _each_once(rows)
 
     def list_on_clock(
         self, connection: Connection[Any], test_clock_id: str, *, limit: int
@@ -59,7 +62,7 @@ class DueQueries:
         """List at most `limit` that are due by one test clock, longest due first."""
         arguments = {"test_clock_id": test_clock_id, "limit": limit}
         rows = connection.execute(self._queries["list_due_on_clock"], arguments)
-        return [DueSubscription(*row) for row in rows]
+        return _each_once(rows)
 
     def still_due(self, connection: Connection[Any], listed: Sequence[DueSubscription]) -> Sequence[DueSubscription]:
         """Return those of a list that are not recorded since."""
@@ -82,3 +85,11 @@ class DueQueries:
         row = connection.execute(self._queries["measure_backlog"], {"now": now}).fetchone()
         assert row is not None
         return Backlog(*row)
+
+
+def _each_once(rows: Iterable[Sequence[Any]]) -> list[DueSubscription]:
+    """List each subscription once, by the first thing that is due: recording it records all that is."""
+    due: dict[UUID, DueSubscription] = {}
+    for each in sorted((DueSubscription(*row) for row in rows), key=lambda each: each.next_due_at):
+        due.setdefault(each.subscription_id, each)
+    return list(due.values())

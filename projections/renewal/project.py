@@ -18,11 +18,12 @@ _DECODER = msgspec.json.Decoder(Subscription)
 
 
 class RenewalRow(Struct, frozen=True):
-    """A subscription, and when time changes it next."""
+    """A subscription, and when its cycle ends."""
 
     account_id: str
     status: ShownStatus
     next_due_at: datetime | None
+    """The end of the cycle. When holds expire is in the balance row."""
     test_clock_id: str | None
     state: bytes
     """The whole state, as JSON."""
@@ -33,7 +34,7 @@ def project(state: Subscription) -> RenewalRow:
     return RenewalRow(
         account_id=state.account_id,
         status=state.shown_status,
-        next_due_at=state.next_due_at,
+        next_due_at=state.cycle_boundary_at,
         test_clock_id=state.test_clock_id,
         state=_ENCODER.encode(state),
     )

@@ -12,7 +12,7 @@ from services.catalogue.model import AssetType, BillingPeriod
 from services.subscription import state as core
 from services.subscription.boundaries import Boundary, boundaries
 from services.subscription.calendar import Period
-from services.subscription.events import ChangeKind, CycleReset, PlanTerms, SubscriptionEnded, TermRenewed
+from services.subscription.events import ChangeKind, CycleReset, HoldReleased, PlanTerms, SubscriptionEnded, TermRenewed
 
 UPCOMING = 12
 
@@ -108,8 +108,8 @@ def subscription_view(subscription_id: UUID, state: core.Subscription, version: 
 
 
 def renewal_view(subscription_id: UUID, state: core.Subscription, tz: ZoneInfo | None = None) -> Renewal:
-    """The next twelve boundaries of a state that has every due boundary applied."""
-    ahead = list(islice(boundaries(state), UPCOMING))
+    """The next twelve ends of cycles of a state that has every due boundary applied."""
+    ahead = list(islice(filter(_ends_a_cycle, boundaries(state)), UPCOMING))
     credits_renew_at = state.credits_renew_at
     subscription_renews_at = state.term.ends_at if state.status == "active" else None
     return Renewal(
@@ -124,6 +124,10 @@ def renewal_view(subscription_id: UUID, state: core.Subscription, tz: ZoneInfo |
         credits_renew_at_local=UNSET if tz is None else _in_zone(credits_renew_at, tz),
         subscription_renews_at_local=UNSET if tz is None else _in_zone(subscription_renews_at, tz),
     )
+
+
+def _ends_a_cycle(boundary: Boundary) -> bool:
+    return any(not isinstance(event, HoldReleased) for event in boundary.events)
 
 
 def _held_over(state: core.Subscription) -> int:

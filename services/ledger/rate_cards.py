@@ -23,8 +23,8 @@ class ChangedRateCard(ValueError):
 def store_rate_cards(connection: Connection[Any], schema: str, cards: Iterable[RateCard]) -> None:
     """Store the cards of a catalogue on an autocommit connection, each under its version.
 
-    A card may take the place of another one under which nothing was charged. Raises ChangedRateCard for any other
-    change, and psycopg.Error.
+    A card may take the place of another one under which nothing was charged or held. Raises ChangedRateCard for any
+    other change, and psycopg.Error.
     """
     queries = load_queries(__file__, "rate_cards.sql", schema=schema)
     with connection.transaction():
@@ -61,7 +61,7 @@ def _is_changed(text: str, card: RateCard) -> bool:
 
 
 def _is_used(connection: Connection[Any], queries: Mapping[str, bytes], version: str, text: str) -> bool:
-    """Whether something was charged under the version, whose stored card is this text."""
+    """Whether something was charged or held under the version, whose stored card is this text."""
     query = {"version": version, "effective_from": msgspec.json.decode(text, type=RateCard).effective_from}
     return connection.execute(queries["is_used"], query).fetchone() == (True,)
 

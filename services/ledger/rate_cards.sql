@@ -10,10 +10,10 @@ INSERT INTO {schema}.rate_cards (version, card) VALUES (%(version)s, %(card)s)
 ON CONFLICT (version) DO UPDATE SET version = EXCLUDED.version RETURNING card
 
 -- name: is_used
--- Whether something was charged under a version; no charge is older than the instant from which its card was in force.
+-- Whether something was charged or held under a version; neither is older than the instant from which its card was in force.
 SELECT EXISTS (
     SELECT FROM {schema}.ledger_events
-    WHERE topic = 'GenerationCharged' AND recorded_at >= %(effective_from)s
+    WHERE topic IN ('GenerationCharged', 'CreditsHeld') AND recorded_at >= %(effective_from)s
         AND convert_from(state, 'UTF8')::json #>> '{data,price,rate_card}' = %(version)s
 )
 

@@ -247,6 +247,23 @@ def test_h9_a_hold_is_for_a_second_to_seven_days(customer: Customer) -> None:
     assert hold(customer, "long", **TRACK, expires_in_seconds=604_800)["expires_at"] == "2026-02-07T10:00:00Z"
 
 
+def test_h9_a_thousand_open_holds_are_enough(customer: Customer) -> None:
+    of = {"subscription_id": customer.subscription_id, "op": "hold", "model": "example-voice-1"}
+    items = [{**of, "generation_id": f"h-{n}", "settings": {"characters": 1}} for n in range(1_000)]
+    results = customer.http.post("/v1/charges/batch", json={"charges": items}).json()["results"]
+    assert {each["status"] for each in results} == {201}
+
+    assert code(customer, "holds", generation_id="one-more", **TRACK) == "too_many_holds"
+
+    assert customer.get("balance")["held_credits"] == 1_000
+    capture(customer, "h-1")
+    release(customer, "h-2")
+    hold(customer, "one-more")
+    hold(customer, "and-another")
+    assert code(customer, "holds", generation_id="and-a-third", **TRACK) == "too_many_holds"
+    assert credits_of(customer) == (16_499, 1_298, 15_201)
+
+
 def test_holds_are_listed_newest_first_by_status(machine: TimeMachine, customer: Customer) -> None:
     for name in ("captured", "released", "expired", "held"):
         hold(customer, name, **TRACK, expires_in_seconds=60 if name == "expired" else 3_600)

@@ -6,7 +6,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from services.catalogue import Catalogue
+from services.catalogue import Catalogue, load_catalogue
+from services.catalogue.packaged import PACKAGED_SOURCE, packaged
 from tests.acceptance.holding import (
     BEFORE_THE_RESET,
     MONTHLY,
@@ -167,3 +168,98 @@ def test_h8_at_the_end_of_a_term_too(machine: TimeMachine, customer: Customer) -
     (ended,) = customer.http.get(f"{customer.path}/events", params={"type": "SubscriptionEnded"}).json()["data"]
     assert (ended["data"]["lapsed_credits"], ended["data"]["held_credits"]) == (16_350, 150)
     assert capture(customer)["cycle_number"] == 1
+
+
+def test_expiries_are_no_renewals(machine: TimeMachine, http: httpx.Client) -> None:
+    sooner, later = machine.customer(MONTHLY), machine.customer("max-pro-40000-yearly")
+    before = sooner.get("renewal")
+    hold(later, **TRACK)
+    hold(sooner, **TRACK, expires_in_seconds=60)
+    hold(sooner, "other", **TRACK, expires_in_seconds=120)
+
+    renewal = sooner.get("renewal")
+
+    assert renewal == before
+    assert (renewal["credits_renew_at"], renewal["credits_at_renewal"]) == (RESET, 16_500)
+    assert {each["kind"] for each in renewal["upcoming"]} == {"term_renewal"}
+    listed = http.get("/v1/renewals").json()["data"]
+    assert {each["next_boundary_at"] for each in listed} == {RESET}
+    later.post("cancel", when="now")
+    assert [each["subscription_id"] for each in http.get("/v1/renewals").json()["data"]] == [sooner.subscription_id]
+    assert later.get("renewal")["upcoming"] == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "balance"), [("deduct_used", 239_850), ("add_leftover", 256_350), ("fresh", 240_000)]
+)
+def test_h7_open_holds_count_against_what_each_policy_leaves(
+    listener: Listener, database_url: str, clock: SettableClock, policy: str, balance: int
+) -> None:
+    chosen = packaged().replace('upgrade_policy = "deduct_used"', f'upgrade_policy = "{policy}"')
+    catalogue = load_catalogue(chosen, PACKAGED_SOURCE)
+    with server_with_clocks(listener, database_url, catalogue, clock) as (_, http):
+        customer = TimeMachine.at(http, START).customer(MONTHLY)
+        customer.charge("lyria-3")
+        hold(customer, **VIDEO)
+        preview = customer.get("upgrade-preview", plan_id="max-pro-240000-monthly")
+
+        customer.post("upgrade", plan_id="max-pro-240000-monthly")
+
+        assert preview["balance_after"] == balance
+        assert credits_of(customer) == (balance, 150, balance - 150)
+        charge = capture(customer)
+        assert (charge["cycle_number"], charge["balance_after"]) == (2, balance - 150)
+
+
+def test_h7_an_upgrade_that_would_leave_less_than_is_held_is_refused(
+    listener: Listener, database_url: str, clock: SettableClock
+) -> None:
+    smaller = packaged().replace("monthly_credits = 240000", "monthly_credits = 1000")
+    catalogue = load_catalogue(smaller, PACKAGED_SOURCE)
+    with server_with_clocks(listener, database_url, catalogue, clock) as (_, http):
+        customer = TimeMachine.at(http, START).customer(MONTHLY)
+        hold(customer, **VIDEO)
+        customer.use(860)
+
+        status, problem = put(customer, "upgrade", plan_id="max-pro-240000-monthly")
+
+        assert (status, problem["code"]) == (409, "holds_outstanding")
+        assert (problem["held_credits"], problem["balance_after"]) == (150, 140)
+        preview = http.get(f"{customer.path}/upgrade-preview", params={"plan_id": "max-pro-240000-monthly"})
+        assert (preview.status_code, preview.json()["code"]) == (409, "holds_outstanding")
+        release(customer)
+        assert customer.post("upgrade", plan_id="max-pro-240000-monthly")["cycle"]["number"] == 2
+        assert credits_of(customer) == (140, 0, 140)
+
+
+def test_h7_an_upgrade_at_the_instant_of_the_reset_leaves_the_hold_in_its_cycle(
+    machine: TimeMachine, customer: Customer
+) -> None:
+    machine.advance(BEFORE_THE_RESET)
+    hold(customer)
+    machine.advance(RESET)
+
+    customer.post("upgrade", plan_id="max-pro-240000-monthly")
+
+    assert credits_of(customer) == (240_000, 0, 240_000)
+    assert capture(customer)["cycle_number"] == 1
+
+
+def test_h8_after_the_end_a_hold_can_come_to_what_was_held_at_most(customer: Customer) -> None:
+    hold(customer, **VIDEO)
+    customer.post("cancel", when="now")
+
+    assert code(customer, "holds/job/capture", settings={"duration_seconds": 13}) == "cycle_closed"
+    assert capture(customer, settings={"duration_seconds": 4})["credits"] == 50
+
+
+def test_suspended_holds_are_captured_and_released_and_none_are_made(customer: Customer) -> None:
+    hold(customer, "one")
+    hold(customer, "two")
+    customer.post("suspend", reason="not paid")
+
+    assert code(customer, "holds", generation_id="three", **TRACK) == "subscription_suspended"
+    assert put(customer, "holds", generation_id="one", **TRACK)[0] == 200
+    assert capture(customer, "one")["credits"] == 150
+    assert release(customer, "two")["status"] == "released"
+    assert credits_of(customer) == (16_350, 0, 16_350)

@@ -12,8 +12,8 @@ from services.catalogue import CatalogueError
 from services.catalogue.packaged import packaged
 from services.config import Settings
 from services.ledger.ledger import Ledger
-from services.ledger.submission import Charged
-from services.subscription.commands import ChargeGeneration, StartSubscription
+from services.ledger.submission import Charged, Held
+from services.subscription.commands import ChargeGeneration, HoldCredits, StartSubscription
 from tests.conftest import SCHEMA, SettableClock
 from tests.integration.time.fleet import BY
 from tests.processes import tallystick
@@ -41,12 +41,13 @@ def start(settings: Settings, text: str) -> None:
     stored_catalogue_of(settings, settings.url)
 
 
-def charge(settings: Settings, clock: SettableClock, generation_id: str = "track") -> None:
-    """Charge one track."""
+def charge(settings: Settings, clock: SettableClock, generation_id: str = "track", *, is_held: bool = False) -> None:
+    """Charge one track, or hold what it costs."""
     assert settings.url is not None
     with Ledger(settings.url, SCHEMA, stored_catalogue_of(settings, settings.url), clock=clock) as ledger:
         ledger.execute(ID, StartSubscription("account", "max-pro-240000-monthly"), BY)
-        assert isinstance(ledger.execute(ID, ChargeGeneration(generation_id, "lyria-3"), BY), Charged)
+        command = HoldCredits(generation_id, "lyria-3") if is_held else ChargeGeneration(generation_id, "lyria-3")
+        assert isinstance(ledger.execute(ID, command, BY), Charged | Held)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,14 @@ def test_a_card_that_was_charged_under_cannot_change(
         " give changed prices a version of their own"
     )
     start(settings, packaged())
+
+
+def test_a_card_that_was_held_under_cannot_change(settings: Settings, clock: SettableClock) -> None:
+    start(settings, packaged())
+    charge(settings, clock, is_held=True)
+
+    with pytest.raises(CatalogueError, match='rate card "2020-01" was another one'):
+        start(settings, packaged().replace("credits = 150", "credits = 1"))
 
 
 def test_a_card_under_which_nothing_was_charged_can_change(settings: Settings, clock: SettableClock) -> None:

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from projections.renewal.due import Backlog
 from services.ledger.ledger import Ledger
 from services.ledger.submission import Charged
 from services.renewals.recording import Tally
 from services.renewals.worker import KEY_ID, RenewalWorker
-from services.subscription.commands import CancelSubscription, ChargeGeneration, ScheduleDowngrade
+from services.subscription.commands import CancelSubscription, ChargeGeneration, HoldCredits, ScheduleDowngrade
 from tests.conftest import SettableClock
 from tests.integration.time.conftest import OpenWorker
 from tests.integration.time.fleet import BY, LOWER, MONTHLY, YEARLY, Recorded, start
@@ -35,6 +36,39 @@ def test_a_reset_is_recorded_when_it_is_due(
     assert worker.catch_up() == Tally(subscriptions=1, events=1)
     assert recorded.topics(id)[2:] == ["CycleReset"]
     assert recorded.key_ids(id)[2:] == [KEY_ID]
+
+
+def test_expiries_are_recorded_when_they_are_due(
+    ledger: Ledger, worker: RenewalWorker, clock: SettableClock, recorded: Recorded
+) -> None:
+    one, other = start(ledger, 2)
+    for id, seconds in ((one, 60), (one, 120), (other, 60)):
+        ledger.execute(id, HoldCredits(f"{seconds} seconds", "lyria-3", expires_in_seconds=seconds), BY)
+    assert worker.catch_up() == Tally()
+    clock.advance(seconds=60)
+    assert worker.backlog() == Backlog(2, clock.now, 0)
+
+    assert worker.catch_up() == Tally(subscriptions=2, events=2)
+
+    assert recorded.topics(one)[2:] == ["CreditsHeld", "CreditsHeld", "HoldReleased"]
+    assert worker.backlog() == Backlog(0, None, 0)
+    ledger.execute(one, CancelSubscription("now"), BY)
+    clock.advance(seconds=60)
+    assert worker.catch_up() == Tally(subscriptions=1, events=1)
+    assert recorded.topics(one)[-2:] == ["SubscriptionEnded", "HoldReleased"]
+
+
+def test_what_falls_due_at_one_instant_is_recorded_once(
+    ledger: Ledger, worker: RenewalWorker, clock: SettableClock, recorded: Recorded
+) -> None:
+    (id,) = start(ledger, 1, YEARLY)
+    clock.now = FIRST_RESET - timedelta(seconds=60)
+    ledger.execute(id, HoldCredits("film", "lyria-3", expires_in_seconds=60), BY)
+    clock.now = FIRST_RESET
+
+    assert worker.backlog().due == 1
+    assert worker.catch_up() == Tally(subscriptions=1, events=2)
+    assert recorded.topics(id)[-2:] == ["CycleReset", "HoldReleased"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ events, in order. Unless it has `refused` or `answered`, the command must be car
 
     charge CREDITS [ASSET_TYPE] [as ID]      one credit a character, by default of music
     generate MODEL [SETTING=VALUE ...] [as ID]
+    hold CREDITS [ASSET_TYPE] [SECONDSs] as ID       capture ID [CREDITS]       release ID
     start, upgrade, downgrade PLAN           cancel [now]       resume       record
     alerts [THRESHOLD]...                    thresholds of its own; alerts catalogue: those of the catalogue
     reverse ID [original_cycle]              reverses a charge, by default to the current cycle
@@ -25,11 +26,15 @@ import msgspec
 
 from services.catalogue import Catalogue, Settings
 from services.subscription.commands import (
+    HOLD_SECONDS,
     CancelSubscription,
+    CaptureHold,
     ChangeAlerts,
     ChargeGeneration,
     Command,
+    HoldCredits,
     RecordDue,
+    ReleaseHold,
     ResumeSubscription,
     ScheduleDowngrade,
     StartSubscription,
@@ -41,6 +46,9 @@ from tests.unit.subscription.history import Answer, History
 
 VIEWS: Mapping[str, Callable[[Subscription], object]] = {
     "balance": lambda state: f"{state.balance_credits:,}",
+    "held": lambda state: f"{state.held_credits:,}",
+    "available": lambda state: f"{state.available_credits:,}",
+    "open": lambda state: " ".join(f"{each.generation_id}@{each.cycle_number}" for each in state.holds) or "none",
     "of": lambda state: f"{state.granted_credits:,}",
     "used": lambda state: f"{state.used_credits:,}",
     "reversed": lambda state: f"{state.reversed_credits:,}",
@@ -66,7 +74,14 @@ ANSWERS: Mapping[str, Callable[[Answer], object]] = {
 def play(table: str, catalogue: Catalogue | None = None) -> History:
     """Play the rows of a table in order, check each, and return the history. AssertionError names the row."""
     history = History(catalogue or odd_catalogue())
+    go_on(history, table)
+    return history
+
+
+def go_on(history: History, table: str) -> Answer | None:
+    """Play further rows on a history, check each, and return the answer of the last, if that is a command."""
     at: datetime | None = None
+    answer: Answer | None = None
     for row in filter(str.strip, table.splitlines()):
         when, command, expected = (column.strip() for column in row.split("|"))
         at = instant(when) if when else at
@@ -75,11 +90,11 @@ def play(table: str, catalogue: Catalogue | None = None) -> History:
         state = history.state_at(at) if history.state else None
         expectations = dict(_expectations(expected))
         if answer is not None and "refused" not in expectations:
-            expectations.setdefault("answered", "done")
+            expectations.setdefault("answered", "unchanged" if command == "record" else "done")
         for name, value in expectations.items():
             actual = _actual(name, answer, state)
             assert actual == value, f"{row.strip()}\n    {name}: {actual}, not {value}"
-    return history
+    return answer
 
 
 def instant(text: str) -> datetime:
@@ -119,6 +134,14 @@ def _command(history: History, text: str) -> Command:
             return _charge(word, what, generation_id)
         case "charge" | "generate", what:
             return _charge(word, what, f"generation-{len(history.charges) + 1}")
+        case "hold", [*what, "as", generation_id]:
+            return _hold(what, generation_id)
+        case "capture", [generation_id]:
+            return CaptureHold(generation_id)
+        case "capture", [generation_id, credits]:
+            return CaptureHold(generation_id, _characters(credits))
+        case "release", [generation_id]:
+            return ReleaseHold(generation_id)
         case "upgrade", [plan_id]:
             return UpgradePlan(plan_id)
         case "downgrade", [plan_id]:
@@ -150,9 +173,19 @@ def _charge(word: str, what: list[str], generation_id: str) -> ChargeGeneration:
     model, *given = what
     if word == "charge":
         asset_type = given[0] if given else "music"
-        return ChargeGeneration(generation_id, asset_type, Settings(characters=int(model.replace(",", ""))))
+        return ChargeGeneration(generation_id, asset_type, _characters(model))
     pairs = dict(setting.split("=") for setting in given)
     return ChargeGeneration(generation_id, model, msgspec.convert(pairs, Settings, strict=False))
+
+
+def _hold(what: list[str], generation_id: str) -> HoldCredits:
+    seconds = int(what.pop().removesuffix("s")) if what[-1].endswith("s") else HOLD_SECONDS
+    characters, *given = what
+    return HoldCredits(generation_id, given[0] if given else "music", _characters(characters), seconds)
+
+
+def _characters(text: str) -> Settings:
+    return Settings(characters=int(text.replace(",", "")))
 
 
 def _written(at: datetime | None) -> str:
