@@ -163,6 +163,7 @@ class _Replayer:
         self.replayed: Subscription | None = None
         self._changes = changes
         self._charges: dict[str, GenerationCharged] = {}
+        self._actual_credits: dict[str, int] = {}
         self._holds: set[str] = set()
         self._actual_boundaries: list[RecordedEvent] = []
         self._replayed_boundaries: list[Event] = []
@@ -178,6 +179,8 @@ class _Replayer:
             actual, replayed = _recorded_outcomes(step), self._decide(step)
         for each in step.events:
             self.actual = evolve(self.actual, each.event)
+            if isinstance(each.event, GenerationCharged):
+                self._actual_credits[each.event.generation_id] = each.event.credits
         return [
             _difference(step.version + ordinal, step.command, *outcomes)
             for ordinal, outcomes in enumerate(zip_longest(actual, replayed))
@@ -221,7 +224,9 @@ class _Replayer:
         elif isinstance(command, ReverseCharge):
             if (charge := self._charges.get(command.generation_id)) is None:
                 return []
-            command = replace(command, credits=charge.credits, charged_in_cycle=charge.cycle_number)
+            is_whole = command.credits == self._actual_credits[command.generation_id]
+            part = charge.credits if is_whole else min(command.credits, charge.credits)
+            command = replace(command, credits=part, charged_in_cycle=charge.cycle_number)
         decision = decide(self.replayed, command, step.at, terms)
         if isinstance(decision, Refusal):
             return [self._refused(decision.code, getattr(decision, "required_credits", None))]
