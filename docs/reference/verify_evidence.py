@@ -1225,7 +1225,7 @@ def main(arguments=None):
     sys.stdout.write(f"It holds: {charge['generation_id']}, {charge['credits']} credits.\n")
     for name, each in (("key", keys), ("witness", witnesses)):
         sys.stdout.writelines(f"{name} {vkey(key)}\n" for key in each)
-    if not any(key.kind == ED25519 for key in pins.keys):
+    if not (pins.notes or any(key.kind == ED25519 for key in pins.keys)):
         sys.stdout.write("No key was pinned: this proves that the file is sound in itself, not whose it is.\n")
     return 0
 

@@ -25,6 +25,11 @@ Checkpoints = Annotated[
     ),
 ]
 _PIN_BYTES_MAX = 4 * 1024 * 1024
+_NO_KEY = """
+No key was pinned: this proves that the file is sound in itself, and not whose it is. Whoever has a key of his own can
+make such a file. Name a key of the ledger that you have from elsewhere: --key VKEY."""
+_NO_CHECKPOINT = """
+No checkpoint was pinned, and no witness: this does not prove that the ledger shows everybody the same log."""
 
 
 def read_file(file: Path, bytes_max: int) -> bytes:
@@ -54,3 +59,9 @@ def lineage_lines(lineage: VerifiedLineage) -> dict[str, str]:
         **{f"key {number}": str(key) for number, key in enumerate(lineage.keys, start=1)},
         **{f"witness {number}": str(key) for number, key in enumerate(lineage.witnesses, start=1)},
     }
+
+
+def what_is_not_proven(pins: Pins) -> str:
+    """What a file that holds does not prove for want of pins, in sentences on lines of their own."""
+    no_key = "" if pins.log_keys or pins.checkpoints else _NO_KEY
+    return no_key + ("" if pins.checkpoints or pins.witness_keys else _NO_CHECKPOINT)

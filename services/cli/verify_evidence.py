@@ -6,18 +6,13 @@ from typing import Annotated
 import typer
 
 from services.cli.console import fail, out
-from services.cli.pinned_files import Checkpoints, Keys, lineage_lines, pins_of, read_file
+from services.cli.pinned_files import Checkpoints, Keys, lineage_lines, pins_of, read_file, what_is_not_proven
 from services.evidence.documents import rfc3339
 from services.evidence.faults import NotGenuine
 from services.evidence.lineage import Pins
 from services.evidence.verify import VerifiedEvidence, verify
 
 EVIDENCE_BYTES_MAX = 256 * 1024 * 1024
-_NO_KEY = """
-No key was pinned: this proves that the file is sound in itself, and not whose it is. Whoever has a key of his own can
-make such a file. Name a key of the ledger that you have from elsewhere: --key VKEY."""
-_NO_CHECKPOINT = """
-No checkpoint was pinned, and no witness: this does not prove that the ledger shows everybody the same log."""
 
 
 def verify_evidence(
@@ -49,9 +44,4 @@ def _summary(verified: VerifiedEvidence, pins: Pins) -> str:
         **lineage_lines(verified.lineage),
     }
     rows = [f"  {name:<11} {value}" for name, value in lines.items()]
-    return "\n".join(["It holds: every byte is as it was made.", *rows]) + _what_is_not_proven(pins)
-
-
-def _what_is_not_proven(pins: Pins) -> str:
-    no_key = "" if pins.log_keys else _NO_KEY
-    return no_key + ("" if pins.checkpoints or pins.witness_keys else _NO_CHECKPOINT)
+    return "\n".join(["It holds: every byte is as it was made.", *rows]) + what_is_not_proven(pins)

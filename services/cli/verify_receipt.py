@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from services.cli.console import EXIT_USAGE, fail, out
-from services.cli.pinned_files import Checkpoints, Keys, lineage_lines, pins_of, read_file
+from services.cli.pinned_files import Checkpoints, Keys, lineage_lines, pins_of, read_file, what_is_not_proven
 from services.evidence.documents import rfc3339
 from services.evidence.faults import NotGenuine
 from services.evidence.receipt import RECEIPT_BYTES_MAX, VerifiedReceipt
@@ -27,7 +27,7 @@ def verify_receipt(
         verified = verify(content, pins)
     except NotGenuine as error:
         fail(f"{file} does not hold: {error}")
-    out.print(_summary(verified), markup=False)
+    out.print(_summary(verified) + what_is_not_proven(pins), markup=False)
 
 
 def _summary(verified: VerifiedReceipt) -> str:

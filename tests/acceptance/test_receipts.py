@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from services.evidence.pins import read_pins
@@ -87,6 +88,24 @@ def test_what_there_is_not_has_no_receipt(server: Server, customer: Customer) ->
     beyond, negative = receipt(customer, since=1_000), receipt(customer, since=-1)
     assert (beyond.status_code, beyond.json()["errors"][0]["field"]) == (422, "since")
     assert negative.status_code == 422
+
+
+def test_no_false_receipt_is_handed_out(server: Server, customer: Customer, database_url: str) -> None:
+    """Not even where whoever owns the database has altered the event, or the tree."""
+    server.seal()
+    alter_event = (
+        "UPDATE tallystick.ledger_events SET state = convert_to(replace(convert_from(state, 'UTF8'),"
+        " '\"credits\":150', '\"credits\":149'), 'UTF8') WHERE topic = 'GenerationCharged'"
+    )
+    alter_tree = "UPDATE tallystick.log_tiles SET hashes = sha256('') || substr(hashes, 33) WHERE log = 'events'"
+    for alter in (alter_tree, alter_event):
+        with psycopg.connect(database_url) as connection:
+            connection.execute("ALTER TABLE tallystick.ledger_events DISABLE TRIGGER USER")
+            connection.execute(alter)
+
+        answer = receipt(customer)
+
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
 
 
 def test_receipts_are_read_with_the_scope_of_reading(server: Server, customer: Customer) -> None:
