@@ -37,6 +37,10 @@ class NotCosigned(RuntimeError):
     """A witness did not cosign; the message says why."""
 
 
+EXPECTED = (psycopg.Error, NotCosigned, MissingTiles, BadNote, OSError)
+"""What keeps a witness from cosigning without a defect of this program."""
+
+
 class Cosigners:
     """The threads that ask the witnesses of a policy which have an address."""
 
@@ -94,11 +98,15 @@ class _Loop:
         while not self._stopping.wait(pause_seconds):
             try:
                 size = self._asker.ask()
-            except (psycopg.Error, NotCosigned, MissingTiles, BadNote, OSError) as error:
+            except Exception as error:
                 self._failures.inc()
                 pause_seconds = min(2 * pause_seconds, PAUSE_SECONDS_MAX)
                 if str(error) != last_failure:
-                    log.warning("a witness did not cosign", witness=self._asker.witness.name, error=str(error))
+                    name = self._asker.witness.name
+                    if isinstance(error, EXPECTED):
+                        log.warning("a witness did not cosign", witness=name, error=str(error))
+                    else:
+                        log.exception("a witness could not be asked", witness=name)
                 last_failure = str(error)
             else:
                 pause_seconds, last_failure = POLL_SECONDS, ""

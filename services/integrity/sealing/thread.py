@@ -10,6 +10,7 @@ from services.integrity.sealing.refusing import Reason, SealerRefused
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.store import SealingStates
 from services.log.checkpoint import Checkpoint
+from services.log.note import Note
 from services.postgres.database import Connect
 
 log = structlog.get_logger()
@@ -66,27 +67,38 @@ class SealingThread:
             self._seal()
 
     def _seal(self) -> None:
+        """Seal once. Whatever goes wrong, the thread goes on, and says so once."""
         try:
-            with self._connect() as connection:
-                connection.autocommit = True
-                refusal = None
-                try:
-                    notes = self._sealer.seal(connection, self._stopping.is_set)
-                except SealerRefused as refused:
-                    notes, refusal = [], refused
+            notes = self._seal_on_a_connection()
+        except (psycopg.Error, RuntimeError, ValueError, OSError) as error:
+            if self._is_new_failure(error):
+                log.warning("no checkpoint could be made", error=str(error))
+        except Exception as defect:
+            if self._is_new_failure(defect):
+                log.exception("no checkpoint could be made")
+        else:
+            self._last_failure = ""
+            for note in notes:
+                self._size.set(Checkpoint.parse(note.text).size)
+
+    def _seal_on_a_connection(self) -> list[Note]:
+        with self._connect() as connection:
+            connection.autocommit = True
+            try:
+                notes = self._sealer.seal(connection, self._stopping.is_set)
+            except SealerRefused as refusal:
                 self._show(refusal)
                 self._tell(connection, refusal)
-                if refusal is not None:
-                    raise refusal
-        except (psycopg.Error, RuntimeError, ValueError, OSError) as error:
-            self._failures.inc()
-            if str(error) != self._last_failure:
-                log.warning("no checkpoint could be made", error=str(error))
-            self._last_failure = str(error)
-            return
-        self._last_failure = ""
-        for note in notes:
-            self._size.set(Checkpoint.parse(note.text).size)
+                raise
+            self._show(None)
+            self._tell(connection, None)
+            return notes
+
+    def _is_new_failure(self, error: Exception) -> bool:
+        self._failures.inc()
+        is_new = str(error) != self._last_failure
+        self._last_failure = str(error)
+        return is_new
 
     def _show(self, refusal: SealerRefused | None) -> None:
         for reason in Reason:
