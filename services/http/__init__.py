@@ -12,7 +12,8 @@ Three things are done otherwise, for speed. A charge that charges nothing takes 
 - Bodies are msgspec structs, not pydantic models: `JsonBody` decodes them, and `TypedRoute` encodes what a handler
   returns, so there is no `response_model`.
 - The OpenAPI document is therefore made in `documentation/`, from the same signatures.
-- Charge, batch and balance are `HotRoute`s: the fast path calls their handlers without FastAPI wherever it can.
+- Charge, hold, capture, batch and balance are `HotRoute`s: the fast path calls their handlers without FastAPI
+  wherever it can.
 
 app.py             assembles routes, error handlers and the fast path
 backend.py         what the composition root passes in

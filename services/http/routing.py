@@ -86,8 +86,8 @@ class TypedRoute(APIRoute):
 class HotRoute(TypedRoute):
     """A route that the fast path answers wherever it can, and FastAPI elsewhere, both by the same handler.
 
-    The handler is a coroutine function. It takes the call, then the subscription id if its path has one, then the body
-    if it has one; no query.
+    The handler is a coroutine function. It takes the call, then the parameters of its path, the subscription id first,
+    then the body if it has one; no query.
     """
 
     def __init__(self, path: str, endpoint: Handler, **options: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from services.http.app import create_app
 from services.http.documentation.openapi import openapi_document
-from services.http.routes import ROUTERS, balances, batches, charges
+from services.http.routes import ROUTERS, balances, batches, charges, holds
 from services.http.routing import HotRoute, typed_routes
 from services.http.server.edge import Edge
 from services.http.server.fast_path import FastPath
@@ -35,16 +35,22 @@ def clients(server: Server) -> Iterator[dict[str, httpx.Client]]:
         yield {"fast path": whole, "FastAPI": fastapi}
 
 
-def test_the_hot_routes_are_charge_batch_and_balance() -> None:
+def test_the_hot_routes_are_charge_hold_capture_batch_and_balance() -> None:
     handlers = {route.handler for route in HOT}
-    assert handlers == {charges.charge_generation, batches.charge_batch, balances.get_balance}
+    assert handlers == {
+        charges.charge_generation,
+        holds.hold_credits,
+        holds.capture_hold,
+        batches.charge_batch,
+        balances.get_balance,
+    }
 
 
 @every_hot_route
 def test_the_fast_path_finds_the_function_that_is_documented(
     server: Server, route: HotRoute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = route.path.format(subscription_id=uuid4())
+    path = route.path.format(subscription_id=uuid4(), generation_id="a-track:1.5")
     match = create_app(server.backend).fast_path.find(route.method, path)
     assert match is not None
     monkeypatch.setattr(match[0].handler, "__doc__", "This very function.")
@@ -90,9 +96,12 @@ def _request(client: httpx.Client, route: HotRoute, customer: Customer) -> httpx
     charge = {"generation_id": "track-1", "model": "lyria-3"}
     bodies: dict[Any, Any] = {
         charges.charge_generation: charge,
+        holds.hold_credits: charge,
         batches.charge_batch: {"charges": [{**charge, "subscription_id": customer.subscription_id}]},
     }
-    path = route.path.format(subscription_id=customer.subscription_id)
+    path = route.path.format(subscription_id=customer.subscription_id, generation_id="held:1.5")
+    if route.handler is holds.capture_hold:
+        client.post(f"{customer.path}/holds", json={**charge, "generation_id": "held:1.5"})
     return client.request(route.method, path, json=bodies.get(route.handler))
 
 

@@ -56,9 +56,9 @@ def some_subscriptions(service: Service, count: int) -> list[UUID]:
 
 
 def stored_charges(database_url: str) -> int:
-    """The number of charges in a ledger."""
+    """The number of charges and holds in a ledger, a capture counted as well as its hold."""
     with psycopg.connect(database_url) as connection:
-        (count,) = _row(connection, f'SELECT count(*) FROM "{SCHEMA}".charges', [])
+        (count,) = _row(connection, f'SELECT count(*) + count(captured_in_version) FROM "{SCHEMA}".charges', [])
         return int(count)
 
 

@@ -210,6 +210,14 @@ def latency(bench: Bench) -> Iterator[Measurement]:
     yield Measurement("P9", "p50 of a charge, 1 connection", Goal(3, "at most"), *p50, unit="ms")
 
 
+def held_and_captured(bench: Bench) -> Iterator[Measurement]:
+    """Pairs of a hold and its capture, against charges: each pair is two requests and two durable events."""
+    charges = partial(bench.http, "charge", connections=64)
+    ours, theirs = bench.pairs(partial(bench.http, "hold", connections=64), charges)
+    pairs = [replace(run, per_second=run.per_second / 2, cpu_microseconds=run.cpu_microseconds * 2) for run in ours]
+    yield _rates("P12", "holds and their captures, pairs, 64 connections", Goal(0.45, "at least"), pairs, theirs)
+
+
 def hot_subscription(bench: Bench) -> Iterator[Measurement]:
     """Every charge on one subscription, against charges spread over all of them."""
     spread = partial(bench.http, "charge", connections=64)
@@ -287,6 +295,7 @@ MEASURES: Mapping[str, Callable[[Bench], Iterator[Measurement]]] = {
     "P9": latency,
     "P10": hot_subscription,
     "P11": charges_over_http,
+    "P12": held_and_captured,
     "SIZES": sizes,
 }
 

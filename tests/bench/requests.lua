@@ -1,6 +1,7 @@
--- What wrk sends. Arguments: what (charge, batch or balance), a name for this run, how many subscriptions there are, and
+-- What wrk sends. Arguments: what (charge, hold, batch or balance), a name for this run, how many subscriptions there are, and
 -- how many charges a batch has. Generation ids are unique: run, thread and count.
 local threads = 0
+local IN_BETWEEN = 1024
 
 function setup(thread)
   thread:set("number", threads)
@@ -22,6 +23,22 @@ function makers.charge()
   return wrk.format("POST", "/v1/subscriptions/" .. subscription() .. "/charges", nil, "{" .. generation() .. "}")
 end
 
+-- Holds and captures in turn. A thread captures what it held so many holds ago that no connection is still at it.
+-- The first hold that it makes stays: wrk only looks at the first request of a script, and does not send it.
+function makers.hold()
+  turn = not turn
+  if turn or #held - captured < IN_BETWEEN then
+    local path = "/v1/subscriptions/" .. subscription() .. "/holds"
+    local name = generation()
+    held[#held + 1] = path .. "/" .. name:match('"generation_id":"([^"]+)"') .. "/capture"
+    return wrk.format("POST", path, nil, "{" .. name .. "}")
+  end
+  captured = captured + 1
+  local path = held[captured]
+  held[captured] = false
+  return wrk.format("POST", path, nil, "{}")
+end
+
 function makers.balance()
   return wrk.format("GET", "/v1/subscriptions/" .. subscription() .. "/balance")
 end
@@ -40,7 +57,7 @@ end
 
 function init(args)
   what, run, subscriptions, batch_size = args[1], args[2], tonumber(args[3]), tonumber(args[4])
-  count = 0
+  count, held, captured, turn = 0, {}, 1, false
   math.randomseed(os.time() * 64 + number)
   request = makers[what]
 end

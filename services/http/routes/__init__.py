@@ -3,7 +3,7 @@
 subscriptions.py  start subscriptions, read them and their renewals
 balances.py       read the balance; hot
 charges.py        charge a generation, which is hot, and read charges
-holds.py          hold credits, capture and release them, read holds
+holds.py          hold credits and capture them, which is hot; release them, read holds
 batches.py        charge many generations in one request; hot
 quotes.py         price generations
 plan_changes.py   upgrade, downgrade, cancel, resume
@@ -52,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     balances.router,
     charges.hot,
     charges.router,
+    holds.hot,
     holds.router,
     batches.router,
     quotes.router,

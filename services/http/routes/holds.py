@@ -21,7 +21,7 @@ from services.http.parameters import SubscriptionId
 from services.http.problems import Problem, require
 from services.http.reads import CurrentSubscription
 from services.http.requests import GENERATION_ID, CaptureRequest, HoldRequest, MemberId, ReleaseRequest
-from services.http.routing import TypedRoute
+from services.http.routing import HotRoute, TypedRoute
 from services.http.server.reply import Reply
 from services.ledger.history import hold_from_rows
 from services.ledger.records import RecordedHold
@@ -42,6 +42,7 @@ from services.subscription.refusals import (
 )
 
 router = APIRouter(tags=["Holds"], route_class=TypedRoute)
+hot = APIRouter(tags=["Holds"], route_class=HotRoute)
 
 HOLDS = partial(HoldQueries[RecordedHold], read_hold=hold_from_rows)
 """The queries of holds: which there are is in the projection, what they were in their events."""
@@ -54,7 +55,7 @@ class HoldQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     member: MemberId | None = None
 
 
-@router.post(
+@hot.post(
     "/v1/subscriptions/{subscription_id}/holds",
     openapi_extra=documented(
         {201: examples.HOLD, 200: Shown(examples.HOLD, headers=("Idempotent-Replayed",))},
@@ -121,7 +122,7 @@ def get_hold(call: Reader, subscription_id: SubscriptionId, generation_id: str) 
     return _view(require(found, UnknownHold(generation_id)), current)
 
 
-@router.post(
+@hot.post(
     "/v1/subscriptions/{subscription_id}/holds/{generation_id}/capture",
     openapi_extra=documented(
         {201: examples.CAPTURE, 200: Shown(examples.CAPTURE, headers=("Idempotent-Replayed",))},

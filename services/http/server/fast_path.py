@@ -1,11 +1,13 @@
-"""The fast path: requests to hot routes (charge, batch, balance) reach their handlers without a framework in between.
+"""The fast path: requests to hot routes reach their handlers without a framework in between.
 
-A hot route is declared like every other. What is here reads its declaration and calls its handler.
+A hot route (a charge, a hold, its capture, a batch, a balance) is declared like every other. What is here reads its
+declaration and calls its handler.
 """
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from services.http.calls import Call
@@ -28,10 +30,10 @@ class FastPath:
         by_method: dict[str, list[HotRoute]] = {}
         for route in routes:
             by_method.setdefault(route.method, []).append(route)
-        self._tables = {method: (_pattern(table), table) for method, table in by_method.items()}
+        self._tables = {method: (_pattern(table), _by_group(table)) for method, table in by_method.items()}
 
-    def find(self, method: str, path: str) -> tuple[HotRoute, str] | None:
-        """Find the hot route of a request, and the subscription id in its path or ""; None for any other request.
+    def find(self, method: str, path: str) -> tuple[HotRoute, Sequence[str]] | None:
+        """Find the hot route of a request, and the parameters in its path; None for any other request.
 
         A path that matches is the same in a URL and decoded, and has no query.
         """
@@ -41,9 +43,10 @@ class FastPath:
         match = pattern.fullmatch(path)
         if match is None or (number := match.lastindex) is None:
             return None
-        return routes[number - 1], match[number]
+        route, count = routes[number]
+        return route, match.groups()[number - count : number]
 
-    async def answer(self, route: HotRoute, subscription_id: str, exchange: Exchange) -> Reply[Any]:
+    async def answer(self, route: HotRoute, parameters: Sequence[str], exchange: Exchange) -> Reply[Any]:
         """Answer a request that `find` knows; every error becomes a reply."""
         started = Payments.asked_at = time.perf_counter()
         service, body = self.service, route.body
@@ -55,8 +58,9 @@ class FastPath:
                 refuse_query(exchange)
             refuse_all_but_json(exchange)
             arguments: list[Any] = [Call(service, exchange, key)]
-            if subscription_id:
-                arguments.append(subscription_id_of(subscription_id))
+            if parameters:
+                subscription_id, *others = parameters
+                arguments += (subscription_id_of(subscription_id), *others)
             if body is not None:
                 arguments.append(await body.of(exchange))
             reply: Reply[Any] = await route.handler(*arguments)
@@ -66,11 +70,30 @@ class FastPath:
         return reply
 
 
+_PARAMETERS = {"{subscription_id}": "([0-9a-fA-F-]+)", "{generation_id}": "([A-Za-z0-9._:-]+)"}
+"""The patterns of parameters. What has another form is left to FastAPI."""
+_PARAMETER = re.compile("|".join(map(re.escape, _PARAMETERS)))
+
+
 def _pattern(routes: Iterable[HotRoute]) -> re.Pattern[str]:
-    """Make the pattern of all paths. Each has one group, the id or nothing, whose number is the place of its route."""
+    """Make the pattern of all paths. Each has a group for each parameter, or an empty one where it has none."""
     return re.compile("|".join(_path_pattern(route.path) for route in routes))
 
 
 def _path_pattern(template: str) -> str:
-    before, parameter, after = template.partition("{subscription_id}")
-    return f"{re.escape(before)}({'[0-9a-fA-F-]+' if parameter else ''}){re.escape(after)}"
+    texts = map(re.escape, _PARAMETER.split(template))
+    names: list[str] = _PARAMETER.findall(template)
+    return "".join(map("".join, zip_longest(texts, map(_PARAMETERS.__getitem__, names), fillvalue=""))) + (
+        "" if names else "()"
+    )
+
+
+def _by_group(routes: Iterable[HotRoute]) -> Mapping[int, tuple[HotRoute, int]]:
+    """Return each route by the number of its last group, with the number of its parameters."""
+    found: dict[int, tuple[HotRoute, int]] = {}
+    group = 0
+    for route in routes:
+        count = len(_PARAMETER.findall(route.path))
+        group += max(1, count)
+        found[group] = route, count
+    return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -160,7 +161,7 @@ class Protocol(HttpToolsProtocol):
     """All connections of the server."""
 
     transport: JoinedWrites
-    _hot: tuple[HotRoute, str] | None = None
+    _hot: tuple[HotRoute, Sequence[str]] | None = None
     """The route of the plain request that is being parsed, and the subscription id in its path; None for any other."""
     _head: list[tuple[bytes, bytes]]
     """Its headers."""
@@ -327,7 +328,7 @@ class Protocol(HttpToolsProtocol):
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         self.transport.write_whole(b"".join((STATUS_LINE[reply.status], lines, b"\r\n", reply.body)))
 
-    def _plain_request(self) -> tuple[HotRoute, str] | None:
+    def _plain_request(self) -> tuple[HotRoute, Sequence[str]] | None:
         parser, app = self.parser, self.app
         is_plain = (
             isinstance(app, Edge)
@@ -351,7 +352,7 @@ class Protocol(HttpToolsProtocol):
         for part in self._parts:
             super().on_body(part)
 
-    async def _answer(self, cycle: _PlainCycle, hot: tuple[HotRoute, str], exchange: Exchange) -> None:
+    async def _answer(self, cycle: _PlainCycle, hot: tuple[HotRoute, Sequence[str]], exchange: Exchange) -> None:
         try:
             reply = await self.app.fast_path.answer(*hot, exchange)
             if self.flow.write_paused:
