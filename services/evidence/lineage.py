@@ -63,6 +63,10 @@ class Pins(Struct, frozen=True):
         return [*self.notes, *(proof.note for proof in self.proofs)]
 
 
+UNPINNED = Pins()
+"""Nothing that was written down."""
+
+
 class VerifiedLineage(Struct, frozen=True):
     """A checkpoint whose signatures hold: the keys of its log that are known, oldest first, and those who cosigned."""
 

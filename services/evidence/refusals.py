@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from services.evidence.faults import NotGenuine, naming
-from services.evidence.lineage import Lineage, Pins, check_signed_by_all, verify_lineage
+from services.evidence.lineage import UNPINNED, Lineage, check_signed_by_all, verify_lineage
 from services.evidence.stored_form import check_written, written_form
 from services.evidence.strict_json import read_strict
 from services.ledger.records import RefusedOp
@@ -63,7 +63,7 @@ def verify_refusals(proven: ProvenRefusals, subscription_id: UUID, keys: Sequenc
         return refusals
     own_keys = [refusal_key(key) for key in keys]
     with naming("refusals.json"):
-        verified = verify_lineage(proven.lineage, Pins(), own_keys[:1])
+        verified = verify_lineage(proven.lineage, UNPINNED, own_keys[:1])
     if list(verified.keys) != own_keys[: len(verified.keys)] or not refusals:
         raise NotGenuine("refusals.json", "it has other keys than the log, or proves nothing")
     check_signed_by_all(proven.lineage.note, own_keys, "refusals.json")

@@ -19,7 +19,7 @@ from services.evidence.documents import (
     rfc3339,
 )
 from services.evidence.faults import NotGenuine, naming
-from services.evidence.lineage import Pins, VerifiedLineage, check_signed_by_all, verify_lineage
+from services.evidence.lineage import UNPINNED, Pins, VerifiedLineage, check_signed_by_all, verify_lineage
 from services.evidence.manifest import FORM, MANIFEST, MEMBERS, Manifest, manifest_text, members_of
 from services.evidence.receipt import Receipt, check_included, read_receipt
 from services.evidence.refusals import Refusal, verify_refusals
@@ -53,7 +53,7 @@ class _Keys(Struct, frozen=True):
     witnesses: Sequence[VerifierKey]
 
 
-def verify(archive: bytes, pins: Pins = Pins()) -> VerifiedEvidence:  # noqa: B008 - it is frozen
+def verify(archive: bytes, pins: Pins = UNPINNED) -> VerifiedEvidence:
     """Verify evidence, and that it leads to every pin. Raises NotGenuine, OutOfReach."""
     with naming("the archive"):
         members = unpack(archive, members_max=_MEMBERS_MAX)

@@ -4,7 +4,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from tests.processes import tallystick
-from tests.unit.evidence.test_receipts import log_of, receipt
+from tests.unit.evidence.vectors_of_receipts import log_of, receipt
 
 
 def verify_receipt(*arguments: str, folder: Path) -> CompletedProcess[str]:

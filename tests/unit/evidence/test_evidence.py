@@ -30,9 +30,9 @@ STRANGER = signer(ORIGIN, "a stranger's")
 WITH_REFUSAL = HISTORY + "    2024-02-07 | charge 50,000 image as huge | refused insufficient_credits\n"
 
 
-def refused(archive: bytes, pins: Pins = Pins()) -> str:  # noqa: B008 - it is frozen
+def refused(archive: bytes) -> str:
     with pytest.raises(NotGenuine) as error:
-        verify(archive, pins)
+        verify(archive)
     return str(error.value)
 
 

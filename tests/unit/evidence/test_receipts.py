@@ -14,32 +14,13 @@ from services.evidence.lineage import Pins
 from services.evidence.pins import BadPin, read_pins
 from services.evidence.proving import BeyondCheckpoint, lineage_from, receipt_from
 from services.evidence.receipt import VerifiedReceipt, verify_receipt, write_receipt
-from services.ledger.records import ChainedEvent
 from services.log.checkpoint import Checkpoint
 from services.log.note import Note, sign_note
 from services.log.proof_file import ProofFile
-from tests.unit.evidence.cases import disputed
+from tests.unit.evidence.cases import others
 from tests.unit.evidence.memory_log import ORIGIN, MemoryLog
+from tests.unit.evidence.vectors_of_receipts import CHARGE, EVENTS, WITNESS, log_of, receipt
 from tests.unit.log.signers import signer, witness
-
-WITNESS = witness()
-EVENTS = disputed().subscription
-CHARGE = EVENTS[3]
-
-
-def leaves(count: int, kind: str = "other") -> list[bytes]:
-    return [sha256(f"{kind} {number}".encode()).digest() for number in range(count)]
-
-
-def log_of(events: Sequence[ChainedEvent] = EVENTS, *, before: int = 100, after: int = 20) -> MemoryLog:
-    """Make a log in which the events stand at their positions, 101 and on."""
-    log = MemoryLog(witnesses=[WITNESS])
-    log.extend([*leaves(before), *(event.hash for event in events), *leaves(after, "later")])
-    return log
-
-
-def receipt(log: MemoryLog, since: int | None = None, event: ChainedEvent = CHARGE) -> bytes:
-    return write_receipt(receipt_from(log.tiles.read, event, log.lineage(since)))
 
 
 def verified(content: bytes, *keys: Any, checkpoints: Sequence[object] = ()) -> VerifiedReceipt:
@@ -82,11 +63,11 @@ def test_it_is_a_proof_file_that_any_client_reads() -> None:
 def test_a_key_written_down_on_day_one_reaches_over_two_rotations() -> None:
     log = MemoryLog()
     day_one = log.seal()
-    log.extend(leaves(100))
+    log.extend(others(100))
     log.rotate("second")
     log.extend([event.hash for event in EVENTS])
     log.rotate("third")
-    log.extend(leaves(10, "later"))
+    log.extend(others(10, "later"))
     content = receipt(log, since=0)
 
     for key in log.keys:
@@ -106,7 +87,7 @@ def test_a_newer_key_does_not_reach_back() -> None:
 
 def test_a_checkpoint_of_the_same_size_compares_roots() -> None:
     log, other = log_of(), log_of()
-    other.extend(leaves(1))
+    other.extend(others(1))
     forged = Checkpoint(ORIGIN, log.size, other.checkpoint().root).signed_by(*log.signers)
 
     assert holds(receipt(log), *log.keys, checkpoints=[log.seal()])
@@ -129,7 +110,7 @@ def test_a_checkpoint_of_another_size_needs_a_proof() -> None:
 def test_a_newer_checkpoint_is_reached_as_well() -> None:
     log = log_of()
     content, size = receipt(log), log.size
-    log.extend(leaves(300, "much later"))
+    log.extend(others(300, "much later"))
     newer = log.seal()
 
     assert refused(content, *log.keys, checkpoints=[newer]).endswith("/v1/checkpoints/proof?from=126&to=426")
@@ -146,7 +127,7 @@ def _raised(content: bytes, log: MemoryLog, checkpoints: Sequence[object]) -> Ex
 
 def test_two_trees_with_a_common_beginning_are_not_one_log() -> None:
     log, fork = log_of(), log_of(after=0)
-    fork.extend(leaves(40, "forked"))
+    fork.extend(others(40, "forked"))
     content = receipt(log, since=106)
 
     message = refused(content, *log.keys, checkpoints=[fork.answer(106, 146), log.seal(106)])
@@ -175,7 +156,7 @@ def test_what_is_not_sealed_has_no_receipt() -> None:
 def _handed_over() -> MemoryLog:
     log = log_of(after=0)
     log.rotate("second")
-    log.extend(leaves(5))
+    log.extend(others(5))
     return log
 
 

@@ -21,7 +21,7 @@ from services.evidence.receipt import verify_receipt
 from services.evidence.verify import verify
 from services.subscription.events import Event
 from tests.faults.seeds import seeded
-from tests.unit.evidence.cases import HISTORY, disputed, disputed_in, made
+from tests.unit.evidence.cases import HISTORY, disputed, disputed_in, made, others
 from tests.unit.evidence.forgery import forged, rewritten
 from tests.unit.evidence.holds import captured_late, captured_to_the_end, captured_while_suspended, moved_in
 from tests.unit.evidence.lies import lie
@@ -30,8 +30,8 @@ from tests.unit.evidence.mutants import mutant_of
 from tests.unit.evidence.resigned import resigned
 from tests.unit.evidence.standalone import PATH, foreign_imports, load_standalone
 from tests.unit.evidence.test_evidence import WITH_REFUSAL
-from tests.unit.evidence.test_receipts import WITNESS, leaves, log_of, receipt
 from tests.unit.evidence.vectors_of_events import LIFE, one_behind_the_other
+from tests.unit.evidence.vectors_of_receipts import WITNESS, log_of, receipt
 from tests.unit.log.signers import signer
 from tests.unit.subscription.scenario import play
 
@@ -123,7 +123,7 @@ def _without_none(kind: Any) -> Any:
 def _rotated() -> MemoryLog:
     log = log_of(after=0)
     log.rotate("second")
-    log.extend(leaves(5))
+    log.extend(others(5))
     return log
 
 
