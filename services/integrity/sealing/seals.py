@@ -111,15 +111,13 @@ class SealFile:
         after = self._after(note)
         content = f"{note}\n".encode()
         is_new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.ftruncate(descriptor, self._read_bytes)  # a note that was cut short was never published
-            os.lseek(descriptor, 0, os.SEEK_END)
-            os.write(descriptor, content)
-            os.fsync(descriptor)
-            self._inode = os.fstat(descriptor).st_ino
-        finally:
-            os.close(descriptor)
+        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            file.truncate(self._read_bytes)  # a note that was cut short was never published
+            file.seek(0, os.SEEK_END)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            self._inode = os.fstat(file.fileno()).st_ino
         if is_new:
             sync_folder(self.path.parent)
         self._sealed, self._read_bytes = after, self._read_bytes + len(content)

@@ -55,6 +55,21 @@ def test_catch_up_makes_a_checkpoint_now_and_then_and_can_be_stopped_there(
     assert sealed(rest[-1]).root == root_of(hashes(connection))
 
 
+def test_tiles_that_were_lost_are_made_anew_from_the_events(
+    lives: Lives, sealer: Sealer, connection: Connection[Any]
+) -> None:
+    lives.go_on(300)
+    sealer.seal(connection)
+    as_owner(
+        connection,
+        "DELETE FROM tallystick.log_tiles WHERE log = 'events'",
+        "UPDATE tallystick.log_trees SET size = 0 WHERE log = 'events'",
+    )
+    lives.start(2)
+    [note] = sealer.seal(connection)
+    assert sealed(note).root == root_of(hashes(connection))
+
+
 def test_a_ledger_without_events_has_a_checkpoint_of_size_0(sealer: Sealer, connection: Connection[Any]) -> None:
     [note] = sealer.seal(connection)
     assert (sealed(note).size, sealed(note).root) == (0, EMPTY_ROOT)
