@@ -16,7 +16,7 @@ SETUP := .venv/.installed
 SECRETS := .secrets
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup run test foreign long attack bench check format lock up down clean
+.PHONY: help python setup run test foreign long attack bench check format schema lock up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ check: $(SETUP) ## lint, format, layout, documentation and types
 format: $(SETUP) ## mend what `make check` says of style, where that needs no thought
 	@.venv/bin/ruff check --fix-only
 	@.venv/bin/ruff format
+
+schema: $(SETUP) ## write services/migrations/schema.txt anew, after a migration (verify compares with it)
+	@.venv/bin/python -m tests.describe_schema
 
 lock: $(SETUP) ## write requirements.lock anew from pyproject.toml (ARGS=--upgrade for the newest versions)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv --no-config pip compile pyproject.toml --extra dev \

@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from msgspec.structs import replace
+
 from projections.rebuilding.rebuild import Rebuild, RebuildResult
 from services.bootstrap.database import connect_migrated, migrated_url_of
-from services.bootstrap.signing import key_file_of, seals_of
+from services.bootstrap.signing import key_file_of, policy_of, seals_of
 from services.config import Settings
-from services.integrity.verify.log import trust_in
+from services.evidence.lineage import Pins
+from services.integrity.verify.trust import trust_in
 from services.integrity.verify.verification import Verification, VerificationResult
 from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
@@ -17,10 +20,18 @@ from services.transfer.importing import Import
 from services.transfer.lines import End
 
 
-def verify_ledger(settings: Settings, report: ReportProgress) -> VerificationResult:
-    """Check the whole ledger. Raises NoDatabase, NotMigrated, NoSigningKey, SealerRefused, ProcessFailed."""
-    key = key_file_of(settings).read()
-    trust = trust_in(key.public_key if key else None, seals_of(settings))
+def verify_ledger(settings: Settings, report: ReportProgress, pins: Pins) -> VerificationResult:
+    """Check the whole ledger, and that it leads on from what is pinned.
+
+    Raises NoDatabase, NotMigrated, NoSigningKey, SealerRefused, UnfitPolicy, ProcessFailed.
+    """
+    key, policy = key_file_of(settings).read(), policy_of(settings)
+    trust = replace(
+        trust_in(key.public_key if key else None, seals_of(settings)),
+        witnesses=tuple(map(str, policy.keys)) if policy else (),
+        pinned_keys=tuple(map(str, pins.keys)),
+        pinned_notes=tuple(map(str, pins.checkpoints)),
+    )
     return Verification(settings.db_schema, trust, report).run(migrated_url_of(settings))
 
 

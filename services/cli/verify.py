@@ -1,32 +1,51 @@
 """The `verify` command: the check of the whole ledger."""
 
 import time
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from services.bootstrap.audit import verify_ledger
 from services.bootstrap.signing import key_file_of
 from services.bootstrap.webhooks import notice_failed_verification
 from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_settings
+from services.cli.pinned_files import Checkpoints, Keys, pins_of
 from services.cli.progress import progress
 from services.integrity.verify.verification import VerificationResult
 
 FINDINGS_SHOWN = 20
 
 
-def verify() -> None:
-    """Check chains, checkpoints, prices, balances and read models against the events; name what does not hold."""
+def verify(
+    key: Keys = None,
+    checkpoint: Checkpoints = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check chains, log, prices, balances, read models and the schema against the events; name what does not hold."""
     settings = read_settings()
+    pins = pins_of(key, checkpoint)
     began_at = time.monotonic()
     with plain_errors():
         with progress() as show:
-            verified = verify_ledger(settings, show)
+            verified = verify_ledger(settings, show, pins)
         has_key = key_file_of(settings).read() is not None
-    _print_result(verified, time.monotonic() - began_at, has_key=has_key)
+    if json:
+        typer.echo(msgspec.json.encode(_as_json(verified)))
+    else:
+        _print_result(verified, time.monotonic() - began_at, has_key=has_key)
     if not verified.holds:
         with plain_errors():
             notice_failed_verification(settings, verified.finding_count, str(verified.findings[0]))
         raise typer.Exit(EXIT_FAILURE)
+
+
+def _as_json(verified: VerificationResult) -> dict[str, Any]:
+    findings = [
+        {"what": each.subject, "detail": each.reason} | ({} if each.place is None else {"position": each.place})
+        for each in verified.findings
+    ]
+    return {"holds": verified.holds, "findings": findings, "rests_on": verified.rests_on}
 
 
 def _print_result(verified: VerificationResult, seconds: float, *, has_key: bool) -> None:
@@ -43,6 +62,14 @@ def _print_result(verified: VerificationResult, seconds: float, *, has_key: bool
             "[yellow]No signing key is kept here, so signatures were checked against the public keys in the database. "
             f"Compare these keys with what you know: {', '.join(verified.keys)}"
         )
+    _print_findings(verified)
+    out.print("It rests on:")
+    for ground in verified.rests_on:
+        status = "checked" if ground.status == "checked" else "[yellow]not available[/]"
+        out.print(f"  {ground.what}: {status}, {ground.detail}", markup=True)
+
+
+def _print_findings(verified: VerificationResult) -> None:
     if verified.holds:
         out.print("Everything holds.")
         return

@@ -7,9 +7,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from projections.ledger_events import MAX_POSITION
+
 FINDINGS_LIMIT = 100
 BEHIND_EVENTS = 2**62
 """Added to the position of rows that are made of events, so that the event that is wrong is named before its rows."""
+NOWHERE = BEHIND_EVENTS - 1
+"""The position of findings that belong to no event: behind all that do."""
 
 
 class Finding(Struct, frozen=True, order=True):
@@ -18,6 +22,13 @@ class Finding(Struct, frozen=True, order=True):
     position: int
     subject: str
     reason: str
+
+    @property
+    def place(self) -> int | None:
+        """The position of the event that it is about, or nearest to; None where it belongs to none."""
+        if self.position >= MAX_POSITION or self.position == NOWHERE:
+            return None
+        return self.position - BEHIND_EVENTS if self.position >= BEHIND_EVENTS else self.position
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.reason}"

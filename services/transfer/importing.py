@@ -18,7 +18,7 @@ from projections.declaration import LedgerEvent
 from projections.rebuilding.targets import handlers_of, targets_of
 from projections.registry import INLINE, INLINE_ROWS, PROJECTIONS
 from projections.writers import EventRowsWriter
-from services.integrity.verify.log import Trust
+from services.integrity.verify.trust import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.hashing import event_hash
 from services.ledger.mapper import decode_event

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from projections.rebuilding.rebuild import Rebuild
 from services.catalogue import Catalogue
-from services.integrity.verify.log import Trust
+from services.integrity.verify.trust import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.mapper import decode_event
 from services.migrations.migrate import migrate

@@ -1,178 +1,25 @@
-"""Checks a log of the ledger: leaves against tiles, the tree against the signed notes, these against the seals."""
+"""Checks a log of the ledger: leaves against tiles, the tree against the signed notes and pins."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
 from psycopg import Connection
 
-from services.integrity.findings import BEHIND_EVENTS, Findings, event_name
+from services.integrity.findings import BEHIND_EVENTS, NOWHERE, Findings, event_name
 from services.integrity.sealing.entries import BadEntry, RefusalEntries
-from services.integrity.sealing.seals import Seals, key_of, origin_of
-from services.integrity.sealing.store import EVENTS, LOGS, REFUSALS, LogName, LogStore
-from services.integrity.verify.stored_columns import scan
-from services.log.checkpoint import BadCheckpoint, Checkpoint
+from services.integrity.sealing.store import EVENTS, REFUSALS, LogName, LogStore
+from services.integrity.verify.grounds import Ground
+from services.integrity.verify.notes import NotesCheck, StoredNote
+from services.integrity.verify.pinned import CosignaturesCheck, PinnedCheckpoints
+from services.integrity.verify.trust import Trust
 from services.log.growing import TileWriter
-from services.log.keys import BadKey, VerifierKey
-from services.log.note import BadNote, Note, UnverifiedNote
+from services.log.keys import VerifierKey
 from services.log.reading import ReadTiles
-from services.log.succession import BrokenSuccession, Succession
 from services.log.tiles import TILE_WIDTH, Tile
 from services.log.tree import HASH_BYTES
 from services.postgres.sql import Queries
 
 LEAVES_AT_ONCE = 65_536
 LEAVES_NAMED = 10
-NOWHERE = BEHIND_EVENTS - 1
-"""The position of findings that belong to no event: behind all that do."""
-
-
-class SealsOfLog(Struct, frozen=True):
-    """The seals of one log, oldest first, and how many of them the database is known to have had."""
-
-    notes: tuple[str, ...]
-    published: int
-
-
-class Trust(Struct, frozen=True):
-    """What is known of the log from outside the database: the key that signs, its first key, and the seals.
-
-    None and empty where nothing is kept here.
-    """
-
-    public_key: bytes | None = None
-    first_vkey: str | None = None
-    seals: dict[LogName, SealsOfLog] = {}
-
-    @property
-    def first_key(self) -> VerifierKey | None:
-        """The first key of the log of events, as the seals have it."""
-        return None if self.first_vkey is None else VerifierKey.parse(self.first_vkey)
-
-
-def trust_in(public_key: bytes | None, seals: Seals) -> Trust:
-    """What a key and a folder of seals tell. Raises SealerRefused for seals that do not hold in themselves, OSError."""
-    life = seals.life()
-    if life is None:
-        return Trust(public_key)
-    published = life.published()
-    for log in LOGS:
-        life.files[log].read()  # which checks every signature
-    kept = {
-        log: SealsOfLog(tuple(str(note) for note in life.files[log].notes()), published.get(log, 0)) for log in LOGS
-    }
-    return Trust(public_key, str(life.first_key), kept)
-
-
-class StoredNote(Struct, frozen=True):
-    """A note of the database, with the size and the root that it was signed over."""
-
-    number: int
-    size: int
-    root: bytes
-
-
-class NotesCheck:
-    """Checks the stored notes one by one: each is what was sealed, and signed by a key to which the first one leads."""
-
-    def __init__(
-        self, connection: Connection[Any], queries: Queries, findings: Findings, trust: Trust, store: LogStore
-    ) -> None:
-        self._connection = connection
-        self._queries = queries
-        self._findings = findings
-        self._trust = trust
-        self._store = store
-        self._seals = trust.seals.get(store.log, SealsOfLog((), 0))
-        self._sealed = 0
-        self._newest: Checkpoint | None = None
-        self.tree = store.tree(connection)
-        self.count = 0
-        self.succession: Succession | None = None
-        if self.tree is not None:
-            try:
-                keys = store.keys(connection, self.tree.origin)
-            except BadKey as error:
-                self.find(f"a key that is none: {error}")
-            else:
-                self.succession = Succession.of(keys[0]) if keys else None
-
-    def find(self, reason: str, number: int | None = None, position: int = NOWHERE) -> None:
-        """Add a finding about the log, or about a note of it."""
-        subject = f"the log of {self._store.log}" if number is None else f"checkpoint {number} of {self._store.log}"
-        self._findings.add(position, subject, reason)
-
-    def notes(self) -> Iterator[StoredNote]:
-        """Yield the notes of the present log, oldest first; findings about them are added on the way."""
-        rows = scan(
-            self._connection,
-            self._queries["scan_checkpoints"],
-            f"checkpoints_of_{self._store.log}",
-            {"log": self._store.log},
-        )
-        for last, (number, origin, size, root, text) in enumerate(rows):
-            if number != last + 1:
-                self.find(f"is not there, or has another number: {number} comes after {last}", last + 1)
-            if self.tree is None or origin != self.tree.origin:
-                continue  # of a log that was begun before this one
-            self.count += 1
-            self._check(number, Checkpoint(origin, size, root), text)
-            yield StoredNote(number, size, root)
-
-    def end(self) -> None:
-        """Check what must be there, when all notes were read."""
-        if self.tree is None and self._trust.first_vkey is not None:
-            self.find("it is not there, though seals of it are here")
-        self._check_seals_are_there()
-        if self._trust.public_key is None or self.succession is None:
-            return
-        if self.succession.current.public_key != self._trust.public_key:
-            self.find(f"its key is {self.succession.current}, and the key that is kept here is another one")
-        expected = self._trust.first_key
-        if expected is not None and self.tree is not None:
-            origin = origin_of(expected.name, self._store.log)
-            if origin != self.tree.origin:
-                self.find(f"its origin is {self.tree.origin}, and the seals here are of {origin}")
-            elif key_of(expected, self._store.log) not in self.succession.keys:
-                self.find("the first key of the seals is none of its keys")
-
-    def _check(self, number: int, columns: Checkpoint, text: str) -> None:
-        try:
-            note = Note.parse(text)
-            checkpoint = Checkpoint.parse(note.text)
-            if (checkpoint.origin, checkpoint.size, checkpoint.root) != (columns.origin, columns.size, columns.root):
-                self.find("its columns are not what its note says", number)
-            before = self._newest
-            if before is not None and checkpoint.size < before.size:
-                self.find(f"its size is {checkpoint.size}, after one of size {before.size}", number)
-            self._newest = checkpoint
-            if self.succession is not None:
-                self.succession.open(note)
-                if checkpoint.next_key is not None:
-                    self.succession = self.succession.hand_over(note)
-            else:
-                self.find("there is no key of its log", number)
-        except (BadNote, BadCheckpoint) as error:
-            self.find(f"is no signed checkpoint: {error}", number)
-        except (UnverifiedNote, BrokenSuccession) as error:
-            self.find(str(error), number)
-        self._check_seal(number, text)
-
-    def _check_seal(self, number: int, text: str) -> None:
-        """Once the first seal is met, each further note is the next one, as long as there are seals."""
-        notes = self._seals.notes
-        if self._sealed < len(notes):
-            if text == notes[self._sealed]:
-                self._sealed += 1
-            elif self._sealed:
-                self.find("is another one than was sealed here", number)
-
-    def _check_seals_are_there(self) -> None:
-        notes, published = self._seals.notes, self._seals.published
-        may_lack = len(notes) - 1 if len(notes) > published else len(notes)
-        if self._sealed < may_lack:
-            size = Checkpoint.parse(Note.parse(notes[self._sealed]).text).size
-            self.find(f"a checkpoint of size {size} was sealed here, and it is not there")
 
 
 class LogCheck:
@@ -186,6 +33,8 @@ class LogCheck:
         self._queries = queries
         self._findings = findings
         self._log = log
+        self._pinned = PinnedCheckpoints(trust, log)
+        self._cosignatures = CosignaturesCheck(connection, queries, trust, log)
         self._check = NotesCheck(connection, queries, findings, trust, store)
         self._notes = self._check.notes()
         self._open = next(self._notes, None)
@@ -198,6 +47,7 @@ class LogCheck:
         self._good_size = 0
         self._bad_size: int | None = None
         self.covered = 0
+        self._next_size = self._size_to_stop_at()
 
     @property
     def count(self) -> int:
@@ -213,11 +63,17 @@ class LogCheck:
         """Take the next leaf hash."""
         self._leaves.append(leaf)
         self._taken += 1
-        if self._taken == (self._open.size if self._open else self._tiled) or len(self._leaves) == LEAVES_AT_ONCE:
+        if self._taken == self._next_size or len(self._leaves) == LEAVES_AT_ONCE:
             self._flush()
+            self._next_size = self._size_to_stop_at()
 
-    def end(self) -> None:
-        """Check what is left when there are no more leaves."""
+    def _size_to_stop_at(self) -> int | None:
+        """The next size at which the tree is compared with a note, the tiles, or what is pinned."""
+        sizes = (self._open.size if self._open else self._tiled, self._pinned.next_size)
+        return min((size for size in sizes if size is not None and size > self._taken), default=None)
+
+    def end(self) -> list[Ground]:
+        """Check what is left when there are no more leaves. Returns what the log contributes."""
         self._flush()
         while self._open is not None:
             reason = f"covers {self._open.size} {self._log}, and there are {self._taken}"
@@ -230,6 +86,9 @@ class LogCheck:
         self._check.end()
         for index, tile in self._different:
             self._name_difference(index, tile)
+        pinned = self._pinned.end(self._check, self._taken)
+        cosigned = self._cosignatures.run(self._check)
+        return [*self._check.grounds(self.covered, self._taken), cosigned, pinned]
 
     def _flush(self) -> None:
         """Let the tree grow by the leaves that were taken, and compare it with the notes of its size."""
@@ -244,6 +103,7 @@ class LogCheck:
             self._compare_tiles(only_full=self._writer.size < self._tiled)
         else:
             self._writer.changed.clear()
+        self._pinned.compare(self._writer)
         while self._open is not None and self._writer.size >= self._open.size:
             self._close(self._open)
             self._open = next(self._notes, None)
@@ -294,8 +154,8 @@ class LogCheck:
         return event_name(row) if row else f"event {position}"
 
 
-def check_refusals(connection: Connection[Any], queries: Queries, findings: Findings, trust: Trust) -> None:
-    """Check the log of refusals, as far as they are numbered."""
+def check_refusals(connection: Connection[Any], queries: Queries, findings: Findings, trust: Trust) -> list[Ground]:
+    """Check the log of refusals, as far as they are numbered. Returns what it contributes."""
     check = LogCheck(connection, queries, findings, trust, REFUSALS)
     entries = RefusalEntries(queries.schema)
     count = entries.numbered(connection)
@@ -308,7 +168,7 @@ def check_refusals(connection: Connection[Any], queries: Queries, findings: Find
             after = to
     except BadEntry as error:
         findings.add(NOWHERE, "the log of refusals", str(error))
-    check.end()
+    return check.end()
 
 
 def _first_difference(stored: bytes, made: bytes) -> int:

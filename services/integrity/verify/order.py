@@ -1,15 +1,18 @@
 """Checks the ledger in its order: positions without gaps, and the log over them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 from psycopg import Connection
 
+from projections.registry import CATCH_UP
 from services.integrity.findings import Findings, event_name
 from services.integrity.sealing.store import EVENTS
-from services.integrity.verify.log import LogCheck, Trust, check_refusals
+from services.integrity.verify.grounds import Ground, checked
+from services.integrity.verify.log import LogCheck, check_refusals
 from services.integrity.verify.stored_columns import scan, try_hash
+from services.integrity.verify.trust import Trust
 from services.ledger.hashing import NO_HASH
 from services.postgres.sql import Queries
 
@@ -17,13 +20,14 @@ REPORT_EVENTS = 10_000
 
 
 class OrderResult(Struct, frozen=True):
-    """The counts of a check in order: events, checkpoints, events that they cover; and the keys that may sign."""
+    """The counts of a check in order: events, checkpoints, events that they cover; the keys that may sign; grounds."""
 
     events: int
     last_position: int
     checkpoints: int
     covered: int
     keys: tuple[str, ...]
+    grounds: tuple[Ground, ...]
 
 
 class OrderCheck:
@@ -55,10 +59,12 @@ class OrderCheck:
                 self._report(REPORT_EVENTS)
         self._report(events % REPORT_EVENTS)
         self._check_head(last)
-        self._check_positions(last)
-        log.end()
-        check_refusals(self._connection, self._queries, self._findings, trust)
-        return OrderResult(events, last, log.count, log.covered, tuple(map(str, log.keys)))
+        grounds = [
+            *log.end(),
+            *check_refusals(self._connection, self._queries, self._findings, trust),
+            *self._check_positions(last),
+        ]
+        return OrderResult(events, last, log.count, log.covered, tuple(map(str, log.keys)), tuple(grounds))
 
     def _add_gap(self, row: Sequence[Any], last: int) -> None:
         position = row[0]
@@ -77,8 +83,17 @@ class OrderCheck:
                 last + 1, f"event {last + 1}", f"the head row says that the last event is {stated}, but it is {last}"
             )
 
-    def _check_positions(self, last: int) -> None:
-        for projection, position in self._connection.execute(self._queries["select_positions"]):
-            if not 0 <= position <= last:
+    def _check_positions(self, last: int) -> Iterator[Ground]:
+        """Check how far the read models are; one that is behind is told, since its rows are compared up to there."""
+        positions = dict(self._connection.execute(self._queries["select_positions"]).fetchall())
+        tables = {projection.table for projection in CATCH_UP}
+        for table in sorted({*positions, *tables}):
+            position, name = positions.get(table, 0), f"the position of {table}"
+            if table not in tables:
+                self._findings.add(last + 1, name, "is there, and there is no such read model")
+            elif not 0 <= position <= last:
                 reason = f"says that it has taken event {position}, but the last one is {last}"
-                self._findings.add(last + 1, f"the position of {projection}", reason)
+                self._findings.add(last + 1, name, reason)
+            else:
+                behind = f", {last - position:,} behind" if position < last else ""
+                yield checked(f"read model {table}", f"up to event {position:,}{behind}")

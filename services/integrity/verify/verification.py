@@ -14,11 +14,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection, sql
 
+from projections.ledger_events import MAX_POSITION
 from projections.rebuilding.processes import ProcessFailed, run_in_processes
 from services.integrity.findings import Finding, Findings
-from services.integrity.verify.log import Trust
+from services.integrity.verify.grounds import Ground, checked
 from services.integrity.verify.order import OrderCheck, OrderResult
+from services.integrity.verify.schema import check_schema
 from services.integrity.verify.streams import ALL_STREAMS, Range, StreamsCheck, ranges
+from services.integrity.verify.trust import Trust
 from services.postgres.database import connect
 from services.postgres.sql import Queries, load_queries
 from services.process.progress import ReportProgress, report_nothing
@@ -32,7 +35,7 @@ class VerificationResult(Struct, frozen=True):
     """The counts of a check, and what does not hold.
 
     `covered` events are under checkpoints; `keys` are those of the log, oldest first. `findings` are the first ones in
-    the ledger's order; `finding_count` counts all.
+    the ledger's order; `finding_count` counts all. `rests_on` is what speaks for the ledger, checked or not available.
     """
 
     events: int
@@ -42,6 +45,7 @@ class VerificationResult(Struct, frozen=True):
     keys: tuple[str, ...]
     findings: tuple[Finding, ...]
     finding_count: int
+    rests_on: tuple[Ground, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -119,11 +123,26 @@ class Verification:
                 is_worth_it = self._total(connection) >= EVENTS_WORTH_PROCESSES
                 processes = min(os.cpu_count() or 1, PROCESSES_LIMIT) if is_worth_it else 1
             if processes == 1:
-                return self.check(connection)
+                return self._all_or_schema(lambda: self.check(connection), connection)
             (snapshot,) = connection.execute(self._queries["export_snapshot"]).fetchone() or ("",)
             here = Part(self._schema, database_url=database_url, snapshot=snapshot)
             parts = [replace(here, trust=self._trust), *(replace(here, streams=each) for each in ranges(processes))]
-            return _combined(run_in_processes(check_in_process, parts, self._progress_of(self._total(connection))))
+            report = self._progress_of(self._total(connection))
+            return self._all_or_schema(lambda: _combined(run_in_processes(check_in_process, parts, report)), connection)
+
+    def _all_or_schema(
+        self, check: Callable[[], VerificationResult], connection: Connection[Any]
+    ) -> VerificationResult:
+        """Check all, or where the schema is such that nothing can be read, say what is wrong with the schema."""
+        findings = Findings()
+        check_schema(connection, self._schema, findings)
+        try:
+            return check()
+        except (psycopg.Error, ProcessFailed) as error:
+            if not findings.total:
+                raise
+            findings.add(MAX_POSITION, "the rest", f"cannot be read: {error}")
+            return VerificationResult(0, 0, 0, 0, (), tuple(findings.first()), findings.total)
 
     def check(self, connection: Connection[Any]) -> VerificationResult:
         """Check in the caller's transaction. Raises psycopg.Error."""
@@ -160,7 +179,9 @@ def check_part(connection: Connection[Any], part: Part, report: Callable[[int], 
     findings, queries = Findings(), _queries_of(part.schema)
     counts: OrderResult | StreamsResult
     if part.trust is not None:
-        counts = OrderCheck(connection, queries, findings, report).run(part.trust)
+        schema = check_schema(connection, part.schema, findings)
+        order = OrderCheck(connection, queries, findings, report).run(part.trust)
+        counts = replace(order, grounds=(*order.grounds, *schema))
     else:
         check = StreamsCheck(connection, part.schema, queries, findings, report, part.streams)
         counts = StreamsResult(check.run(), check.streams)
@@ -177,14 +198,17 @@ def _combined(parts: Sequence[PartResult]) -> VerificationResult:
     if by_stream != order.events:
         reason = f"has {order.events} events by position, but {by_stream} by stream: an index is damaged"
         findings.add(order.last_position + 1, "the events table", reason)
+    stream_count = sum(each.streams for each in streams)
+    chains = checked("hash chains and rules", f"{order.events:,} events of {stream_count:,} streams")
     return VerificationResult(
         events=order.events,
-        streams=sum(each.streams for each in streams),
+        streams=stream_count,
         checkpoints=order.checkpoints,
         covered=order.covered,
         keys=order.keys,
         findings=tuple(findings.first()),
         finding_count=findings.total,
+        rests_on=(chains, *order.grounds),
     )
 
 

@@ -36,6 +36,12 @@ ORDER BY originator_id, originator_version
 -- Every signed note of a log, in the order in which they were signed.
 SELECT number, origin, size, root, note FROM {schema}.log_checkpoints WHERE log = %(log)s ORDER BY number
 
+-- name: scan_cosignatures
+-- Every cosignature of a log, with the note below which it is; nulls where there is no such note.
+SELECT s.number, s.line, c.note, c.size
+FROM {schema}.log_cosignatures AS s LEFT JOIN {schema}.log_checkpoints AS c USING (log, number)
+WHERE s.log = %(log)s ORDER BY s.number, s.witness
+
 -- name: event_at
 -- The event of a position.
 SELECT notification_id, uuid_send(originator_id), originator_version, timestamptz_send(recorded_at), previous_hash,

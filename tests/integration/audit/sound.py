@@ -13,7 +13,7 @@ from services.catalogue import Catalogue
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.seals import Seals
 from services.integrity.signing import KeyFile
-from services.integrity.verify.log import Trust, trust_in
+from services.integrity.verify.trust import Trust, trust_in
 from services.integrity.verify.verification import Verification, VerificationResult
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event

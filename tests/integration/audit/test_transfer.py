@@ -14,7 +14,7 @@ import pytest
 from psycopg import Connection, sql
 
 from services.catalogue import Catalogue
-from services.integrity.verify.log import Trust
+from services.integrity.verify.trust import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect

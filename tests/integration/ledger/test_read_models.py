@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from projections.rebuilding.rebuild import Rebuild
 from services.catalogue import Settings
-from services.integrity.verify.log import Trust
+from services.integrity.verify.trust import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
