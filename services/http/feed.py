@@ -18,6 +18,7 @@ import structlog
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from services.http.patience import Payments
 from services.http.problems import Problem, Unavailable
 from services.http.server.reply import encode
 from services.ledger.history import EventFilter, History, StoredEvent
@@ -111,7 +112,7 @@ class Feed:
                     checked_at = now
                     if not await may_go_on():
                         return
-                if not is_behind:
+                if not is_behind and (self._tip is None or position >= self._tip):  # which may have moved meanwhile
                     await self._change(CHECK_SECONDS)
 
     async def _next(self, position: int, chosen: EventFilter) -> tuple[bytes, int, bool]:
@@ -130,12 +131,15 @@ class Feed:
         return frames, scanned, True
 
     def _scan(self, position: int, chosen: EventFilter) -> tuple[bytes, int]:
+        """Read a page of the ledger; payments go first."""
+        began = time.perf_counter()
         with self._long_reads.connection() as connection:
             end = self._history.last_position(connection)  # before the scan, which sees all up to it
             scan = self._history.scan(
                 connection, after_position=position, limit=PAGE_EVENTS, chosen=chosen, seconds=_SCAN_SECONDS
             )
         frames = b"".join(FeedEvent(event).frame for event in scan.events)
+        Payments.let_pass(time.perf_counter() - began)
         return frames, max(end, scan.position) if scan.is_at_end else scan.position
 
     async def _change(self, seconds: float) -> None:
@@ -169,8 +173,8 @@ class Feed:
                 try:
                     with closing(await asyncio.to_thread(self._connect)) as connection:
                         while self._is_followed:
-                            await self._read_new(connection)
-                            await asyncio.sleep(POLL_SECONDS)
+                            if await self._read_new(connection) < PAGE_EVENTS:
+                                await asyncio.sleep(POLL_SECONDS)
                 except Exception as error:  # noqa: BLE001 - whatever it was, those who follow wait for the next attempt
                     log.warning("the feed could not be read", error=repr(error))
                     await asyncio.sleep(_PAUSE_AFTER_ERROR_SECONDS)
@@ -183,12 +187,14 @@ class Feed:
         lingers = self._followers or time.monotonic() < self._left_at + LINGER_SECONDS
         return bool(lingers) and not self.is_stopped
 
-    async def _read_new(self, connection: Connection[Any]) -> None:
+    async def _read_new(self, connection: Connection[Any]) -> int:
+        """Read what is new, a page at most, and return how much that was."""
         new, tip = await asyncio.to_thread(self._new_events, connection, self._tip)
         if new or self._tip is None:
             self._kept.extend(new)
             self._tip = tip
             self._wake()
+        return len(new)
 
     def _new_events(self, connection: Connection[Any], tip: int | None) -> tuple[list[FeedEvent], int]:
         """Return the events above the tip, and the new tip; at the very beginning no events."""

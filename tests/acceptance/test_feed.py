@@ -224,6 +224,17 @@ def test_a_hundred_followers_cost_one_reader(
     wait_until(lambda: followers(server) == 0)
 
 
+def test_an_event_that_comes_while_others_are_sent_is_not_late(http: httpx.Client, customer: Customer) -> None:
+    with following(http, after_position=2) as follower:
+        charging = threading.Thread(target=lambda: [customer.charge() for _ in range(200)])
+        charging.start()
+        ids = [int(follower.next()["id"]) for _ in range(200)]
+        charging.join()
+        last_charged = time.monotonic()
+    assert ids == list(range(3, 203))
+    assert time.monotonic() - last_charged < feed.CHECK_SECONDS / 2
+
+
 def test_too_many_followers_are_refused(
     http: httpx.Client, server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
