@@ -109,15 +109,21 @@ def heads_to_speculate_on(
     """Return the cached heads of the streams, or None where they are not enough to decide on.
 
     They are enough for charges, holds and captures, on streams that are all cached, and none of which lives by a test
-    clock.
+    clock. What is to be captured must be asked for once: a second request is answered with its hold, which no head has.
     """
     if not all(isinstance(each.command, _PAYMENTS) for each in submissions):
+        return None
+    if any(isinstance(each.command, CaptureHold) for each in submissions) and _has_twice(generations(submissions)):
         return None
     ids = {each.subscription_id for each in submissions}
     heads = {id: head for id in ids if (head := cached(id)) is not None}
     if len(heads) < len(ids) or any(head.state.test_clock_id is not None for head in heads.values()):
         return None
     return heads
+
+
+def _has_twice(sought: Sequence[Generation]) -> bool:
+    return len(set(sought)) < len(sought)
 
 
 def speculate(

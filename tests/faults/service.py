@@ -13,9 +13,9 @@ KEY = "a-key-with-every-scope-for-tests-of-faults"
 class Service:
     """`tallystick serve` on a data directory of its own."""
 
-    def __init__(self, data_dir: Path, workers: int) -> None:
+    def __init__(self, data_dir: Path, workers: int, **settings: object) -> None:
         self.data_dir = data_dir
-        self._workers = workers
+        self._settings = {"bootstrap_key": KEY, "workers": workers, **settings}
         self._processes = ExitStack()
         self._serve: Tallystick | None = None
 
@@ -27,7 +27,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        service = running("serve", folder=self.data_dir, bootstrap_key=KEY, workers=self._workers)
+        service = running("serve", folder=self.data_dir, port=None, stderr=None, **self._settings)
         serve = self._processes.enter_context(service)
         serve.page("/readyz")
         self._serve = serve

@@ -8,8 +8,15 @@ import pytest
 
 from services.ledger.deciding import Speculation, heads_to_speculate_on, speculate
 from services.ledger.heads import HeadCache
-from services.ledger.submission import Charged, Failed, Refused, Submission
-from services.subscription.commands import ChargeGeneration, RecordDue, UpgradePlan
+from services.ledger.submission import Charged, Failed, Held, Refused, Submission
+from services.subscription.commands import (
+    CaptureHold,
+    ChargeGeneration,
+    Command,
+    HoldCredits,
+    RecordDue,
+    UpgradePlan,
+)
 from services.subscription.refusals import InsufficientCredits
 from tests.conftest import SettableClock
 from tests.unit.ledger.in_memory import LARGEST, SMALL, STARTER, InMemoryLedger, key, submit, track
@@ -141,3 +148,19 @@ def test_the_cache_evicts_the_head_that_was_put_longest_ago(ledger: InMemoryLedg
     assert cache.get(ids[0]) == ledger.heads[ids[0]]
     cache.clear()
     assert [cache.get(id) for id in ids] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "other", [CaptureHold("job"), HoldCredits("job", "lyria-3"), ChargeGeneration("job", "lyria-3")]
+)
+def test_a_second_request_beside_a_capture_is_looked_up_for_its_hold(ledger: InMemoryLedger, other: Command) -> None:
+    id = ledger.start()
+    ledger.put(submit(id, HoldCredits("job", "lyria-3")))
+    capture = submit(id, CaptureHold("job"))
+
+    assert heads_to_speculate_on([capture, submit(id, track("track-1"))], ledger.heads.get) is not None
+    assert heads_to_speculate_on([capture, submit(id, other)], ledger.heads.get) is None
+    first, second = ledger.put(capture, submit(id, other))
+    assert isinstance(first, Charged)
+    assert not first.is_replay
+    assert type(second) is {CaptureHold: Charged, HoldCredits: Held, ChargeGeneration: Refused}[type(other)]
