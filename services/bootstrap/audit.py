@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import BinaryIO
 
+import psycopg
+import structlog
 from msgspec.structs import replace
 
 from projections.rebuilding.rebuild import Rebuild, RebuildResult
-from services.bootstrap.database import connect_migrated, migrated_url_of
+from services.bootstrap.database import NoDatabase, NotMigrated, connect_migrated, migrated_url_of
 from services.bootstrap.signing import key_file_of, policy_of, seals_of
 from services.config import Settings
 from services.evidence.lineage import Pins
@@ -18,6 +20,10 @@ from services.process.progress import ReportProgress
 from services.transfer.exporting import Export
 from services.transfer.importing import Import
 from services.transfer.lines import End
+from services.webhooks.messages import VERIFICATION_FAILED, encode
+from services.webhooks.store import WebhookStore
+
+log = structlog.get_logger()
 
 
 def verify_ledger(settings: Settings, report: ReportProgress, pins: Pins) -> VerificationResult:
@@ -33,6 +39,16 @@ def verify_ledger(settings: Settings, report: ReportProgress, pins: Pins) -> Ver
         pinned_notes=tuple(map(str, pins.checkpoints)),
     )
     return Verification(settings.db_schema, trust, report).run(migrated_url_of(settings))
+
+
+def tell_of_findings(settings: Settings, verified: VerificationResult) -> None:
+    """Tell the endpoints that take it what a verification found; where that fails, a line in the log is all."""
+    data = encode({"findings": verified.finding_count, "first": str(verified.findings[0])}).decode()
+    try:
+        with connect_migrated(settings) as connection:
+            WebhookStore(settings.db_schema).add_notices(connection, VERIFICATION_FAILED, utc_now(), data)
+    except (psycopg.Error, NoDatabase, NotMigrated) as error:
+        log.warning("endpoints could not be told of the findings", error=str(error))
 
 
 def rebuild_projections(settings: Settings, names: Iterable[str], report: ReportProgress) -> RebuildResult:

@@ -8,7 +8,6 @@ from services.bootstrap.database import upgrade_schema
 from services.bootstrap.projector import run_projector
 from services.bootstrap.renewals import record_due, run_renewals
 from services.bootstrap.service import run_api_processes, run_service
-from services.bootstrap.webhooks import run_webhooks
 from services.cli.console import err, fail, out, plain_errors, read_role_settings, read_settings
 from services.cli.progress import progress
 from services.process.supervisor import stop_event
@@ -64,6 +63,8 @@ def projector(no_http: Annotated[bool, NO_HTTP] = False) -> None:
 
 def webhooks(no_http: Annotated[bool, NO_HTTP] = False) -> None:
     """Deliver webhooks, in one process at a time. Answers /livez and /metrics on the configured address."""
+    from services.bootstrap.webhooks import run_webhooks  # here, since no other role needs an HTTP client
+
     settings = read_role_settings()
     stopping = stop_event()
     with plain_errors():

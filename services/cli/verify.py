@@ -6,9 +6,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from services.bootstrap.audit import verify_ledger
+from services.bootstrap.audit import tell_of_findings, verify_ledger
 from services.bootstrap.signing import key_file_of
-from services.bootstrap.webhooks import notice_failed_verification
 from services.cli.console import EXIT_FAILURE, err, out, plain_errors, read_settings
 from services.cli.pinned_files import Checkpoints, Keys, pins_of
 from services.cli.progress import progress
@@ -35,8 +34,7 @@ def verify(
     else:
         _print_result(verified, time.monotonic() - began_at, has_key=has_key)
     if not verified.holds:
-        with plain_errors():
-            notice_failed_verification(settings, verified.finding_count, str(verified.findings[0]))
+        tell_of_findings(settings, verified)
         raise typer.Exit(EXIT_FAILURE)
 
 
