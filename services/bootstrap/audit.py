@@ -56,13 +56,19 @@ def rebuild_projections(settings: Settings, names: Iterable[str], report: Report
     return Rebuild(migrated_url_of(settings), settings.db_schema, names, decode_event, report).run()
 
 
-def export_ledger(settings: Settings, file: BinaryIO, report: ReportProgress) -> End:
-    """Write the ledger as NDJSON. Raises NoDatabase, NotMigrated, UnreadableEvent, OSError."""
+def export_ledger(settings: Settings, file: BinaryIO, report: ReportProgress, after: int = 0) -> End:
+    """Write the ledger after a position as NDJSON.
+
+    Raises NoSuchPosition, NoDatabase, NotMigrated, UnreadableEvent, OSError.
+    """
     with connect_migrated(settings) as connection:
-        return Export(settings.db_schema).write(connection, file, utc_now(), report)
+        return Export(settings.db_schema).write(connection, file, utc_now(), report, after)
 
 
 def import_ledger(settings: Settings, file: BinaryIO, report: ReportProgress) -> End:
-    """Read a ledger from NDJSON into the empty schema. Raises NoDatabase, NotMigrated, as `Import.read` does."""
+    """Read a ledger from NDJSON into the empty schema, or go on behind its last event.
+
+    Raises NoDatabase, NotMigrated, and as `Import.read` does.
+    """
     with connect_migrated(settings) as connection:
         return Import(connection, settings.db_schema, report).read(file)

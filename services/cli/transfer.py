@@ -11,7 +11,8 @@ import typer
 from services.bootstrap.audit import export_ledger, import_ledger
 from services.cli.console import EXIT_USAGE, err, fail, plain_errors, read_settings
 from services.cli.progress import progress
-from services.transfer.importing import DoesNotHold, NotEmpty
+from services.transfer.exporting import NoSuchPosition
+from services.transfer.importing import DoesNotHold, NotEmpty, NotNext
 from services.transfer.lines import NotAnExport
 
 STANDARD_STREAM = Path("-")
@@ -20,11 +21,15 @@ STANDARD_STREAM = Path("-")
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write; `-` is standard output.")],
     force: Annotated[bool, typer.Option(help="Replace a file that is there.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Go on after this position, where an earlier export ended.")] = 0,
 ) -> None:
     """Write the ledger as NDJSON: every event with its stored bytes, and the refusals."""
     settings = read_settings()
-    with plain_errors(), progress() as show, _written(file, may_replace=force) as opened:
-        end = export_ledger(settings, opened, show)
+    try:
+        with plain_errors(), progress() as show, _written(file, may_replace=force) as opened:
+            end = export_ledger(settings, opened, show, after)
+    except NoSuchPosition as error:
+        fail(str(error))
     err.print(f"Wrote {end.events:,} events and {end.refusals:,} refusals.")
 
 
@@ -56,7 +61,7 @@ def _written(file: Path, *, may_replace: bool) -> Iterator[BinaryIO]:
 
 
 def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote; `-` is standard input.")]) -> None:
-    """Read an exported ledger into an empty schema and verify it: all of it, or nothing."""
+    """Read an exported ledger into an empty schema, or go on where it ends, and verify it: all of it, or nothing."""
     settings = read_settings()
     try:
         with plain_errors(), progress() as show:
@@ -65,7 +70,7 @@ def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote; `-` 
             else:
                 with file.open("rb") as opened:
                     end = import_ledger(settings, opened, show)
-    except (NotEmpty, NotAnExport, DoesNotHold) as error:
+    except (NotEmpty, NotNext, NotAnExport, DoesNotHold) as error:
         fail(str(error))
     read = f"{end.events:,} events and {end.refusals:,} refusals"
     err.print(f"Read {read}; all of it holds.")

@@ -27,16 +27,22 @@ ROWS_A_FETCH = 2_000
 REPORT_EVENTS = 1_000
 
 
+class NoSuchPosition(ValueError):
+    """The ledger does not go as far as that position."""
+
+
 class Export:
     """The export of one schema."""
 
     def __init__(self, schema: str) -> None:
         self._queries = load_queries(__file__, "transfer.sql", schema=schema)
 
-    def write(self, connection: Connection[Any], file: BinaryIO, exported_at: datetime, report: ReportProgress) -> End:
-        """Write everything, in one transaction of an autocommit connection, and return the last line.
+    def write(
+        self, connection: Connection[Any], file: BinaryIO, exported_at: datetime, report: ReportProgress, after: int = 0
+    ) -> End:
+        """Write the events after a position, in one transaction of an autocommit connection, and return the last line.
 
-        Raises UnreadableEvent for an event that is not text, and psycopg.Error.
+        Raises NoSuchPosition, UnreadableEvent for an event that is not text, and psycopg.Error.
         """
         digest = sha256()
         counts: Counter[type[Line]] = Counter()
@@ -49,8 +55,10 @@ class Export:
         with connection.transaction():
             connection.execute(self._queries["begin_export"])
             (total,) = connection.execute(self._queries["last_position"]).fetchone() or (0,)
-            put(Header(FORM, exported_at, total))
-            for line in self._lines(connection):
+            if after > total:
+                raise NoSuchPosition(f"the last event is {total}: there is nothing after {after}")
+            put(Header(FORM, exported_at, total - after, after))
+            for line in self._lines(connection, after):
                 put(line)
                 counts[type(line)] += 1
                 if isinstance(line, EventLine) and line.position % REPORT_EVENTS == 0:
@@ -64,18 +72,18 @@ class Export:
         file.write(encode_line(end))
         return end
 
-    def _lines(self, connection: Connection[Any]) -> Iterator[TestClockLine | EventLine | RefusalLine]:
+    def _lines(self, connection: Connection[Any], after: int) -> Iterator[TestClockLine | EventLine | RefusalLine]:
         for row in self._scan(connection, "scan_test_clocks"):
             yield TestClockLine(*row)
-        for row in self._scan(connection, "scan_events"):
+        for row in self._scan(connection, "scan_events", after):
             yield _event_line(*row)
         for row in self._scan(connection, "scan_refusals"):
             yield RefusalLine(*row)
 
-    def _scan(self, connection: Connection[Any], query: str) -> Iterator[Any]:
+    def _scan(self, connection: Connection[Any], query: str, after: int = 0) -> Iterator[Any]:
         with connection.cursor(query) as cursor:
             cursor.itersize = ROWS_A_FETCH
-            yield from cursor.execute(self._queries[query])
+            yield from cursor.execute(self._queries[query], {"after": after})
 
 
 def _event_line(

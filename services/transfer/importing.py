@@ -1,8 +1,8 @@
-"""Reads a ledger from NDJSON into an empty schema: all of it, checked, or nothing.
+"""Reads a ledger from NDJSON into an empty schema, or goes on where another import ended: all, checked, or nothing.
 
-One transaction inserts the events as they are, folds the inline read models from them, and verifies the whole before it
-commits. The other projections catch up by themselves. The states of all streams are in memory meanwhile: about a
-gigabyte for a million subscriptions.
+One transaction inserts the events as they are, folds the inline read models from them, anew where it goes on, and
+verifies the whole before it commits. The other projections catch up by themselves. The states of all streams are in
+memory meanwhile: about a gigabyte for a million subscriptions.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from msgspec.structs import asdict
 from psycopg import Connection, sql
 
 from projections.declaration import LedgerEvent
+from projections.ledger_events import StoredRow
 from projections.rebuilding.targets import handlers_of, targets_of
 from projections.registry import INLINE, INLINE_ROWS, PROJECTIONS
 from projections.writers import EventRowsWriter
@@ -43,6 +44,10 @@ class NotEmpty(RuntimeError):
     """The schema has a ledger already."""
 
 
+class NotNext(RuntimeError):
+    """What is to be imported does not go on where the ledger ends."""
+
+
 class DoesNotHold(RuntimeError):
     """What was read is not a sound ledger; nothing of it was stored."""
 
@@ -63,18 +68,15 @@ class Import:
         self._writers = {each.table: EventRowsWriter(each, schema) for each in INLINE_ROWS}
         self._events: list[EventLine] = []
         self._counts = dict.fromkeys((TestClockLine, EventLine, RefusalLine), 0)
-        self._total = 0
+        self._total = self._after = self._last = 0
 
     def read(self, file: BinaryIO) -> End:
         """Import a file in one transaction of an autocommit connection, and return its last line.
 
-        Raises NotEmpty, NotAnExport, DoesNotHold, psycopg.Error.
+        Raises NotEmpty, NotNext, NotAnExport, DoesNotHold, psycopg.Error.
         """
         with self._connection.transaction():
-            self._connection.execute(self._queries["begin_import"])
-            (is_empty,) = self._connection.execute(self._is_empty).fetchone() or (False,)
-            if not is_empty:
-                raise NotEmpty(f"there is a ledger in the schema {self._schema} already: import into an empty one")
+            (self._last,) = self._connection.execute(self._queries["begin_import"]).fetchone() or (0,)
             try:
                 end = self._read_lines(file)
                 self._finish()
@@ -107,6 +109,7 @@ class Import:
                 if line.form != FORM:
                     raise NotAnExport(f"form {line.form}, and this program reads form {FORM}")
                 self._total = line.events
+                self._begin(line.after)
                 return
             case EventLine():
                 self._take_event(line, number)
@@ -116,8 +119,26 @@ class Import:
                 assert_never(line)
         self._counts[type(line)] += 1
 
+    def _begin(self, after: int) -> None:
+        """Make sure that the file fits the schema, and fold what is in it already."""
+        self._after = after
+        if after == 0:
+            (is_empty,) = self._connection.execute(self._is_empty).fetchone() or (False,)
+            if not is_empty:
+                raise NotEmpty(f"there is a ledger in the schema {self._schema} already: import into an empty one")
+            return
+        if after != self._last:
+            raise NotNext(f"the file goes on after event {after}, and the last one here is {self._last}")
+        for each in INLINE:
+            self._connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(self._schema, each.table)))
+        with self._connection.cursor("stored") as cursor:
+            cursor.itersize = CHUNK_EVENTS
+            cursor.execute(self._queries["scan_stored"])
+            while rows := cursor.fetchmany(CHUNK_EVENTS):
+                self._fold([StoredRow(*row) for row in rows])
+
     def _take_event(self, line: EventLine, number: int) -> None:
-        expected = self._counts[EventLine] + 1
+        expected = self._after + self._counts[EventLine] + 1
         if line.position != expected:
             raise NotAnExport(f"line {number}: event {line.position} where {expected} comes next")
         own_hash = event_hash(
@@ -136,19 +157,22 @@ class Import:
             for line in self._events:
                 place = line.position, line.version, line.recorded_at, line.stream_id
                 copy.write_row((*place, line.type, bytes.fromhex(line.previous_hash), line.state.encode()))
-        self._fold(self._events)
+        self._fold([_row_of(line) for line in self._events])
         self._report("Reading events", self._counts[EventLine], self._total)
         self._events = []
 
-    def _fold(self, lines: Sequence[EventLine]) -> None:
+    def _fold(self, rows: Sequence[StoredRow]) -> None:
+        if not rows:
+            return
         try:
-            for line in lines:
-                event = decode_event(line.type, line.state.encode())
-                each = LedgerEvent(line.position, line.stream_id.bytes, line.version, line.recorded_at, event)
-                for handle in self._handlers.get(line.type, ()):
+            for row in rows:
+                each = LedgerEvent(
+                    row.position, row.stream, row.version, row.recorded_at, decode_event(row.topic, row.state)
+                )
+                for handle in self._handlers.get(row.topic, ()):
                     handle(each)
         except (ValueError, msgspec.MsgspecError) as error:
-            raise DoesNotHold(f"events {lines[0].position} to {lines[-1].position}: {error}") from None
+            raise DoesNotHold(f"events {rows[0].position} to {rows[-1].position}: {error}") from None
         for target in self._targets:
             target.flush()
 
@@ -158,7 +182,7 @@ class Import:
             target.finish()
             if target.deferred:
                 self._writers[target.table].apply(self._connection, target.deferred)
-        self._connection.execute(self._queries["move_head"], {"last": self._counts[EventLine]})
+        self._connection.execute(self._queries["move_head"], {"last": self._after + self._counts[EventLine]})
         self._connection.execute(self._queries["analyze_events"])
 
     def _check_end(self, end: End, digest: str, number: int) -> None:
@@ -166,3 +190,8 @@ class Import:
             raise NotAnExport(f"line {number}: the end counts other lines than there are")
         if end.sha256 != digest:
             raise NotAnExport(f"line {number}: the lines before it are not those that it was written for")
+
+
+def _row_of(line: EventLine) -> StoredRow:
+    state = line.state.encode()
+    return StoredRow(line.position, line.stream_id.bytes, line.version, line.recorded_at, line.type, state)

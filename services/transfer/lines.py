@@ -1,8 +1,9 @@
 """Defines the lines of a ledger as NDJSON: one JSON object a line, readable, and exact to the byte.
 
 First a header, then test clocks, events in the ledger's order, refusals, and last an end line with the SHA-256 of every
-byte before it. `state` is an event's stored JSON, as a string, so that not a space of it changes. API keys, idempotency
-records and the signed log are left out: they belong to a service, not to a ledger. Where it is imported, a log begins.
+byte before it. A file that goes on from another has the events after a position, and all clocks and refusals. `state`
+is an event's stored JSON, as a string, so that not a space of it changes. API keys, idempotency records and the signed
+log are left out: they belong to a service, not to a ledger. Where it is imported, a log begins.
 """
 
 from datetime import datetime
@@ -18,11 +19,12 @@ Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Header(Struct, frozen=True, tag="tallystick_export", tag_field="kind"):
-    """The first line, with the number of events to come."""
+    """The first line, with the number of events to come, and the position that they come after: 0 for all of them."""
 
     form: int
     exported_at: datetime
     events: int
+    after: int = 0
 
 
 class TestClockLine(Struct, frozen=True, tag="test_clock", tag_field="kind"):

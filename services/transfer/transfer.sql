@@ -1,4 +1,4 @@
--- Export of a ledger, and import into an empty schema.
+-- Export of a ledger, and import into an empty schema or behind the last event of an earlier import.
 
 -- name: begin_export
 -- One snapshot for the whole export.
@@ -13,9 +13,9 @@ SELECT last_id FROM {schema}.head
 SELECT test_clock_id, now, created_at FROM {schema}.test_clocks ORDER BY test_clock_id
 
 -- name: scan_events
--- Every event in the order of the ledger.
+-- The events after a position, in the order of the ledger.
 SELECT notification_id, originator_id, originator_version, recorded_at, topic, previous_hash, state
-FROM {schema}.ledger_events ORDER BY notification_id
+FROM {schema}.ledger_events WHERE notification_id > %(after)s ORDER BY notification_id
 
 -- name: scan_refusals
 -- Every refusal, in the order of their ids: so they get ids of the same order where they are imported.
@@ -33,6 +33,11 @@ SELECT NOT (EXISTS (SELECT FROM {schema}.ledger_events) OR EXISTS (SELECT FROM {
     OR EXISTS (SELECT FROM {schema}.refusals) OR EXISTS (SELECT FROM {schema}.test_clocks)
     OR EXISTS (SELECT FROM {schema}.projection_positions WHERE position > 0) OR EXISTS ({select_rows}))
 
+-- name: scan_stored
+-- The events that are there already, in the order of the ledger.
+SELECT notification_id, uuid_send(originator_id), originator_version, recorded_at, topic, state
+FROM {schema}.ledger_events ORDER BY notification_id
+
 -- name: copy_events
 -- Events, exactly as they were exported.
 COPY {schema}.ledger_events
@@ -47,6 +52,7 @@ UPDATE {schema}.head SET last_id = %(last)s
 -- A test clock.
 INSERT INTO {schema}.test_clocks (test_clock_id, now, created_at)
 VALUES (%(test_clock_id)s, %(now)s, %(created_at)s)
+ON CONFLICT (test_clock_id) DO UPDATE SET now = EXCLUDED.now
 
 -- name: insert_refusal
 -- A refusal.
@@ -55,6 +61,7 @@ INSERT INTO {schema}.refusals
      available_credits)
 VALUES (%(subscription_id)s, %(generation_id)s, %(version)s, %(model)s, %(settings)s::jsonb, %(code)s,
         %(required_credits)s, %(balance_credits)s, %(refused_at)s, %(op)s, %(available_credits)s)
+ON CONFLICT (subscription_id, generation_id, version) DO NOTHING
 
 -- name: analyze_events
 -- Statistics for the planner, before the first query.

@@ -112,6 +112,37 @@ def test_what_was_exported_comes_back_to_the_byte_and_lives_on(
     )
 
 
+def test_an_export_goes_on_where_the_one_before_ended(
+    exported: Path, ledger: Ledger, clock: SettableClock, database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    def command(*arguments: str, url: str) -> str:
+        ended = tallystick(*arguments, folder=tmp_path, database_url=url)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stderr
+
+    command("import", str(exported), url=empty_url)
+    with connect(database_url) as connection:
+        (last,) = connection.execute("SELECT last_id FROM tallystick.head").fetchone() or (0,)
+    lives = Lives(ledger, clock, seed=5)
+    lives.start(2)
+    lives.go_on(60)
+
+    command("export", "rest.ndjson", "--after", str(last), url=database_url)
+    positions = [json.loads(line).get("position") for line in (tmp_path / "rest.ndjson").read_text().splitlines()]
+    assert min(filter(None, positions)) == last + 1
+    told = command("import", "rest.ndjson", url=empty_url)
+
+    assert "all of it holds" in told
+    with connect(database_url) as one, connect(empty_url) as other:
+        assert rows(other) == rows(one)
+    again = tallystick("import", "rest.ndjson", folder=tmp_path, database_url=empty_url)
+    assert again.returncode == 1
+    assert f"the file goes on after event {last}, and the last one here is " in again.stderr
+    beyond = tallystick("export", "-", "--after", "999999", folder=tmp_path, database_url=database_url)
+    assert (beyond.returncode, beyond.stderr.count("\n")) == (1, 1)
+    command("verify", url=empty_url)
+
+
 def test_an_export_by_command_is_the_same(exported: Path, database_url: str, tmp_path: Path) -> None:
     piped = tallystick("export", "-", folder=tmp_path, database_url=database_url).stdout.splitlines()
     written = tallystick("export", "again.ndjson", folder=tmp_path, database_url=database_url)
