@@ -15,7 +15,7 @@ from uuid import UUID
 
 from msgspec import Struct, inspect
 
-from services.subscription.events import ChargeReversed, Event, GenerationCharged
+from services.subscription.events import ChargeReversed, CreditsHeld, Event, GenerationCharged, HoldReleased
 from services.subscription.state import Subscription
 
 SUBSCRIPTION_EVENTS = frozenset(get_args(Event))
@@ -72,6 +72,17 @@ def changes_state(event: Event) -> bool:
     return not isinstance(event, ChargeReversed) or event.deducted_credits != 0
 
 
+def moves_holds(event: Event) -> bool:
+    """Whether an event makes or ends a hold, and changes nothing else but counters."""
+    match event:
+        case GenerationCharged():
+            return event.held_credits is not None and not event.alerts
+        case CreditsHeld():
+            return not event.alerts
+        case _:
+            return isinstance(event, HoldReleased)
+
+
 class Column(Struct, frozen=True):
     """A column of a table, with PostgreSQL's name of its type."""
 
@@ -111,7 +122,8 @@ class StateRows(Projection):
     """One row per subscription, made from its folded state. Inline.
 
     Every event that `changes_state` replaces the row. After another one, which nearly all are, the row stays as it is;
-    but where `has_counters`, `move_balances` updates its counters and its position.
+    but where `has_counters`, `move_balances` updates its counters and its position. Where an event `moves_holds`,
+    `move_holds` updates those and what is held, in place of the whole row.
     """
 
     events: frozenset[type] = SUBSCRIPTION_EVENTS

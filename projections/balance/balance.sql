@@ -10,6 +10,17 @@ FROM {schema}.head,
          AS r (id, version, used, reversed, ordinal)
 WHERE b.subscription_id = r.id
 
+-- name: move_holds
+-- Sets the same, and what is held, of every subscription of which holds were made or ended, and nothing else changed.
+UPDATE {schema}.balance AS b
+SET version = r.version, used_credits = r.used, reversed_credits = r.reversed,
+    position = head.last_id - %(count)s + r.ordinal, held_credits = r.held, holds_expire_at = r.expire_at
+FROM {schema}.head,
+     unnest(%(ids)b::uuid[], %(versions)b::bigint[], %(used)b::bigint[], %(reversed)b::bigint[], %(ordinals)b::bigint[],
+            %(held)b::bigint[], %(expire_at)s::timestamptz[])
+         AS r (id, version, used, reversed, ordinal, held, expire_at)
+WHERE b.subscription_id = r.id
+
 -- name: select_balances
 -- Balance rows by id, each with the time of its test clock where it has one. `{columns}` are those of the declaration.
 SELECT t.now, {columns}

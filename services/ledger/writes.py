@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from projections.declaration import SUBSCRIPTION_EVENTS, changes_state
+from projections.declaration import SUBSCRIPTION_EVENTS, changes_state, moves_holds
 from projections.registry import INLINE_ROWS, STATES
 from projections.writers import EventRowsWriter, StateRowsWriter
 from services.idempotency import IdempotencyRecord, insert_arguments, record_statements
@@ -53,13 +53,18 @@ class Writes:
         if len(of_subscriptions) < len(recorded):
             of_disputes = [each for each in recorded if isinstance(each, RecordedDispute)]
             self._send_rows(session, self._dispute_rows, of_disputes)
-        self._send_states(session, of_subscriptions, heads)
+        only_holds = self._send_states(session, of_subscriptions, heads)
         positions = self._recorder.append(session, [each.stored for each in recorded])
         if of_subscriptions:
             ordinals = {
                 each.originator_id: ordinal for ordinal, each in enumerate(recorded, 1) if isinstance(each, Recorded)
             }
-            self._send_balances(session, len(recorded), ordinals, heads)
+            of_holds = {id: ordinals.pop(id) for id in only_holds}
+            if ordinals:
+                session.execute(self._balance["move_balances"], _counters(len(recorded), ordinals, heads))
+            if of_holds:
+                counters = _counters(len(recorded), of_holds, heads)
+                session.execute(self._balance["move_holds"], {**counters, **_held(of_holds, heads)})
         return positions
 
     def _send_rows(self, session: Session, writers: Iterable[EventRowsWriter], recorded: Sequence[AnyRecorded]) -> None:
@@ -68,27 +73,46 @@ class Writes:
             rows = [(each.originator_id, row) for each in recorded if (row := project(each)) is not None]
             writer.write(session, rows)
 
-    def _send_states(self, session: Session, recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]) -> None:
-        """Send whole rows, only of subscriptions to which more happened than a movement of counters."""
-        if changed := {each.originator_id for each in recorded if changes_state(each.event)}:
-            for writer in self._states:
-                project = writer.projection.project
-                writer.write(session, {id: project(heads[id].state, 0) for id in changed})
+    def _send_states(
+        self, session: Session, recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]
+    ) -> Collection[UUID]:
+        """Send whole rows, only of subscriptions to which more happened than a movement of counters.
 
-    def _send_balances(
-        self, session: Session, count: int, ordinals: Mapping[UUID, int], heads: Mapping[UUID, StreamHead]
-    ) -> None:
-        """Send the counters of each subscription and the position of its last event, that ordinal of all `count`."""
-        states = [heads[id].state for id in ordinals]
-        arrays = {
-            "count": count,
-            "ids": Uuids(list(ordinals)),
-            "versions": Bigints([state.version for state in states]),
-            "used": Bigints([state.used_credits for state in states]),
-            "reversed": Bigints([state.reversed_credits for state in states]),
-            "ordinals": Bigints(list(ordinals.values())),
-        }
-        session.execute(self._balance["move_balances"], arrays)
+        Returns those of which only holds changed: the row of their balance is not among these, but moved.
+        """
+        changed = {each.originator_id for each in recorded if changes_state(each.event)}
+        if not changed:
+            return ()
+        only_holds = changed.difference(
+            each.originator_id for each in recorded if changes_state(each.event) and not moves_holds(each.event)
+        )
+        for writer in self._states:
+            project = writer.projection.project
+            ids = changed - only_holds if writer.projection.has_counters else changed
+            if ids:
+                writer.write(session, {id: project(heads[id].state, 0) for id in ids})
+        return only_holds
+
+
+def _counters(count: int, ordinals: Mapping[UUID, int], heads: Mapping[UUID, StreamHead]) -> dict[str, Any]:
+    """Return the counters of each subscription and the place of its last event, that ordinal of all `count`."""
+    states = [heads[id].state for id in ordinals]
+    return {
+        "count": count,
+        "ids": Uuids(list(ordinals)),
+        "versions": Bigints([state.version for state in states]),
+        "used": Bigints([state.used_credits for state in states]),
+        "reversed": Bigints([state.reversed_credits for state in states]),
+        "ordinals": Bigints(list(ordinals.values())),
+    }
+
+
+def _held(ids: Iterable[UUID], heads: Mapping[UUID, StreamHead]) -> dict[str, Any]:
+    states = [heads[id].state for id in ids]
+    return {
+        "held": Bigints([state.held_credits for state in states]),
+        "expire_at": [state.holds_expire_at for state in states],
+    }
 
 
 def _refusal_arrays(rows: Sequence[RefusalRow]) -> dict[str, list[Any]]:

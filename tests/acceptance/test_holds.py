@@ -298,6 +298,32 @@ def test_the_past_of_a_hold(machine: TimeMachine, customer: Customer) -> None:
     assert dearer["replayed"]["balance_credits"] == 16_200
 
 
+def test_what_if_a_capture_would_have_failed(machine: TimeMachine, customer: Customer) -> None:
+    """With two images more before the capture, the credits for its 10 further seconds are not there."""
+    hold(customer, **VIDEO)
+    machine.advance("2026-01-31T10:01:00Z")
+    customer.use(16_200)
+    machine.advance("2026-01-31T10:02:00Z")
+    capture(customer, settings={"duration_seconds": 22})
+    images = {
+        "generation_id": "more",
+        "model": "example-image-1",
+        "settings": {"count": 2},
+        "at": "2026-01-31T10:01:30Z",
+    }
+
+    with_it = customer.post(
+        "what-if", insert_charges=[images, {**images, "generation_id": "x", "settings": {"count": 8}}]
+    )
+
+    added, refused, failed = with_it["differences"]
+    assert (added["generation_id"], added["replayed"]["credits"]) == ("more", 40)
+    assert (refused["generation_id"], refused["replayed"]["code"]) == ("x", "insufficient_credits")
+    assert (failed["generation_id"], failed["actual"]["credits"]) == ("job", 275)
+    assert (failed["replayed"]["code"], failed["replayed"]["required_credits"]) == ("insufficient_credits", 275)
+    assert with_it["replayed"]["held_credits"] == 150  # the hold stays
+
+
 def test_a_captured_charge_can_be_disputed_and_given_back(customer: Customer) -> None:
     hold(customer, **VIDEO)
     capture(customer, settings={"duration_seconds": 10})

@@ -4,15 +4,19 @@ import random
 from collections.abc import Callable
 from uuid import UUID
 
+from services.catalogue import Settings
 from services.dispute.commands import OpenDispute, ResolveDispute
 from services.dispute.events import Outcome
 from services.ledger.ledger import Ledger
 from services.ledger.records import Metadata
-from services.ledger.submission import AnyCommand, Charged, Failed
+from services.ledger.submission import AnyCommand, Charged, Failed, Held
 from services.subscription.commands import (
     CancelSubscription,
+    CaptureHold,
     ChargeGeneration,
+    HoldCredits,
     RecordDue,
+    ReleaseHold,
     ResumeSubscription,
     ScheduleDowngrade,
     StartSubscription,
@@ -32,6 +36,7 @@ class Lives:
         self._clock = clock
         self._random = random.Random(seed)
         self._charges: dict[UUID, list[Charged]] = {}
+        self._holds: list[tuple[UUID, str]] = []
         self._generations = 0
 
     @property
@@ -50,6 +55,8 @@ class Lives:
         """Execute `steps` random commands, some of which are refused."""
         kinds: list[tuple[int, Callable[[UUID], object]]] = [
             (60, self._charge),
+            (12, self._hold),
+            (8, self._end_hold),
             (4, self._dispute),
             (4, lambda id: self._execute(id, UpgradePlan(self._random.choice(PLANS)))),
             (3, lambda id: self._execute(id, ScheduleDowngrade(self._random.choice(PLANS)))),
@@ -69,6 +76,24 @@ class Lives:
         model = self._random.choice(("lyria-3", "lyria-3-pro"))
         answer = self._execute(id, ChargeGeneration(f"generation-{self._generations}", model))
         if isinstance(answer, Charged):
+            self._charges[id].append(answer)
+
+    def _hold(self, id: UUID) -> None:
+        self._generations += 1
+        seconds = self._random.choice((1, 60, 900, 604_800))
+        command = HoldCredits(f"generation-{self._generations}", "lyria-3", expires_in_seconds=seconds)
+        if isinstance(self._execute(id, command), Held):
+            self._holds.append((id, command.generation_id))
+
+    def _end_hold(self, _id: UUID) -> None:
+        """Capture or release a hold, which may have expired."""
+        if not self._holds:
+            return
+        id, generation_id = self._holds.pop(self._random.randrange(len(self._holds)))
+        settings = self._random.choice((None, Settings(count=2)))
+        if self._random.random() < 0.3:
+            self._execute(id, ReleaseHold(generation_id))
+        elif isinstance(answer := self._execute(id, CaptureHold(generation_id, settings)), Charged):
             self._charges[id].append(answer)
 
     def _dispute(self, id: UUID) -> None:

@@ -20,7 +20,7 @@ from services.ledger.mapper import read_event
 from services.ledger.recorder import COLUMNS, Recorder, chained_event
 from services.ledger.records import ChainedEvent, Recorded, StreamHead
 from services.postgres.database import connect
-from services.subscription.events import ChargeReversed, GenerationCharged
+from services.subscription.events import ChargeReversed, CreditsHeld, GenerationCharged, HoldReleased
 from services.subscription.state import Subscription, evolve
 from tests.conftest import SCHEMA
 
@@ -117,22 +117,37 @@ class Books:
             whole = renewal.with_counters(state, version=version, used_credits=used, reversed_credits=reversed_credits)
             found[id] = account_id, status, due, clock_id, whole
         for id, each in states.items():
-            expected[id] = each.account_id, each.status, each.next_due_at, each.test_clock_id, each
+            expected[id] = each.account_id, each.status, each.cycle_boundary_at, each.test_clock_id, each
         assert found == expected
 
     def _check_charges(self, events: list[ChainedEvent]) -> None:
-        expected: dict[tuple[UUID, str], tuple[int, int | None]] = {}
+        expected: dict[tuple[UUID, str], dict[str, int]] = {}
         for each in _of_subscriptions(events):
             match each.event:
-                case GenerationCharged(generation_id=generation_id):
-                    expected[each.originator_id, generation_id] = each.originator_version, None
-                case ChargeReversed(generation_id=generation_id):
-                    version, _ = expected[each.originator_id, generation_id]
-                    expected[each.originator_id, generation_id] = version, each.originator_version
+                case GenerationCharged(held_credits=None) | CreditsHeld():
+                    expected[each.originator_id, each.event.generation_id] = {"version": each.originator_version}
+                case GenerationCharged() | HoldReleased() | ChargeReversed():
+                    mark = f"{_became(each.event)}_in_version"
+                    expected[each.originator_id, each.event.generation_id][mark] = each.originator_version
                 case _:
                     pass
-        rows = self.query("SELECT subscription_id, generation_id, version, reversed_in_version FROM {}.charges")
-        assert {(id, generation_id): (version, undone) for id, generation_id, version, undone in rows} == expected
+        found = {
+            (row.pop("subscription_id"), row.pop("generation_id")): {
+                name: value for name, value in row.items() if value is not None
+            }
+            for row in self.rows("charges")
+        }
+        assert found == expected
+
+
+def _became(event: GenerationCharged | HoldReleased | ChargeReversed) -> str:
+    match event:
+        case GenerationCharged():
+            return "captured"
+        case HoldReleased():
+            return event.cause
+        case ChargeReversed():
+            return "reversed"
 
 
 def check_positions(events: list[ChainedEvent]) -> None:
