@@ -79,13 +79,13 @@ class NotesCheck:
             f"checkpoints_of_{self._store.log}",
             {"log": self._store.log},
         )
-        for last, (number, origin, size, root, text) in enumerate(rows):
+        for last, (number, origin, size, root, is_handover, text) in enumerate(rows):
             if number != last + 1:
                 self.find(f"is not there, or has another number: {number} comes after {last}", last + 1)
             if self.tree is None or origin != self.tree.origin:
                 continue  # of a log that was begun before this one
             self.count += 1
-            self._check(number, Checkpoint(origin, size, root), text)
+            self._check(number, Checkpoint(origin, size, root), text, is_handover=is_handover)
             yield StoredNote(number, size, root)
 
     def end(self) -> None:
@@ -124,11 +124,12 @@ class NotesCheck:
         )
         return [there, kept]
 
-    def _check(self, number: int, columns: Checkpoint, text: str) -> None:
+    def _check(self, number: int, columns: Checkpoint, text: str, *, is_handover: bool) -> None:
         try:
             note = Note.parse(text)
             checkpoint = Checkpoint.parse(note.text)
-            if (checkpoint.origin, checkpoint.size, checkpoint.root) != (columns.origin, columns.size, columns.root):
+            said = (checkpoint.origin, checkpoint.size, checkpoint.root, checkpoint.next_key is not None)
+            if said != (columns.origin, columns.size, columns.root, is_handover):
                 self.find("its columns are not what its note says", number)
             before = self._newest
             if before is not None and checkpoint.size < before.size:

@@ -34,7 +34,7 @@ ORDER BY originator_id, originator_version
 
 -- name: scan_checkpoints
 -- Every signed note of a log, in the order in which they were signed.
-SELECT number, origin, size, root, note FROM {schema}.log_checkpoints WHERE log = %(log)s ORDER BY number
+SELECT number, origin, size, root, handover, note FROM {schema}.log_checkpoints WHERE log = %(log)s ORDER BY number
 
 -- name: scan_cosignatures
 -- Every cosignature of a log, with the note below which it is; nulls where there is no such note.
