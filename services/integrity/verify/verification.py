@@ -105,7 +105,8 @@ class Verification:
                 before = self._tables(observer)
                 try:
                     result = self._run_once(database_url, processes)
-                except (psycopg.errors.UndefinedTable, ProcessFailed):
+                except (psycopg.errors.UndefinedTable, psycopg.errors.InternalError_, ProcessFailed):
+                    # PostgreSQL reads definitions as they are by now, and one that is gone is an internal error.
                     if self._tables(observer) == before:
                         raise
                 else:
