@@ -1,5 +1,6 @@
 """Reads the console blocks of a document, commands after `$ ` with their output below, and runs the commands again."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -59,7 +60,10 @@ def run_examples(examples: list[Example], folder: Path, port: str) -> list[str]:
     script = f"\necho; echo '{separator}'\n".join(example.command for example in examples).replace(
         ":8000/", f":{port}/"
     )
-    shell = subprocess.run(["bash", "-e"], input=script, cwd=folder, capture_output=True, text=True, check=False)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")}
+    shell = subprocess.run(
+        ["bash", "-e"], input=script, cwd=folder, env=own, capture_output=True, text=True, check=False
+    )
     assert shell.returncode == 0, shell.stdout + shell.stderr
     return shell.stdout.split(separator)
 
