@@ -10,6 +10,7 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "INSTANT"),
+    (re.compile(r"\btallystick/[0-9a-f]{32}(/refusals)?(\+[0-9a-f]{8}\+[A-Za-z0-9+/]{43,}=*)?"), "LOG"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "HASH"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r'("request_id": ?")[^"]+'), r"\1REQUEST"),

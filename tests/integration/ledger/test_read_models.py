@@ -8,11 +8,12 @@ from msgspec.structs import replace
 
 from projections.rebuilding.rebuild import Rebuild
 from services.catalogue import Settings
+from services.dispute.commands import OpenDispute, ResolveDispute
 from services.integrity.verify.trust import Trust
 from services.integrity.verify.verification import Verification
 from services.ledger.ledger import Ledger
 from services.ledger.mapper import decode_event
-from services.ledger.submission import Charged
+from services.ledger.submission import Charged, Disputed
 from services.subscription.commands import (
     CancelSubscription,
     ChangeAlerts,
@@ -92,12 +93,11 @@ def test_what_a_reversal_deducts_for_an_earlier_upgrade_is_in_every_read_model(
     with Ledger(database_url, SCHEMA, odd_catalogue(), clock=clock) as ledger:
         id = start(ledger, "max-pro-240000-monthly")
         film = ChargeGeneration("film", "music", Settings(characters=30_000))
-        charged = ledger.execute(id, film, BY)
-        assert isinstance(charged, Charged)
+        ledger.execute(id, film, BY)
         ledger.execute(id, replace(film, generation_id="song", settings=Settings(characters=2_000)), BY)
         ledger.execute(id, UpgradePlan("odd-smaller-monthly"), BY)
 
-        ledger.execute(id, _reversal(charged), BY)
+        _give_back(ledger, id, "film")
         books.check()
         assert books.query("SELECT used_credits, reversed_credits FROM {}.balance") == [(32_000, 30_000)]
         charge(ledger, id, "track")
@@ -105,6 +105,14 @@ def test_what_a_reversal_deducts_for_an_earlier_upgrade_is_in_every_read_model(
 
     assert Rebuild(database_url, SCHEMA, [], decode_event).run().differences == ()
     assert Verification(SCHEMA, Trust()).run(database_url, processes=1).findings == ()
+
+
+def _give_back(ledger: Ledger, id: UUID, generation_id: str) -> None:
+    """Uphold a dispute about a charge."""
+    dispute_id = UUID(int=1)
+    ledger.execute(id, OpenDispute(dispute_id, generation_id, "other", "?"), BY)
+    upheld = ledger.execute(id, ResolveDispute(dispute_id, generation_id, "upheld", "!", "current_cycle"), BY)
+    assert isinstance(upheld, Disputed)
 
 
 def _reversal(charged: Charged) -> ReverseCharge:
