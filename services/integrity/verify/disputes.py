@@ -109,8 +109,13 @@ class DisputesCheck(EventsCheck):
         disputes = [each.other_id for each in self._reversals]
         opened = self._events_at([(id, 1) for id in disputes])
         resolved = self._events_at([(id, 2) for id in disputes])
-        for each, beginning, outcome in zip(self._reversals, opened, resolved, strict=True):
-            if reason := _wrong_dispute(each, beginning, outcome):
+        places = [
+            (each.stream_id, getattr(beginning, "charge_version", 0))
+            for each, beginning in zip(self._reversals, opened, strict=True)
+        ]
+        charges = self._events_at(places)
+        for each, beginning, outcome, charge in zip(self._reversals, opened, resolved, charges, strict=True):
+            if reason := _wrong_dispute(each, beginning, outcome, charge):
                 self._findings.add(BEHIND_EVENTS + each.position, each.name, reason)
         self._reversals.clear()
 
@@ -129,7 +134,7 @@ def _said(reversal: ChargeReversed) -> tuple[str, str, str]:
     return reversal.dispute_id, reversal.generation_id, reversal.credit_to
 
 
-def _wrong_dispute(reversal: _Statement, opened: Any, resolved: Any) -> str | None:
+def _wrong_dispute(reversal: _Statement, opened: Any, resolved: Any, charge: Any) -> str | None:
     """Say what is wrong with the dispute to which a reversal belongs, if anything is."""
     if not isinstance(opened, DisputeOpened):
         return f"gives credits back by dispute {reversal.other_id}, which is not there"
@@ -139,6 +144,9 @@ def _wrong_dispute(reversal: _Statement, opened: Any, resolved: Any) -> str | No
         return f"gives credits back by dispute {reversal.other_id}, which was not upheld"
     if resolved.credit_to != reversal.event.credit_to:
         return f"gives credits to the {reversal.event.credit_to}, and its dispute says {resolved.credit_to}"
+    decided = resolved.credits or getattr(charge, "credits", None)
+    if reversal.event.credits != decided:
+        return f"gives {reversal.event.credits} credits back, and its dispute comes to {decided}"
     return None
 
 

@@ -4,6 +4,7 @@ from functools import partial
 from random import Random
 from uuid import UUID
 
+import psycopg
 from msgspec.structs import replace
 
 from projections.rebuilding.rebuild import Rebuild
@@ -105,6 +106,27 @@ def test_what_a_reversal_deducts_for_an_earlier_upgrade_is_in_every_read_model(
 
     assert Rebuild(database_url, SCHEMA, [], decode_event).run().differences == ()
     assert Verification(SCHEMA, Trust()).run(database_url, processes=1).findings == ()
+
+
+def test_a_part_that_is_given_back_is_in_every_read_model_and_no_other_amount(
+    ledger: Ledger, database_url: str
+) -> None:
+    id = start(ledger)
+    charge(ledger, id, "film")
+    dispute_id = UUID(int=1)
+    ledger.execute(id, OpenDispute(dispute_id, "film", "other", "?"), BY)
+    ledger.execute(id, ResolveDispute(dispute_id, "film", "upheld", "!", "current_cycle", 100), BY)
+    assert Verification(SCHEMA, Trust()).run(database_url, processes=1).findings == ()
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "UPDATE tallystick.ledger_events SET state = convert_to(replace(convert_from(state, 'UTF8'),"
+            " '\"credits\":100', '\"credits\":101'), 'UTF8') WHERE topic = 'DisputeResolved'"
+        )
+
+    told = [each.reason for each in Verification(SCHEMA, Trust()).run(database_url, processes=1).findings]
+    assert "gives 100 credits back, and its dispute comes to 101" in told
 
 
 def _give_back(ledger: Ledger, id: UUID, generation_id: str) -> None:
