@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from services.catalogue.policies import CreditsAfter, credits_after_upgrade
-from services.subscription.calendar import MONTHS_PER_TERM, Period, months_after
+from services.subscription.calendar import MONTHS_PER_TERM, Period, month_of, months_after
 from services.subscription.events import (
     CreditsGranted,
     CycleReset,
@@ -85,11 +85,17 @@ def _wrong_counters(event: PlanUpgraded, before: Subscription) -> Iterator[str]:
 
 
 def _wrong_periods(event: SubscriptionStarted | PlanUpgraded, cycle_number: int, term_number: int) -> Iterator[str]:
-    """Check the first cycle and the first term from a new anchor."""
-    anchor_at = event.cycle.starts_at
-    term_ends_at = months_after(anchor_at, MONTHS_PER_TERM[event.plan.billing_period])
-    yield from differs("cycle", event.cycle, Period(cycle_number, anchor_at, months_after(anchor_at, 1)))
-    yield from differs("term", event.term, Period(term_number, anchor_at, term_ends_at))
+    """Check the first cycle and the first term from a new anchor, or from one that was brought along."""
+    moved_at = event.started_at if isinstance(event, SubscriptionStarted) else None
+    anchor_at = (event.anchor_at if isinstance(event, SubscriptionStarted) else None) or event.cycle.starts_at
+    month = month_of(anchor_at, moved_at or anchor_at)
+    for name, stated, number, months in (
+        ("cycle", event.cycle, cycle_number, 1),
+        ("term", event.term, term_number, MONTHS_PER_TERM[event.plan.billing_period]),
+    ):
+        first = month // months * months
+        expected = Period(number, months_after(anchor_at, first), months_after(anchor_at, first + months))
+        yield from differs(name, stated, expected)
 
 
 def differs(name: str, stated: object, computed: object) -> Iterator[str]:

@@ -223,7 +223,6 @@ def test_bad_bodies_are_refused_by_name_and_nothing_is_recorded(customer: Custom
         ("balance?tz=UTC", "tz"),
         ("?verbose=1", "verbose"),
         ("/v1/plans?limit=1", "limit"),
-        ("/v1/subscriptions", "account_id"),
         ("/v1/subscriptions?account_id=%00", "account_id"),
         ("/v1/charges?generation_id=%00", "generation_id"),
         ("/v1/events?after_position=9223372036854775808", "after_position"),

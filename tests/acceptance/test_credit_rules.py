@@ -148,6 +148,8 @@ def test_r4_nothing_in_the_api_sells_credits(http: httpx.Client) -> None:
     assert {path.removeprefix("/v1/subscriptions/{subscription_id}/") for path in writing} <= {
         "/v1/subscriptions",
         "charges",
+        *("holds", "holds/{generation_id}/capture", "holds/{generation_id}/release"),
+        *("suspend", "reinstate"),
         "upgrade",
         "downgrade",
         "cancel",

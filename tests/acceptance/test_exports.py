@@ -248,3 +248,18 @@ class _Peak:
     def _watch(self) -> None:
         while not self._done.wait(0.01):
             self.growth_bytes = max(self.growth_bytes, self._process.memory_info().rss - self._began_bytes)
+
+
+def test_a_member_a_capture_and_a_reversal_have_columns(customer: Customer) -> None:
+    id = customer.subscription_id
+    customer.post("holds", generation_id="held", model="lyria-3", member="ada")
+    customer.post("holds/held/capture")
+    dispute = {"subscription_id": id, "generation_id": "held", "reason": "other", "note": "?"}
+    dispute_id = customer.http.post("/v1/disputes", json=dispute).json()["dispute_id"]
+    decision = {"outcome": "upheld", "note": "!", "credit_to": "current_cycle", "credits": 50}
+    customer.http.post(f"/v1/disputes/{dispute_id}/resolve", json=decision).raise_for_status()
+
+    for path in (f"{customer.path}/charges", "/v1/charges"):
+        row = next(csv.DictReader(io.StringIO(get(customer.http, path, CSV).text)))
+        assert (row["generation_id"], row["member"], row["held_credits"]) == ("held", "ada", "150")
+        assert (row["reversed_credits"], row["dispute_id"], len(row["reversed_at"])) == ("50", dispute_id, 27)

@@ -8,10 +8,12 @@ import httpx
 import pytest
 
 from services.catalogue import Catalogue
+from services.integrity.verify.trust import Trust
+from services.integrity.verify.verification import Verification
 from tests.acceptance.holding import MONTHLY
 from tests.acceptance.server import Customer, Listener
 from tests.acceptance.time_travel import TimeMachine, server_with_clocks
-from tests.conftest import SettableClock
+from tests.conftest import SCHEMA, SettableClock
 
 NOW = "2026-03-15T12:00:00Z"
 ANCHOR = "2025-10-31T10:00:00Z"
@@ -55,6 +57,14 @@ def test_it_is_in_the_cycle_and_the_term_that_its_anchor_gives(machine: TimeMach
     assert customer.get("usage")["data"][0]["credits"] == 0
     resets = [each["at"] for each in customer.get("renewal")["upcoming"]][:3]
     assert resets == ["2026-03-31T10:00:00Z", "2026-04-30T10:00:00Z", "2026-05-31T10:00:00Z"]
+
+
+def test_what_moves_in_verifies(machine: TimeMachine, database_url: str) -> None:
+    for anchor_at in (ANCHOR, "2024-06-20T00:00:00Z", "2026-01-20T00:00:00Z", NOW):
+        moved(machine, anchor_at=anchor_at, used_credits=100)
+        moved(machine, anchor_at=anchor_at, plan_id=MONTHLY)
+
+    assert Verification(SCHEMA, Trust()).run(database_url, processes=1).findings == ()
 
 
 def test_what_was_used_before_is_deducted_by_an_upgrade(machine: TimeMachine) -> None:

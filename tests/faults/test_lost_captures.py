@@ -5,7 +5,7 @@
 
 import os
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -31,6 +31,10 @@ class Asking:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._http = plain_client("", {"Authorization": f"Bearer {KEY}"})
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         """Ask until the answer is there and is not that the service is away."""
@@ -59,8 +63,8 @@ def lose_captures(kills: int) -> None:
     with (
         TemporaryDirectory(prefix="tallystick-captures-") as folder,
         Service(Path(folder), 1, test_clocks="true").running() as service,
+        closing(Asking(service)) as client,
     ):
-        client = Asking(service)
         for number in range(kills):
             lose_one(service, client, random, f"job-{number}")
 

@@ -42,6 +42,7 @@ hot = APIRouter(tags=["Charges"], route_class=HotRoute)
 CHARGE_COLUMNS = """
     position subscription_id version generation_id charged_at status asset_type model duration_seconds count resolution
     characters rate_card rule unit quantity credits_per_unit credits balance_before balance_after cycle_number
+    member held_credits reversed_credits reversed_at dispute_id
 """.split()
 """The columns of charges in CSV. Settings and price are spread over columns of their own."""
 

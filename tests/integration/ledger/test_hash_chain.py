@@ -38,7 +38,7 @@ def lives(ledger: Ledger, clock: SettableClock) -> Lives:
 @pytest.mark.usefixtures("lives")
 def test_the_chain_holds_over_a_random_history(books: Books) -> None:
     events = books.events()
-    assert len(events) > 150
+    assert len(events) > 100
     assert _holds(events)
 
 
