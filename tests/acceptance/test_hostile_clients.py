@@ -238,6 +238,22 @@ def test_a_head_is_awaited_for_a_time(connect: Connect, sent: bytes) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_caller_with_a_key_may_leave_its_connection_idle_for_longer(
+    connect: Connect, head: Head, customer: Customer
+) -> None:
+    """A pool of connections ends them itself: were it us, the end would cross the next request."""
+    stranger, known = connect(), connect()
+    for connection, path in ((stranger, "/livez"), (known, f"{customer.path}/balance")):
+        connection.send(head("GET", path))
+        assert connection.answer().status == 200
+
+    assert _is_ended(stranger)
+    known.send(charge(head, customer, "track"))
+
+    assert known.answer().status == 201
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("path", ["/charges", "/cancel"])
 def test_a_body_is_awaited_for_a_time(connect: Connect, head: Head, customer: Customer, path: str) -> None:
     connection = connect()

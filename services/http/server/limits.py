@@ -17,6 +17,10 @@ HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
 """A client that has not taken any of what is buffered for so long is gone."""
+KEEP_ALIVE_SECONDS = 75.0
+"""Callers with a key may leave a connection idle for so long. It is longer than the pools of HTTP clients and proxies
+keep one (5 to 60 s), so that they end it and not we, just when they send the next request.
+"""
 HALF_CLOSED_SECONDS = 5.0
 """A client that has closed its side may wait for an answer, or may be gone: so long it is taken to wait."""
 SWEEP_SECONDS = 1.0

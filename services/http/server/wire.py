@@ -39,6 +39,7 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=int(limits.KEEP_ALIVE_SECONDS) + 10,  # the sweep ends idle connections before
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=_ACCEPTED_AT_ONCE,
     )
@@ -195,9 +196,10 @@ class Protocol(HttpToolsProtocol):
 
     def overdue_since(self, now: float) -> float | None:
         """Return since when the client has been too slow; None where it is not."""
+        is_idle = self.is_known and self._is_in_head and not self._request_bytes
         limit = limits.HEAD_SECONDS if self._is_in_head else limits.BODY_SECONDS
         for since, seconds in (
-            (self.receives_since, limit),
+            (self.receives_since, limits.KEEP_ALIVE_SECONDS if is_idle else limit),
             (self._blocked_since, limits.ANSWER_SECONDS),
             (self._half_closed_since, limits.HALF_CLOSED_SECONDS),
         ):
