@@ -46,7 +46,10 @@ class IdempotencyRecord(Struct, frozen=True):
 
 
 def hash_request(path: str, body: bytes) -> bytes:
-    """Hash a request by SHA-256: its path, and its body as this service encodes it. Same hash, same request."""
+    """Hash a request by SHA-256: its path, and its body as this service encodes it. Same hash, same request.
+
+    The path is empty where the key guards the body alone.
+    """
     return sha256(path.encode() + b"\0" + body).digest()
 
 

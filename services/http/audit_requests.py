@@ -53,7 +53,10 @@ class OpenDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResolveDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The decision. `credit_to` is needed where the dispute is upheld, and says nothing where it is rejected."""
+    """The decision. `credit_to` is needed where the dispute is upheld, and says nothing where it is rejected.
+
+    `credits` is for an upheld dispute alone.
+    """
 
     outcome: Outcome
     note: Note
@@ -63,9 +66,11 @@ class ResolveDisputeRequest(Struct, frozen=True, forbid_unknown_fields=True, omi
     ) = None
 
     def command(self, dispute_id: UUID, generation_id: str) -> ResolveDispute:
-        """Make the command. Raises Problem where an upheld dispute has no `credit_to`."""
+        """Make the command. Raises Problem for an upheld dispute without `credit_to`, a rejected one with `credits`."""
         if self.outcome == "upheld" and self.credit_to is None:
             raise invalid("credit_to", "is required where the dispute is upheld")
+        if self.outcome == "rejected" and self.credits is not None:
+            raise invalid("credits", "is for an upheld dispute: a rejected one gives nothing back")
         credit_to = self.credit_to or "current_cycle"
         return ResolveDispute(dispute_id, generation_id, self.outcome, self.note, credit_to, self.credits)
 

@@ -8,10 +8,12 @@ from msgspec import Struct
 
 from projections.renewal.view import SubscriptionView, subscription_view
 from services.http.calls import Call
-from services.http.idempotency import hash_of, read_stored, stored_form
+from services.http.idempotency import read_stored, stored_form
 from services.http.problems import Problem, problem_of_failure
-from services.http.server.reply import Reply, json_reply
+from services.http.server.reply import Reply, encode, json_reply
+from services.idempotency import hash_request
 from services.ledger.submission import (
+    BY_GENERATION,
     Answer,
     AnyCommand,
     Charged,
@@ -49,7 +51,7 @@ async def execute(
 
     `body` is the decoded request, which an idempotency key stands for; `render` makes the reply of `Done`.
     """
-    idempotency = _idempotency(call, body, render)
+    idempotency = _idempotency(call, command, body, render)
     answer = await call.service.gate.execute(subscription_id, command, call.metadata, expected_versions, idempotency)
     return reply_to(answer, call.exchange.request_id, render)
 
@@ -78,8 +80,11 @@ def reply_to(answer: Answer, request_id: str, render: RenderDone) -> Reply[Any]:
             assert_never(answer)
 
 
-def _idempotency(call: Call, body: Struct, render: RenderDone) -> IdempotencyKey | None:
+def _idempotency(call: Call, command: AnyCommand, body: Struct, render: RenderDone) -> IdempotencyKey | None:
     if (key := call.exchange.idempotency_key) is None:
         return None
+    # What is idempotent by its generation id is so under any path: there the key guards the body alone.
+    path = "" if isinstance(command, BY_GENERATION) else call.exchange.path
     request_id = call.exchange.request_id
-    return IdempotencyKey(key, hash_of(call, body), lambda answer: stored_form(reply_to(answer, request_id, render)))
+    request_hash = hash_request(path, encode(body))
+    return IdempotencyKey(key, request_hash, lambda answer: stored_form(reply_to(answer, request_id, render)))

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import Struct, ValidationError
+from msgspec import Struct, ValidationError, structs
 from starlette.requests import Request
 
 from services.http.instants import read_instant
@@ -27,13 +27,21 @@ _LARGE_REFUSALS = Pace(PACE_OF_LARGE_REFUSALS)
 
 
 class JsonBody(Generic[T]):
-    """A FastAPI dependency that decodes the body to a struct. Where it `may_be_empty`, no body stands for `{}`."""
+    """A FastAPI dependency that decodes the body to a struct.
+
+    Where it `may_be_empty`, no body stands for `{}`; where a field is required, it is named like any that is missing.
+    """
 
     def __init__(self, model: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES, may_be_empty: bool = False) -> None:
         self.model = model
         self.may_be_empty = may_be_empty
         self.limit_bytes = limit_bytes
         self._decoder = msgspec.json.Decoder(model, dec_hook=read_instant)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether no request can do without a body."""
+        return not self.may_be_empty or any(field.required for field in structs.fields(self.model))
 
     async def __call__(self, request: Request) -> T:
         return await self.of(exchange_of(request.scope))

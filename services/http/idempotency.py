@@ -24,11 +24,6 @@ class _StoredReply(Struct, frozen=True):
 _STORED = msgspec.json.Decoder(_StoredReply)
 
 
-def hash_of(call: Call, body: Struct) -> bytes:
-    """Hash a request: its path with its body, however the JSON was laid out."""
-    return hash_request(call.exchange.path, encode(body))
-
-
 def stored_form(reply: Reply[Any]) -> bytes:
     """Encode a reply, to be stored under an idempotency key."""
     return encode(_StoredReply(reply.status, dict(reply.headers), reply.media_type, Raw(reply.body)))

@@ -35,14 +35,29 @@ class Readiness(Struct, frozen=True):
     """
 
     status: Literal["ready", "not_ready"]
-    database: bool = False
-    writable: bool = False
-    migrations: bool = False
-    clock: bool = False
-    writer_lane: bool = False
-    projection_lag_events: int | None = None
-    sealing: Literal["ok", "refused"] | None = None
-    unwitnessed_seconds: float | None = None
+    database: bool
+    writable: bool
+    migrations: bool
+    clock: bool
+    writer_lane: bool
+    projection_lag_events: int | None
+    sealing: Literal["ok", "refused"] | None
+    unwitnessed_seconds: float | None
+
+    @staticmethod
+    def without_database(*, is_lane_well: bool) -> "Readiness":
+        """Say that the database does not answer, so that nothing else is known of it."""
+        return Readiness(
+            "not_ready",
+            database=False,
+            writable=False,
+            migrations=False,
+            clock=False,
+            writer_lane=is_lane_well,
+            projection_lag_events=None,
+            sealing=None,
+            unwitnessed_seconds=None,
+        )
 
 
 class ReadinessCheck:
@@ -62,7 +77,7 @@ class ReadinessCheck:
             found = read_again(self._ask_database)
         except psycopg.Error as error:
             log.warning("the database does not answer", error=repr(error))
-            return Readiness("not_ready", writer_lane=is_lane_well)
+            return Readiness.without_database(is_lane_well=is_lane_well)
         is_writable, is_migrated, is_clock_right, lag_events, log_status = found
         is_ready = is_writable and is_migrated and is_clock_right and is_lane_well
         return Readiness(

@@ -35,7 +35,7 @@ from services.ledger.records import (
 )
 from services.ledger.replays import replayed
 from services.ledger.submission import (
-    ON_HOLDS,
+    BY_GENERATION,
     Answer,
     Charged,
     Disputed,
@@ -163,7 +163,7 @@ class _Decider:
     def _replay(self, submission: Submission) -> Outcome | None:
         """Answer a request under an id that was taken before, by the same request or another one."""
         command = submission.command
-        if not isinstance(command, (ChargeGeneration, *ON_HOLDS)):
+        if not isinstance(command, BY_GENERATION):
             return None
         generation = submission.subscription_id, command.generation_id
         charge, hold = self._charge(generation), self._hold(generation)

@@ -148,8 +148,9 @@ class Attempt(Struct, frozen=True):
 Generation = tuple[UUID, str]
 """A generation: the id of the subscription, and its own."""
 
-ON_HOLDS = (HoldCredits, CaptureHold, ReleaseHold)
-_WITH_GENERATION = (ChargeGeneration, *ON_HOLDS, *DISPUTE_COMMANDS)
+BY_GENERATION = (ChargeGeneration, HoldCredits, CaptureHold, ReleaseHold)
+"""Commands that are carried out once for their generation id, however often they come."""
+_WITH_GENERATION = (*BY_GENERATION, *DISPUTE_COMMANDS)
 
 
 def generations(submissions: Sequence[Submission]) -> list[Generation]:

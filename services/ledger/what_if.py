@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import asdict
 from psycopg import Connection
 
 from projections.balance.project import project as balance_row
@@ -25,13 +24,17 @@ from services.subscription.events import CreditsHeld, GenerationCharged
 from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal
 from services.subscription.state import Subscription
 
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 OUTCOMES = Literal["charged", "recorded", "refused", "repeated"]
 
 Outcome = Annotated[
     dict[str, Any],
     Meta(
         description="`outcome` says which: `charged` and `recorded` come with the fields of the event; `refused` with"
-        " `code`, `balance_credits` and `required_credits`; `repeated` is a request for what was charged before.",
+        " `code`, `balance_credits` and, where credits are too few, `required_credits`; `repeated` is a request for"
+        " what was charged before.",
         extra_json_schema={"properties": {"outcome": {"enum": get_args(OUTCOMES)}}},
     ),
 ]
@@ -166,8 +169,13 @@ def _shown(found: core.ReplayDifference) -> Difference:
 def _outcome(outcome: core.ReplayOutcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
     if outcome is None:
         return None
-    fields = asdict(outcome) if generation_id is UNSET else {"generation_id": generation_id, **asdict(outcome)}
-    return {"outcome": _name(outcome), **fields}
+    named = {} if generation_id is UNSET else {"generation_id": generation_id}
+    return {"outcome": _name(outcome), **named, **fields_of(outcome)}
+
+
+def fields_of(outcome: core.ReplayOutcome) -> dict[str, msgspec.Raw]:
+    """Return the fields of an outcome, as JSON; those of an event are its recorded ones."""
+    return _FIELDS.decode(_ENCODER.encode(outcome))
 
 
 def _name(outcome: core.ReplayOutcome) -> OUTCOMES:

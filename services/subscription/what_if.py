@@ -68,7 +68,7 @@ class Changes(Struct, frozen=True):
     insert_charges: tuple[InsertedCharge, ...] = ()
 
 
-class ChargeRefused(Struct, frozen=True):
+class ChargeRefused(Struct, frozen=True, omit_defaults=True):
     """An outcome: the charge is refused with this code, at this balance."""
 
     code: str

@@ -111,6 +111,45 @@ def test_a_charge_under_a_key_is_repeated_like_any_charge(customer: Customer) ->
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
 
 
+@pytest.mark.parametrize("end", ["capture", "release"])
+def test_one_key_may_come_with_the_ends_of_several_holds(customer: Customer, end: str) -> None:
+    """What is done once for its generation id is so under any key, which guards the body alone."""
+    jobs = ("first", "second", "third")
+    for job in jobs:
+        customer.post("holds", generation_id=job, model="lyria-3")
+
+    answers = [customer.http.post(f"{customer.path}/holds/{job}/{end}", json={}, headers=KEY) for job in jobs]
+    again = [customer.http.post(f"{customer.path}/holds/{job}/{end}", headers=KEY) for job in jobs]
+    other = {"capture": {"settings": {"count": 2}}, "release": {"reason": "it failed"}}[end]
+    reused = customer.http.post(f"{customer.path}/holds/first/{end}", json=other, headers=KEY)
+
+    assert [answer.json()["generation_id"] for answer in answers] == list(jobs)
+    assert {answer.status_code for answer in answers} == {201 if end == "capture" else 200}
+    assert [(each.status_code, each.json()) for each in again] == [(200, answer.json()) for answer in answers]
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    assert customer.balance == 40_000 - (450 if end == "capture" else 0)
+
+
+@pytest.mark.parametrize("resource", ["charges", "holds"])
+def test_one_key_may_come_with_the_same_body_for_several_subscriptions(http: httpx.Client, resource: str) -> None:
+    customers = [Customer.with_plan(http, "ai-suite-40000-monthly") for _ in range(2)]
+
+    answers = [http.post(f"{each.path}/{resource}", json=TRACK, headers=KEY) for each in customers]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert [each.get("balance")["available_credits"] for each in customers] == [39_850, 39_850]
+
+
+def test_one_key_for_what_has_no_generation_id_is_for_one_path(http: httpx.Client) -> None:
+    one, other = (Customer.with_plan(http, "ai-suite-40000-monthly") for _ in range(2))
+    one.http.post(f"{one.path}/cancel", json={"when": "now"}, headers=KEY)
+
+    answer = other.http.post(f"{other.path}/cancel", json={"when": "now"}, headers=KEY)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert other.get()["status"] == "active"
+
+
 def test_each_api_key_has_idempotency_keys_of_its_own(server: Server, customer: Customer) -> None:
     with server.client("manage") as other:
         first = customer.http.post(f"{customer.path}/cancel", json={"when": "term_end"}, headers=KEY)

@@ -102,6 +102,8 @@ def test_what_is_so_already_records_nothing(customer: Customer) -> None:
     assert put(customer, "suspend", reason="again")[0] == 200
     assert customer.events() == events
     assert put(customer, "suspend")[0] == put(customer, "reinstate", reason="")[0] == 422
+    answers = [customer.http.post(f"{customer.path}/{each}") for each in ("suspend", "reinstate")]
+    assert {(each.status_code, each.json()["errors"][0]["field"]) for each in answers} == {(422, "reason")}
 
 
 def test_changes_of_the_plan_go_on_and_do_not_lift_it(customer: Customer) -> None:

@@ -51,7 +51,7 @@ from services.http.server.reply import encode
 from services.ledger.as_of import PastSubscription
 from services.ledger.history import StoredEvent, StoredRefusal
 from services.ledger.submission import GenerationHeld, GenerationIdConflict, UnknownTestClock
-from services.ledger.what_if import Difference, WhatIfAnswer
+from services.ledger.what_if import Difference, WhatIfAnswer, fields_of
 from services.subscription.calendar import Period, months_after
 from services.subscription.events import CreditsGranted, CreditsHeld, GenerationCharged, PlanTerms, SubscriptionStarted
 from services.subscription.refusals import (
@@ -228,7 +228,7 @@ WHAT_IF = WhatIfAnswer(
             version=3,
             type="GenerationCharged",
             generation_id="track-7f3a",
-            actual={"outcome": "charged", **asdict(_CHARGE_EVENT)},
+            actual={"outcome": "charged", **fields_of(_CHARGE_EVENT)},
             replayed=None,
         )
     ],
@@ -271,7 +271,7 @@ EVENT_STREAMS = {
     "text/event-stream": f"id: 1874\nevent: GenerationCharged\ndata: {encode(EVENT).decode()}\n\n",
 }
 READY = Readiness("ready", True, True, True, True, True, projection_lag_events=0, sealing="ok", unwitnessed_seconds=0.0)
-NOT_READY = Readiness("not_ready", writer_lane=True)
+NOT_READY = Readiness.without_database(is_lane_well=True)
 METRICS = (
     'tallystick_http_request_seconds_count{method="POST",'
     'route="/v1/subscriptions/{subscription_id}/charges",status="201"} 1874.0\n'

@@ -55,15 +55,23 @@ Bodies are JSON, and no object has a key twice. Instants are UTC with microsecon
 request are cut off), credits are whole numbers. Errors are problems (RFC 9457) with a stable `code`. Lists come in
 pages: send `next_cursor` back as `cursor`.
 
-Any `POST` may carry an `Idempotency-Key`, which belongs to its first body from then on: the same again gets the answer
-of the first success, another is refused. A refusal is not kept: the same request succeeds once it can. Charges and
-batches need no key, since each charge is made once for its `generation_id`."""
+In an answer, an optional field is left out where it has no value. `null` stands only where a field is always there,
+and says that there is nothing: no renewal (`credits_renew_at`), no change (`scheduled_change`), no further page
+(`next_cursor`).
+
+Any `POST` may carry an `Idempotency-Key`, which belongs to its first request from then on: the same path and body
+again get the answer of the first success, another request is refused. A refusal is not kept: the same request succeeds
+once it can. Charges, holds, captures, releases and batches need no key, since each is done once for its
+`generation_id`: there a key guards the body alone, so that one key may come with the captures of several holds."""
 
 
 def openapi_document(routers: Sequence[APIRouter]) -> bytes:
     """Make the document of all routes of the routers, as JSON."""
     operations = [_Operation(route) for route in typed_routes(routers)]
-    schemas = _Schemas(kind for operation in operations for kind in operation.kinds())
+    schemas = _Schemas(
+        (kind for operation in operations for kind in operation.kinds()),
+        bodies=[body for operation in operations if (body := operation.body) is not None],
+    )
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         for method in operation.route.methods or ():
@@ -95,8 +103,13 @@ class _Operation:
         yield self._signature.content
         yield from self._refusals()
         yield from self._documentation.missing
-        if self._signature.body is not None:
-            yield self._signature.body.model
+        if self.body is not None:
+            yield self.body
+
+    @property
+    def body(self) -> Any:
+        """The type of the body that the operation decodes; None where it takes none."""
+        return None if self._signature.body is None else self._signature.body.model
 
     def document(self, schemas: "_Schemas") -> dict[str, Any]:
         """Make the operation object."""
@@ -114,7 +127,7 @@ class _Operation:
         if (body := self._signature.body) is not None:
             content = {"schema": schemas[body.model], "example": _plain(self._documentation.request)}
             document["requestBody"] = {
-                "required": not body.may_be_empty,
+                "required": body.is_required,
                 "content": {"application/json": content},
             }
         return document
@@ -176,12 +189,16 @@ class _Operation:
 class _Schemas:
     """The schemas of many types: each in full under its name, and a reference to it."""
 
-    def __init__(self, kinds: Iterable[Any]) -> None:
+    def __init__(self, kinds: Iterable[Any], bodies: Sequence[Any]) -> None:
         unique = list(dict.fromkeys([*kinds, FieldError]))
+        _, sent_by_clients = msgspec.json.schema_components(bodies, ref_template=_REFERENCE)
         named = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
         references, components = msgspec.json.decode(_VIEW.sub(b"", msgspec.json.encode(named)))
         self._references: dict[Any, dict[str, Any]] = dict(zip(unique, references, strict=True))
-        self.components = {name: _as_sent(name, schema) for name, schema in sorted(components.items())}
+        self.components = {
+            name: _as_sent(name, schema if name in sent_by_clients else _without_optional_nulls(schema))
+            for name, schema in sorted(components.items())
+        }
         for kind in unique:
             if isinstance(kind, type) and issubclass(kind, Refusal):
                 self.components[kind.__name__] = _problem_schema(kind, self.components[kind.__name__])
@@ -189,6 +206,20 @@ class _Schemas:
     def __getitem__(self, kind: Any) -> dict[str, Any]:
         """Return the reference to a type's schema, or its schema where it has no name."""
         return self._references[kind]
+
+
+def _without_optional_nulls(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an answer, whose optional fields are left out where they have no value, and never null."""
+    if (properties := schema.get("properties")) is None:
+        return schema
+    optional = {name: each for name, each in properties.items() if each.get("default", ...) is None}
+    return {**schema, "properties": {**properties, **{name: _not_null(each) for name, each in optional.items()}}}
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    others = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
+    return {**kinds[0], **others} if len(kinds) == 1 else {**others, "anyOf": kinds}
 
 
 def _as_sent(name: str, schema: Any) -> Any:

@@ -95,7 +95,7 @@ def preview_downgrade(
 async def upgrade(
     call: Manager,
     subscription_id: SubscriptionId,
-    body: Annotated[UpgradeRequest, Depends(JsonBody(UpgradeRequest))],
+    body: Annotated[UpgradeRequest, Depends(JsonBody(UpgradeRequest, may_be_empty=True))],
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Move to a plan of a higher tier, at once.
@@ -110,7 +110,7 @@ async def upgrade(
 async def downgrade(
     call: Manager,
     subscription_id: SubscriptionId,
-    body: Annotated[DowngradeRequest, Depends(JsonBody(DowngradeRequest))],
+    body: Annotated[DowngradeRequest, Depends(JsonBody(DowngradeRequest, may_be_empty=True))],
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Move to another plan of the same or a lower tier when the term ends; replaces a change scheduled before."""
@@ -121,7 +121,7 @@ async def downgrade(
 async def cancel(
     call: Manager,
     subscription_id: SubscriptionId,
-    body: Annotated[CancelRequest, Depends(JsonBody(CancelRequest))],
+    body: Annotated[CancelRequest, Depends(JsonBody(CancelRequest, may_be_empty=True))],
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """End the subscription with its term, keeping the credits until then, or now; replaces a scheduled change."""
@@ -132,7 +132,7 @@ async def cancel(
 async def change_alerts(
     call: Manager,
     subscription_id: SubscriptionId,
-    body: Annotated[AlertsRequest, Depends(JsonBody(AlertsRequest))],
+    body: Annotated[AlertsRequest, Depends(JsonBody(AlertsRequest, may_be_empty=True))],
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Set the thresholds at which credits are low for this subscription; null: those of the catalogue again.
@@ -157,7 +157,7 @@ async def resume(
 async def suspend(
     call: Manager,
     subscription_id: SubscriptionId,
-    body: Annotated[SuspendRequest, Depends(JsonBody(SuspendRequest))],
+    body: Annotated[SuspendRequest, Depends(JsonBody(SuspendRequest, may_be_empty=True))],
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Refuse charges and new holds until the subscription is reinstated, say because its renewal was not paid.
@@ -172,7 +172,7 @@ async def suspend(
 async def reinstate(
     call: Manager,
     subscription_id: SubscriptionId,
-    body: Annotated[ReinstateRequest, Depends(JsonBody(ReinstateRequest))],
+    body: Annotated[ReinstateRequest, Depends(JsonBody(ReinstateRequest, may_be_empty=True))],
     expected: IfMatch,
 ) -> Reply[SubscriptionView]:
     """Take charges and holds again. It is no error to reinstate what is not suspended."""
