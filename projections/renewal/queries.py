@@ -26,6 +26,9 @@ class SubscriptionFilter(Struct, frozen=True):
         return self.plan_id in {None, state.plan.plan_id} and self.status in {None, state.shown_status}
 
 
+_CONDITIONS = {"plan_id": b"b.plan_id = %(plan_id)s", "status": b"b.status = %(status)s"}
+
+
 class RecordedSubscription(Struct, frozen=True):
     """A subscription as of its last event, at `position`; `clock_now` is its test clock's time, where it has one."""
 
@@ -39,11 +42,13 @@ class RenewalQueries:
     """Reads the subscriptions of one schema. Every method raises psycopg.Error."""
 
     def __init__(self, schema: str) -> None:
-        self._queries = load_queries("projections.renewal", "renewal.sql", schema=schema)
+        queries = load_queries("projections.renewal", "renewal.sql", schema=schema)
+        self._select_subscription, self._list = queries["select_subscription"], queries["list_subscriptions"]
+        self._list_by_plan_and_status = queries["list_by_plan_and_status"]
 
     def find(self, connection: Connection[Any], subscription_id: UUID) -> RecordedSubscription | None:
         """Read a subscription; None where there is none with this id."""
-        row = connection.execute(self._queries["select_subscription"], {"id": subscription_id}).fetchone()
+        row = connection.execute(self._select_subscription, {"id": subscription_id}).fetchone()
         return None if row is None else _recorded(row)
 
     def list(
@@ -51,7 +56,14 @@ class RenewalQueries:
     ) -> list[RecordedSubscription]:
         """List the chosen subscriptions with ids above `after`, in id order, and others where something is due."""
         arguments = {**asdict(chosen), "now": now, "after": after, "limit": limit}
-        return [_recorded(row) for row in connection.execute(self._queries["list_subscriptions"], arguments)]
+        return [_recorded(row) for row in connection.execute(self._list_of(chosen), arguments)]
+
+    def _list_of(self, chosen: SubscriptionFilter) -> bytes:
+        """Return the query of a list. An account has few subscriptions, a plan or a status may have any number."""
+        conditions = [condition for name, condition in _CONDITIONS.items() if getattr(chosen, name) is not None]
+        if chosen.account_id is not None or not conditions:
+            return self._list
+        return self._list_by_plan_and_status.replace(b"{filters}", b" AND ".join(conditions))
 
 
 def _recorded(row: Sequence[Any]) -> RecordedSubscription:
