@@ -604,6 +604,13 @@ SUBSCRIPTION_EVENTS = {
         "balance_after": WHOLE,
         "deducted_credits=": WHOLE,
     },
+    "CreditsAdjusted": {
+        "credits": WHOLE,
+        "run_id": TEXT,
+        "reason": TEXT,
+        "cycle_number?": WHOLE,
+        "alerts=": [ALERT],
+    },
 }
 DISPUTE_EVENTS = {
     "DisputeOpened": {
@@ -893,6 +900,7 @@ class Subscription:
         self.plan = self.cycle = None
         self.has_ended = self.is_suspended = False
         self.charges, self.given_back, self.ids_held, self.holds = {}, {}, set(), {}
+        self.runs = set()
 
     def take(self, event):
         """Take an event, and check what it says."""
@@ -917,6 +925,12 @@ class Subscription:
                 self.release(event, data)
             case "ChargeReversed":
                 self.give_back(data)
+            case "CreditsAdjusted":
+                check(data["run_id"] not in self.runs, "its run was settled before")
+                cycle = self.cycle["number"] if data.get("alerts") else None
+                check(data.get("cycle_number") == cycle, "it is of another cycle")
+                self.runs.add(data["run_id"])
+                self.balance += data["credits"]
             case "CycleReset":
                 check(instant_of(data["cycle"]["starts_at"]) <= event.recorded_at, "its cycle begins later")
                 self.check_lapse(data)

@@ -12,6 +12,7 @@ from services.catalogue.rate_card import RULES
 from services.ledger.records import Recorded
 from services.subscription.events import (
     ChargeReversed,
+    CreditsAdjusted,
     CreditsGranted,
     CreditsHeld,
     CycleReset,
@@ -76,6 +77,10 @@ class _Claims:
                 _check_release(event, record, before)
             case ChargeReversed():
                 self._check_reversal(event, before, after)
+            case CreditsAdjusted():
+                _require(event.run_id not in before.settled_runs, f"run {event.run_id} was settled before")
+                cycle_number = before.cycle.number if event.alerts else None
+                _require(event.cycle_number == cycle_number, f"its cycle is {cycle_number}")
             case CycleReset():
                 _check_cycle(event, before)
                 _require(event.cycle.starts_at == before.cycle.ends_at, "its cycle does not begin where the last ended")

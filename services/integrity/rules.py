@@ -10,6 +10,7 @@ from services.catalogue import quantity_of, recompute
 from services.integrity.cycles import broken_cycles, differs
 from services.subscription.events import (
     ChargeReversed,
+    CreditsAdjusted,
     CreditsGranted,
     CreditsHeld,
     CycleReset,
@@ -55,6 +56,8 @@ def broken_rules(
         case ChargeReversed():
             yield from _wrong_reversal(event, before)
             yield from differs("cycle_number", event.cycle_number, before.cycle.number)
+        case CreditsAdjusted():
+            yield from _wrong_adjustment(event, before)
         case CreditsGranted():
             yield from differs("cycle_number", event.cycle_number, before.cycle.number)
         case CycleReset() | SubscriptionEnded():
@@ -91,6 +94,12 @@ def _wrong_release(event: HoldReleased, before: Subscription) -> Iterator[str]:
     yield from differs("credits", event.credits, held.credits)
     yield from differs("cycle_number", event.cycle_number, held.cycle_number)
     yield from differs("lapsed_credits", event.lapsed_credits, 0 if before.is_current(held) else held.credits)
+
+
+def _wrong_adjustment(event: CreditsAdjusted, before: Subscription) -> Iterator[str]:
+    if event.run_id in before.settled_runs:
+        yield f"settles run {event.run_id}, which is settled already"
+    yield from differs("cycle_number", event.cycle_number, before.cycle.number if event.alerts else None)
 
 
 def _wrong_price(event: GenerationCharged | CreditsHeld) -> Iterator[str]:

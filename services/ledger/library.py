@@ -96,6 +96,17 @@ class ChargeReversed(LedgerEvent):
         aggregate.balance_credits = self.balance_after
 
 
+class CreditsAdjusted(LedgerEvent):
+    """Credits were given, or taken (minus), to correct an operator's error."""
+
+    credits: int
+    run_id: str
+    reason: str
+
+    def apply(self, aggregate: "SubscriptionAggregate") -> None:
+        aggregate.balance_credits += self.credits
+
+
 class CycleReset(LedgerEvent):
     """A credit cycle ended, and the allowance was granted anew."""
 

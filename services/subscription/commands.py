@@ -10,6 +10,7 @@ from services.subscription.events import (
     AlertsChanged,
     CancelWhen,
     ChargeReversed,
+    CreditsAdjusted,
     CreditsGranted,
     CreditsHeld,
     CreditTo,
@@ -128,6 +129,14 @@ class ReverseCharge(Struct, frozen=True):
     charged_in_cycle: int
 
 
+class AdjustCredits(Struct, frozen=True):
+    """Settle the difference that a run of a what-if found: give credits, or take them (minus). Once per run."""
+
+    credits: int
+    run_id: str
+    reason: str
+
+
 class RecordDue(Struct, frozen=True):
     """Record the boundaries that are due, and nothing else."""
 
@@ -146,6 +155,7 @@ Command = (
     | SuspendSubscription
     | ReinstateSubscription
     | ReverseCharge
+    | AdjustCredits
     | RecordDue
 )
 
@@ -185,6 +195,8 @@ def command_behind(event: Event) -> Command:
             return ReverseCharge(
                 event.generation_id, event.dispute_id, event.credit_to, event.credits, charged_in_cycle
             )
+        case CreditsAdjusted():
+            return AdjustCredits(event.credits, event.run_id, event.reason)
         case HoldReleased() | CycleReset() | TermRenewed() | SubscriptionEnded() | CreditsGranted():
             return RecordDue()
         case _:

@@ -15,6 +15,7 @@ from services.catalogue.policies import credits_after_upgrade
 from services.subscription import holds
 from services.subscription.calendar import MONTHS_PER_TERM, Period, month_of, months_after
 from services.subscription.commands import (
+    AdjustCredits,
     CancelSubscription,
     CaptureHold,
     ChangeAlerts,
@@ -34,6 +35,7 @@ from services.subscription.commands import (
 from services.subscription.events import (
     AlertsChanged,
     ChargeReversed,
+    CreditsAdjusted,
     CreditsGranted,
     Event,
     GenerationCharged,
@@ -109,6 +111,8 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
             return [SubscriptionReinstated(command.reason)] if state.is_suspended else []
         case ReverseCharge():
             return _reverse(state, command)
+        case AdjustCredits():
+            return _adjust(state, command, now, catalogue)
         case _:
             assert_never(command)
 
@@ -243,6 +247,16 @@ def _reverse(state: Subscription, command: ReverseCharge) -> Decision:
             deducted_credits=deducted_credits,
         )
     ]
+
+
+def _adjust(state: Subscription, command: AdjustCredits, now: datetime, catalogue: Terms) -> Decision:
+    """Give or take the credits, once per run; what is not available cannot be taken."""
+    if command.run_id in state.settled_runs:
+        return []
+    adjusted = max(command.credits, -state.available_credits)
+    alerts = crossed_alerts(state, state.available_credits + adjusted, now, catalogue) if adjusted < 0 else ()
+    cycle_number = state.cycle.number if alerts else None
+    return [CreditsAdjusted(adjusted, command.run_id, command.reason, cycle_number, alerts)]
 
 
 def _periods_from(anchor_at: datetime, plan: Plan, *, cycle_number: int, term_number: int) -> tuple[Period, Period]:

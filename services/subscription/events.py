@@ -221,6 +221,21 @@ class ChargeReversed(Struct, frozen=True, omit_defaults=True):
     """The part that an upgrade after the charge could not deduct, and that is deducted now."""
 
 
+class CreditsAdjusted(Struct, frozen=True, omit_defaults=True):
+    """An operator's error was settled, by the run of a what-if that found it: credits were given, or taken (minus).
+
+    No more is taken than was available, so that `credits` may be 0 where the run found a difference.
+    """
+
+    credits: int
+    run_id: str
+    reason: str
+    cycle_number: int | None = None
+    """The cycle in which alerts were crossed."""
+    alerts: tuple[AlertCrossed, ...] = ()
+    """The thresholds that it crossed, for the first time in the cycle."""
+
+
 Event = (
     SubscriptionStarted
     | CreditsGranted
@@ -238,4 +253,5 @@ Event = (
     | SubscriptionReinstated
     | SubscriptionEnded
     | ChargeReversed
+    | CreditsAdjusted
 )

@@ -14,6 +14,7 @@ from services.subscription.events import (
     AlertsChanged,
     ChangeKind,
     ChargeReversed,
+    CreditsAdjusted,
     CreditsGranted,
     CreditsHeld,
     CycleReset,
@@ -92,6 +93,8 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     """The thresholds that were crossed in this cycle."""
     holds: tuple[CreditsHeld, ...] = ()
     """The open holds, in the order in which they were made. An upgrade takes those of its cycle to the new one."""
+    settled_runs: tuple[str, ...] = ()
+    """The runs of a what-if whose differences were settled."""
 
     @property
     def shown_status(self) -> ShownStatus:
@@ -188,6 +191,8 @@ def evolve(state: Subscription | None, event: Event) -> Subscription:
                 reversed_since_reset=state.reversed_since_reset + event.credits,
                 undeducted_credits=state.undeducted_credits - event.deducted_credits,
             )
+        case CreditsAdjusted():
+            return _adjusted(state, event)
         case PlanChangeScheduled():
             change = ScheduledChange("downgrade", event.effective_at, event.plan)
             return replace(state, version=version, status="active", scheduled_change=change)
@@ -254,6 +259,21 @@ def _charged(state: Subscription, event: GenerationCharged) -> Subscription:
         used_since_reset=state.used_since_reset + used_credits,
         holds=state.holds if event.held_credits is None else _without(state.holds, event.generation_id),
         crossed_alerts=state.crossed_alerts + event.alerts if event.alerts else state.crossed_alerts,
+    )
+
+
+def _adjusted(state: Subscription, event: CreditsAdjusted) -> Subscription:
+    """Count what was given as given back, and what was taken as used."""
+    given, taken = max(event.credits, 0), max(-event.credits, 0)
+    return replace(
+        state,
+        version=state.version + 1,
+        used_credits=state.used_credits + taken,
+        used_since_reset=state.used_since_reset + taken,
+        reversed_credits=state.reversed_credits + given,
+        reversed_since_reset=state.reversed_since_reset + given,
+        settled_runs=(*state.settled_runs, event.run_id),
+        crossed_alerts=state.crossed_alerts + event.alerts,
     )
 
 

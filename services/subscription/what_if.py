@@ -29,6 +29,7 @@ from services.subscription.commands import (
 from services.subscription.decide import decide
 from services.subscription.events import (
     ChargeReversed,
+    CreditsAdjusted,
     CreditsHeld,
     Event,
     GenerationCharged,
@@ -298,6 +299,8 @@ def _without_balance(outcome: ReplayOutcome | None) -> ReplayOutcome | None:
             return replace(outcome, available_after=0, alerts=())
         case ChargeReversed():
             return replace(outcome, balance_after=0)
+        case CreditsAdjusted():
+            return replace(outcome, cycle_number=None, alerts=())
         case _:
             return outcome
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 from services.subscription.events import (
     AlertsChanged,
     ChargeReversed,
+    CreditsAdjusted,
     CreditsGranted,
     CreditsHeld,
     CycleReset,
@@ -87,6 +88,8 @@ def wording_of(event: Event) -> Wording:
             return Wording(f"{lapsed} lapsed{held}", f"The subscription ended; {lapsed} credits lapsed{held}.")
         case ChargeReversed():
             return _reversal_in_words(event)
+        case CreditsAdjusted():
+            return _adjustment_in_words(event)
         case _:
             assert_never(event)
 
@@ -109,6 +112,14 @@ def _reversal_in_words(event: ChargeReversed) -> Wording:
     return Wording(
         f"+{amount} for {id}{deducted}, by dispute {event.dispute_id}",
         f"{amount} credits were given back for {id}{deducted}; {event.balance_after:,} left.",
+    )
+
+
+def _adjustment_in_words(event: CreditsAdjusted) -> Wording:
+    what = "taken" if event.credits < 0 else "given"
+    return Wording(
+        f"{event.credits:+,} by run {event.run_id}: {event.reason}",
+        f"{abs(event.credits):,} credits were {what} to correct an error: {event.reason}.",
     )
 
 

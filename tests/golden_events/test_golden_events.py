@@ -40,6 +40,8 @@ HASHES = {
     "AlertsChanged.v1.least.json": "e2bf92e04a6f05e01c9e8ca0f9527e65ba30836b30312631916cc74cee7ac3e8",
     "ChargeReversed.v1.deducted.json": "6a6256d65e7f443801220e7b192373c46f472a83e71fa0475e119f3381834b0a",
     "ChargeReversed.v1.json": "d751843f191e21ecd5fd15c794b8c418db49542bc926926f63c6bdc52c8f5458",
+    "CreditsAdjusted.v1.alerts.json": "c0928995c94dfd2250260a93810fd808d6fd6fd8f8686d69d9d9ac1fad595d21",
+    "CreditsAdjusted.v1.json": "f360ee74b904ee1d0035999c5277647cc7ab2246432b7c921f7befc7cc3a9808",
     "CreditsGranted.v1.json": "d54feccee5ac6dd73e81b8d60435494374c97e3d47c3751c7f3483c1bec23a22",
     "CreditsGranted.v1.moved.json": "e5fa3508b2646c7c634848529732dd271c1b0cb1b17b01bfa2aa8e00378754ab",
     "CreditsHeld.v1.bands.json": "99b9938280e4a57ec9b7d514fdc2ecf25e135928441e55503e07601c52eee753",

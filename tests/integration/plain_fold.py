@@ -58,6 +58,9 @@ def _changes(before: Fields, topic: str, data: Fields) -> Fields:
                 "used_credits": before["used_credits"] + deducted,
                 "reversed_credits": before["reversed_credits"] + data["credits"],
             }
+        case "CreditsAdjusted":
+            counter = "reversed_credits" if data["credits"] > 0 else "used_credits"
+            return {counter: before[counter] + abs(data["credits"])}
         case "CycleReset":
             return {**NOTHING, "granted_credits": data["granted_credits"]}
         case "TermRenewed":

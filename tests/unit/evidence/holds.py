@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from services.catalogue import Settings
 from services.subscription.commands import (
+    AdjustCredits,
     CancelSubscription,
     CaptureHold,
     ChargeGeneration,
@@ -35,6 +36,10 @@ SUSPENDED: tuple[tuple[str, Command], ...] = (
     ("2024-02-04 10:02", CaptureHold("shared", Settings(count=1))),
     ("2024-02-04 10:03", ReinstateSubscription("It was paid.")),
     ("2024-02-04 10:04", ChargeGeneration("again", "lyria-3", member="ben")),
+)
+ADJUSTED: tuple[tuple[str, Command], ...] = (
+    ("2024-02-05 10:00", AdjustCredits(150, "run-1", "lyria-3 was priced at 300.")),
+    ("2024-02-05 10:01", AdjustCredits(-60_000, "run-2", "Credits were given twice.")),
 )
 NEXT_CYCLE: tuple[tuple[str, Command], ...] = (
     ("2024-02-29 09:55", HoldCredits("late", "lyria-3", TWO)),
@@ -79,6 +84,11 @@ def captured() -> History:
 def captured_while_suspended() -> History:
     """A cycle in which a member's hold was captured while the subscription was suspended."""
     return history_of(*FIRST_CYCLE, *SUSPENDED)
+
+
+def adjusted() -> History:
+    """A cycle in which the differences of two runs were settled: credits were given, and then all were taken."""
+    return history_of(*FIRST_CYCLE, *ADJUSTED)
 
 
 def captured_late() -> History:

@@ -23,7 +23,7 @@ from services.subscription.events import Event
 from tests.faults.seeds import seeded
 from tests.unit.evidence.cases import HISTORY, disputed, disputed_in, made, others
 from tests.unit.evidence.forgery import forged, rewritten
-from tests.unit.evidence.holds import captured_late, captured_to_the_end, captured_while_suspended, moved_in
+from tests.unit.evidence.holds import adjusted, captured_late, captured_to_the_end, captured_while_suspended, moved_in
 from tests.unit.evidence.lies import lie
 from tests.unit.evidence.memory_log import MemoryLog
 from tests.unit.evidence.mutants import mutant_of
@@ -194,6 +194,7 @@ def test_both_judge_alike_whatever_a_ledger_signs(lies: int) -> None:
         disputed_in(play(HISTORY), returned_credits=100),
         disputed_in(moved_in()),
         disputed_in(captured_while_suspended(), "shared"),
+        disputed_in(adjusted(), outcome="rejected"),
         disputed_in(captured_late(), "late"),
         disputed_in(captured_to_the_end(), "over", outcome=None),
     ]

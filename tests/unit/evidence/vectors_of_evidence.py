@@ -14,7 +14,14 @@ from services.log.checkpoint import Checkpoint
 from services.log.note import Note, sign_note
 from tests.unit.evidence.cases import HISTORY, KEY, disputed, disputed_in, made, others
 from tests.unit.evidence.forgery import forged, members_of
-from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end, captured_while_suspended, moved_in
+from tests.unit.evidence.holds import (
+    adjusted,
+    captured,
+    captured_late,
+    captured_to_the_end,
+    captured_while_suspended,
+    moved_in,
+)
 from tests.unit.evidence.memory_log import ORIGIN, MemoryLog
 from tests.unit.evidence.resigned import resigned
 from tests.unit.evidence.vector import Vector
@@ -127,6 +134,7 @@ def good() -> Iterator[Vector]:
     yield _good("whole-life", disputed(LIFE, outcome=None), key)
     yield _good("given-back-in-part", disputed_in(play(HISTORY), returned_credits=100), key)
     yield _good("moved-in", disputed_in(moved_in()), key)
+    yield _good("adjusted", disputed_in(adjusted(), outcome="rejected"), key)
     yield _good("captured", disputed_in(captured()), key)
     yield _good("captured-while-suspended", disputed_in(captured_while_suspended(), "shared"), key)
     yield _good("captured-late", disputed_in(captured_late(), "late"), key)

@@ -8,7 +8,7 @@ from services.evidence.case import Case
 from services.ledger.records import ChainedEvent
 from tests.unit.evidence.cases import KEY, disputed_in
 from tests.unit.evidence.forgery import Edit, edited, forged, rechained
-from tests.unit.evidence.holds import captured, captured_late, captured_to_the_end, captured_while_suspended
+from tests.unit.evidence.holds import adjusted, captured, captured_late, captured_to_the_end, captured_while_suspended
 from tests.unit.evidence.vector import Vector
 from tests.unit.evidence.vectors_of_events import one_behind_the_other
 from tests.unit.subscription.history import History
@@ -199,6 +199,7 @@ def bad_holds() -> Iterator[Vector]:
         version = _version(case.subscription, topic, generation_id)
         yield _bad(name, edited(case.subscription, version, edit), case.dispute, why, case if name == "card" else None)
     yield from _charged_while_suspended()
+    yield from _settled_twice()
     case = disputed_in(captured_to_the_end(), "over", outcome=None)
     plain = case.subscription[_version(case.subscription, "GenerationCharged", "plain") - 1]
     again = replace(plain, recorded_at=case.subscription[-1].recorded_at)
@@ -213,6 +214,12 @@ def _charged_while_suspended() -> Iterator[Vector]:
     reinstated = _version(case.subscription, "SubscriptionReinstated", "")
     rest = [event for event in case.subscription if event.originator_version != reinstated]
     yield _bad("charge-while-suspended", rechained(rest), case.dispute, "Something is charged while it is suspended.")
+
+
+def _settled_twice() -> Iterator[Vector]:
+    case = disputed_in(adjusted(), "track", outcome=None)
+    twice = edited(case.subscription, len(case.subscription), lambda data: {**data, "run_id": "run-1"})
+    yield _bad("settled-twice", twice, case.dispute, "A run is settled twice.")
 
 
 def _bad(

@@ -16,6 +16,7 @@ from typing import NamedTuple, assert_never
 
 from services.catalogue import Catalogue, InvalidSettings, Plan, Quote, UnknownModel
 from services.subscription.commands import (
+    AdjustCredits,
     CancelSubscription,
     CaptureHold,
     ChangeAlerts,
@@ -42,6 +43,7 @@ from tests.unit.subscription.model_life import (
     Life,
     Reversal,
     Scheduled,
+    Taken,
 )
 from tests.unit.subscription.plain_months import NEVER
 
@@ -80,6 +82,7 @@ class ModelSubscription:
         self.charges: dict[str, Charge] = {}
         self.reversed: set[str] = set()
         """Generation ids of the reversed charges."""
+        self._settled: set[str] = set()
 
     def apply(self, command: Command, at: datetime, expected_version: int | None = None) -> Outcome:
         """Apply a command at an instant. The caller must not reverse a charge twice."""
@@ -131,7 +134,8 @@ class ModelSubscription:
         | CancelSubscription
         | ResumeSubscription
         | ChangeAlerts
-        | ReverseCharge,
+        | ReverseCharge
+        | AdjustCredits,
         at: datetime,
         now: Balance,
     ) -> Outcome:
@@ -156,6 +160,8 @@ class ModelSubscription:
                 return self._add(Alerted(at))
             case ReverseCharge():
                 return self._reverse(command, at, now)
+            case AdjustCredits():
+                return self._adjust(command, at, now)
             case _:
                 assert_never(command)
 
@@ -215,6 +221,14 @@ class ModelSubscription:
             return Outcome("cycle_closed")
         self.reversed.add(charge.generation_id)
         return self._add(Reversal(at, charge.credits, self._life.era_of(charge)))
+
+    def _adjust(self, command: AdjustCredits, at: datetime, now: Balance) -> Outcome:
+        if command.run_id in self._settled:
+            return Outcome("unchanged")
+        self._settled.add(command.run_id)
+        if command.credits > 0:
+            return self._add(Reversal(at, command.credits, len(self._life.eras) - 1))
+        return self._add(Taken(at, min(-command.credits, now.balance_credits)))
 
     def _tier(self, plan: Plan) -> int:
         """Return the tier that today's catalogue gives a plan; its own where the catalogue no longer has it."""

@@ -70,6 +70,14 @@ class Reversal:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Credits were taken, to correct an error."""
+
+    at: datetime
+    credits: int
+
+
+@dataclass(frozen=True)
 class Scheduled:
     """A change was scheduled for the end of the term, or (`nothing`) withdrawn."""
 
@@ -92,7 +100,7 @@ class Alerted:
     at: datetime
 
 
-Fact = Charge | Reversal | Scheduled | EndedAtOnce | Alerted
+Fact = Charge | Reversal | Taken | Scheduled | EndedAtOnce | Alerted
 
 
 @dataclass(frozen=True)
@@ -271,7 +279,7 @@ class Life:
         """
         era = self.eras[number]
         since = months_later(era.anchor_at, self._month(number, at))
-        used = sum(fact.credits for fact in era.facts if isinstance(fact, Charge) and since <= fact.at <= at)
+        used = sum(fact.credits for fact in era.facts if isinstance(fact, Charge | Taken) and since <= fact.at <= at)
         reversed_credits = 0
         for place, each in enumerate(self.eras):
             for fact in each.facts:

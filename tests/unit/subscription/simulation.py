@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from services.catalogue import Settings, UpgradePolicy
 from services.subscription.boundaries import Boundary, as_of, boundaries
 from services.subscription.commands import (
+    AdjustCredits,
     CancelSubscription,
     ChangeAlerts,
     ChargeGeneration,
@@ -96,6 +97,7 @@ REQUESTS: tuple[Request, ...] = (
     ("cancel", "now"),
     *[("resume",)] * 8,
     *[("alerts", which) for which in ("0.5", "0.1", "none", "catalogue")],
+    *[("adjust", amount, run) for amount in ("300", "-300", "all") for run in ("1", "2", "3")],
     *[("record",)] * 5,
     *[("start", which) for which in ("same", "other")],
 )
@@ -104,6 +106,7 @@ REQUESTS_AND_EDITIONS: tuple[Request, ...] = (*REQUESTS, *[("catalogue", edition
 UPGRADES_AND_REVERSALS: tuple[Request, ...] = (
     *[("charge", amount, "music") for amount in ("half", "all", "5000")] * 4,
     *[("reverse", which, "current_cycle") for which in ("0", "1", "5")] * 4,
+    *[("adjust", amount, run) for amount in ("5000", "-300") for run in ("1", "2")],
     *[("upgrade", plan_id) for plan_id in PLAN_IDS],
     *[("catalogue", edition) for edition in EDITIONS] * 2,
 )
@@ -269,6 +272,8 @@ class Simulation:
             case "alerts", which:
                 own = () if which == "none" else (which,)
                 return ChangeAlerts(None if which == "catalogue" else own)
+            case "adjust", amount, run:
+                return AdjustCredits(-self._credits("more") if amount == "all" else int(amount), run, "wrong price")
             case ("resume",):
                 return ResumeSubscription()
             case "catalogue", edition:

@@ -37,6 +37,7 @@ def test_r4_credits_come_only_from_plans_and_from_charges_given_back() -> None:
         "SuspendSubscription",
         "ReinstateSubscription",
         "ReverseCharge",
+        "AdjustCredits",
         "RecordDue",
     }
 
