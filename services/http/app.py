@@ -1,5 +1,8 @@
 """Makes the HTTP API, one ASGI app, on an open backend."""
 
+from concurrent.futures import Future
+from functools import cache
+
 import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -8,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from services.http.backend import Backend
-from services.http.documentation.page import documentation_routes
+from services.http.documentation.page import begin_document, documentation_routes
 from services.http.problems import FieldError, InvalidRequest, MethodNotAllowed, NotFound, Problem, problem_of
 from services.http.routes import ROUTERS
 from services.http.routing import HotRoute, typed_routes
@@ -26,11 +29,17 @@ def create_app(backend: Backend) -> Edge:
     api.state.service = service
     for router in ROUTERS:
         api.include_router(router)
-    api.router.routes.extend(documentation_routes(ROUTERS))
+    api.router.routes.extend(documentation_routes(_document()))
     for kind in (Problem, HTTPException, RequestValidationError, psycopg.Error, LaneFull, LaneClosed, Exception):
         api.add_exception_handler(kind, _answer_problem)
     fast_path = FastPath(service, (route for route in typed_routes(ROUTERS) if isinstance(route, HotRoute)))
     return Edge(fast_path, api, service.metrics)
+
+
+@cache
+def _document() -> Future[bytes]:
+    """Make the documentation once a process."""
+    return begin_document(ROUTERS)
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

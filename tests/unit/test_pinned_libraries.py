@@ -59,6 +59,8 @@ def test_uvicorn_has_what_the_fast_path_extends() -> None:
         HttpToolsProtocol,
         "connection_made data_received on_headers_complete on_body on_message_complete on_response_complete",
     )
+    made = _attributes_of("self", HttpToolsProtocol.connection_made)
+    assert made == {"connections", "transport", "flow", "server", "client", "scheme", "logger"}
     _assert_has(FlowControl, "drain")
     assert "write_paused" in _attributes_of("self", FlowControl)
     assert STATUS_LINE[200] == b"HTTP/1.1 200 OK\r\n"

@@ -6,7 +6,9 @@ connections. One sweep a second looks at all connections, so that a request cost
 
 import asyncio
 import resource
+import socket
 from collections.abc import Iterable
+from random import uniform
 from typing import Final, Protocol
 
 from services.process.interpreter import give_memory_back
@@ -17,6 +19,10 @@ HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
 """A client that has not taken any of what is buffered for so long is gone."""
+_DEFERRED_SECONDS: Final = 7 if hasattr(socket, "TCP_DEFER_ACCEPT") else 0
+"""For so long Linux keeps a connection on which nothing came; then it hands it over. It knows 1, 3, 7 and 15."""
+SILENT_SECONDS = HEAD_SECONDS - _DEFERRED_SECONDS
+"""The time that is left then until the first byte."""
 KEEP_ALIVE_SECONDS = 75.0
 """Callers with a key may leave a connection idle for so long. It is longer than the pools of HTTP clients and proxies
 keep one (5 to 60 s), so that they end it and not we, just when they send the next request.
@@ -31,10 +37,17 @@ PACE_OF_STRANGERS = 50.0
 PACE_OF_LARGE_REFUSALS = 10.0
 """Refusals a second of bodies over 64 KiB."""
 PACE_SECONDS_MAX = 1.0
+_PACE_BURST_SECONDS: Final = 0.1
 
 CONNECTIONS_MAX: Final = 4_096
 _OTHER_FILES: Final = 128
 """Room for listeners, the database, logs and libraries."""
+
+
+def defer_silent_connections(listener: socket.socket) -> None:
+    """Let the system keep new connections until their first byte has come, where it can."""
+    if _DEFERRED_SECONDS:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFERRED_SECONDS)
 
 
 class BoundedConnection(Protocol):
@@ -108,9 +121,12 @@ class Pace:
         self._next_turn = 0.0
 
     async def wait(self) -> None:
-        """Wait for a turn. A second's worth of them come at once where there were none before."""
+        """Wait for a turn. A tenth of a second's worth of them come at once where there were none before."""
         now = asyncio.get_running_loop().time()
-        self._next_turn = max(self._next_turn, now - 1) + 1 / self._per_second
-        if self._next_turn > now:
-            self._next_turn = min(self._next_turn, now + PACE_SECONDS_MAX)
-            await asyncio.sleep(self._next_turn - now)
+        self._next_turn = max(self._next_turn, now - _PACE_BURST_SECONDS) + 1 / self._per_second
+        wait_seconds = self._next_turn - now
+        if wait_seconds > PACE_SECONDS_MAX:
+            self._next_turn = now + PACE_SECONDS_MAX
+            wait_seconds = uniform(PACE_SECONDS_MAX / 2, PACE_SECONDS_MAX)  # noqa: S311 - so that they come apart
+        if wait_seconds > 0:
+            await asyncio.sleep(wait_seconds)

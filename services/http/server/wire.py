@@ -7,7 +7,9 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
 from services.http.problems import HeadersTooLarge, MalformedRequest, Problem, RequestTooLarge
 from services.http.routing import HotRoute
@@ -22,8 +24,6 @@ _NOBODY = asyncio.Event()
 _FLUSH_BYTES = 64 * 1024
 REQUEST_BYTES_MAX = BATCH_BODY_LIMIT_BYTES + 256 * 1024
 """The largest body, with its head and the frames of its chunks."""
-_BACKLOG = 2_048
-_ACCEPTED_AT_ONCE = 8
 GRACE_SECONDS = 10
 """The time that a stop waits for requests that are under way."""
 
@@ -41,22 +41,20 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
         server_header=False,
         timeout_keep_alive=int(limits.KEEP_ALIVE_SECONDS) + 10,  # the sweep ends idle connections before
         timeout_graceful_shutdown=GRACE_SECONDS,
-        backlog=_ACCEPTED_AT_ONCE,
     )
     return _Server(config)
 
 
 class _Server(uvicorn.Server):
-    """A server that takes few connections in a turn of its event loop: requests wait for no crowd of them.
+    """A server to which the system hands a connection with its first bytes, so that silent ones cost it nothing.
 
     At a stop it first ends the streams that follow the ledger.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen. To asyncio, the backlog is also the number of connections taken at once; to the system, it is not."""
         await super().startup(sockets)
         for each in sockets or ():
-            each.listen(_BACKLOG)
+            limits.defer_silent_connections(each)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if isinstance(app := self.config.loaded_app, Edge):
@@ -183,7 +181,9 @@ class Protocol(HttpToolsProtocol):
     """Since when the client has not taken what is buffered for it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own type
-        super().connection_made(JoinedWrites(transport, self.loop))
+        self.connections.add(self)  # as uvicorn's own does, but for the addresses, which most requests do not need
+        self.transport, self.scheme = JoinedWrites(transport, self.loop), "http"
+        self.flow = FlowControl(self.transport)
         self.receives_since = self.loop.time()
         self.open_connections.add(self, self.loop)
 
@@ -196,16 +196,25 @@ class Protocol(HttpToolsProtocol):
 
     def overdue_since(self, now: float) -> float | None:
         """Return since when the client has been too slow; None where it is not."""
-        is_idle = self.is_known and self._is_in_head and not self._request_bytes
-        limit = limits.HEAD_SECONDS if self._is_in_head else limits.BODY_SECONDS
         for since, seconds in (
-            (self.receives_since, limits.KEEP_ALIVE_SECONDS if is_idle else limit),
+            (self.receives_since, self._patience()),
             (self._blocked_since, limits.ANSWER_SECONDS),
             (self._half_closed_since, limits.HALF_CLOSED_SECONDS),
         ):
             if since is not None and now > since + seconds:
                 return since
         return None
+
+    def _patience(self) -> float:
+        """Return for how many seconds the request, or its next part, is awaited."""
+        if not self._is_in_head:
+            return limits.BODY_SECONDS
+        if self._request_bytes:
+            return limits.HEAD_SECONDS
+        if self.is_known:
+            return limits.KEEP_ALIVE_SECONDS
+        is_new = self.cycle is None  # there is none before the first request
+        return limits.SILENT_SECONDS if is_new else limits.HEAD_SECONDS
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -259,7 +268,7 @@ class Protocol(HttpToolsProtocol):
         self._is_in_head = False
         self._hot, self._head, self._parts = self._plain_request(), self.headers, []
         if self._hot is None:
-            super().on_headers_complete()
+            self._pass_head_on()
         self.headers = _NO_TRAILERS
 
     def on_body(self, body: bytes) -> None:
@@ -348,9 +357,14 @@ class Protocol(HttpToolsProtocol):
     def _is_head_large(self) -> bool:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES_MAX
 
+    def _pass_head_on(self) -> None:
+        if self.client is None:
+            self.client, self.server = get_remote_addr(self.transport), get_local_addr(self.transport)
+        super().on_headers_complete()
+
     def _leave_to_uvicorn(self) -> None:
         self._hot = None
-        super().on_headers_complete()
+        self._pass_head_on()
         for part in self._parts:
             super().on_body(part)
 
