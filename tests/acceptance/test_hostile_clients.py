@@ -1,20 +1,24 @@
 """Clients that break the protocol, or are slow, or are many: each gets its answer or its end, and the others theirs."""
 
+import gc
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from random import Random
+from select import select
 
 import httpx
 import pytest
 
 from services.http.server import limits
+from services.http.server.wire import Protocol
 from tests.acceptance.server import Customer, Server
 from tests.acceptance.sockets import Connection
 from tests.faults.seeds import seeded
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 PIPELINES = 150
 GARBAGE = (
@@ -288,6 +292,34 @@ def _is_ended(connection: Connection) -> bool:
         return connection.is_closed()
     except ConnectionResetError:
         return True
+
+
+HALF_A_BODY = b"POST /v1/charges/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b" " * 30_000
+UNREAD = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /livez HTTP", HALF_A_BODY, UNREAD], ids=["half a head", "half a body", "unread"]
+)
+@pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
+def test_nothing_is_kept_of_a_connection_that_has_ended(connect: Connect, sent: bytes, is_reset: bool) -> None:
+    def kept() -> list[object]:
+        return [each for each in gc.get_objects() if isinstance(each, Protocol) and each.transport.is_closing()]
+
+    gc.collect()
+    gc.disable()  # as a service seldom has time for it
+    try:
+        for _ in range(5):
+            connection = connect()
+            connection.send(sent)
+            if b"\r\n\r\n" in sent:
+                assert select([connection.socket], [], [], PATIENCE_SECONDS)[0]  # the first answer is there
+            if is_reset:
+                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        wait_until(lambda: not kept())
+    finally:
+        gc.enable()
 
 
 def test_of_too_many_connections_those_end_that_ask_for_nothing(

@@ -57,7 +57,8 @@ def test_uvicorn_has_what_the_fast_path_extends() -> None:
     """Methods that are overridden or called, attributes that are read, and the status lines."""
     _assert_has(
         HttpToolsProtocol,
-        "connection_made data_received on_headers_complete on_body on_message_complete on_response_complete",
+        "connection_made data_received on_headers_complete on_body on_message_complete on_response_complete"
+        " _unset_keepalive_if_required",
     )
     made = _attributes_of("self", HttpToolsProtocol.connection_made)
     assert made == {"connections", "transport", "flow", "server", "client", "scheme", "logger"}

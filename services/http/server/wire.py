@@ -193,6 +193,11 @@ class Protocol(HttpToolsProtocol):
             if (scope := getattr(cycle, "scope", None)) is not None:  # that of a request that ASGI answers
                 scope["state"][GONE] = True
         super().connection_lost(exc)
+        # What is left refers to itself, and garbage is collected seldom; a timer would keep it for longer still.
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment] # as before the first request
+        self._head, self._parts = [], []
 
     def overdue_since(self, now: float) -> float | None:
         """Return since when the client has been too slow; None where it is not."""
@@ -360,6 +365,7 @@ class Protocol(HttpToolsProtocol):
     def _pass_head_on(self) -> None:
         if self.client is None:
             self.client, self.server = get_remote_addr(self.transport), get_local_addr(self.transport)
+        self.scope["client"], self.scope["server"] = self.client, self.server
         super().on_headers_complete()
 
     def _leave_to_uvicorn(self) -> None:
