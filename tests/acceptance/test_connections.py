@@ -229,6 +229,8 @@ def test_a_charge_under_way_is_answered_before_the_service_stops(
 ) -> None:
     with listening(create_app(server.backend)) as (url, service):
         idle, busy = Connection(url), Connection(url)
+        idle.send(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.answer().status == 200
         with nothing_can_be_recorded(database_url):
             busy.send(charge())
             wait_until(lambda: service.server_state.tasks)
