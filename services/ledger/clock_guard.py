@@ -13,6 +13,8 @@ from services.postgres.session import Session
 
 MAX_DIFFERENCE = timedelta(seconds=2)
 CHECK_SECONDS = 1.0
+_STEP_SECONDS = 0.5
+"""A clock that moved by so much against the time since the start was set."""
 _DATABASE_CLOCK = b"SELECT clock_timestamp()"
 
 
@@ -39,18 +41,20 @@ def machine_clock() -> datetime:
 
 
 class ClockGuard:
-    """Compares the clocks on a session, once a second at most."""
+    """Compares the clocks on a session: once a second, and at once where this machine's was set meanwhile."""
 
     def __init__(self) -> None:
         self._compared_at = float("-inf")
+        self._began_at = 0.0
+        """This machine's clock, less its time since the start, when it was found right."""
 
     def compare(self, session: Session) -> None:
         """Compare where it is time. Raises ClockDiffers, after which it compares at once again; psycopg.Error."""
-        now = time.monotonic()
-        if now < self._compared_at + CHECK_SECONDS:
+        now, before = time.monotonic(), machine_clock()
+        began_at = before.timestamp() - now
+        if now < self._compared_at + CHECK_SECONDS and abs(began_at - self._began_at) < _STEP_SECONDS:
             return
-        before = machine_clock()
         with session.pipeline():
             ((database,),) = session.execute(_DATABASE_CLOCK).rows()
         refuse_difference(database, before, machine_clock())
-        self._compared_at = now
+        self._compared_at, self._began_at = now, began_at

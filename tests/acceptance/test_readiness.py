@@ -95,6 +95,23 @@ def test_a_clock_that_differs_decides_nothing(
     customer.charge("lyria-3")
 
 
+@pytest.mark.parametrize("days", [40, -40])
+def test_a_clock_that_is_set_decides_nothing_from_then_on(
+    http: httpx.Client, customer: Customer, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """However long it is until the clocks are compared again."""
+    monkeypatch.setattr(clock_guard, "CHECK_SECONDS", 3_600)
+    customer.charge("lyria-3")
+    events = customer.events()
+    with monkeypatch.context() as patch:
+        patch.setattr(clock_guard, "machine_clock", lambda: datetime.now(UTC) + timedelta(days=days))
+        assert customer.try_charge().status_code == 503
+        assert customer.try_charge().status_code == 503
+
+    assert customer.events() == events
+    customer.charge("lyria-3")
+
+
 def test_a_lane_that_gets_nowhere(
     http: httpx.Client, customer: Customer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
