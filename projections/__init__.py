@@ -12,7 +12,8 @@ renewal/            the state of each subscription and when time changes it next
 charges/            which generations were charged or held, and what became of them; inline
 holds/              what is held, and what became of it, as read from the charges table
 disputed_charges/   which charge each dispute is about, and whether the dispute is open; inline
-usage/              charges and credits by day, model and asset type; catch-up
+cycles/             with which version each cycle began, and on which plan; catch-up
+usage/              charges and credits by day, cycle, plan, model, asset type and member; catch-up
 disputes/           where each dispute stands; catch-up
 rebuilding/         rebuilds read models from the events while writes go on
 """

@@ -58,6 +58,8 @@ class LedgerEvent(Struct, frozen=True, gc=False):
     event: Any
     reversed_charge: GenerationCharged | None = None
     """The charge that a `ChargeReversed` reverses. It is looked up for `Sums` only."""
+    plan_id: str | None = None
+    """The plan that the subscription then had. It is looked up for `Sums` only."""
 
     @property
     def stream_id(self) -> UUID:
@@ -162,7 +164,7 @@ class Sums(Projection):
     """Rows that add up what single events contribute: every column outside the key is a sum. Catch-up."""
 
     project: Callable[[LedgerEvent], Struct]
-    """Makes a row of what one event adds."""
+    """Makes a row of what one event adds. The event comes with its plan, and a reversal with its charge."""
 
 
 AnyProjection = StateRows | EventRows[LedgerEvent] | Sums

@@ -3,7 +3,7 @@
 Decoding stored JSON is the ledger's business, so the reader takes a function for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from projections.charges.project import CHARGES
+from projections.cycles.project import CYCLES
+from projections.cycles.queries import PlanQueries
 from projections.declaration import LedgerEvent
 from services.postgres.arrays import Texts, Uuids
 from services.postgres.sql import load_queries
-from services.subscription.events import ChargeReversed
+from services.subscription.events import ChargeReversed, GenerationCharged
 
 Decode = Callable[[str, bytes], Any]
 """Decodes an event from its topic and its stored JSON. Raises ValueError for what cannot be read."""
@@ -48,12 +50,14 @@ class MissingEvent(RuntimeError):
 
 
 class EventReader:
-    """Reads the events of one schema. `suffix` ends the name of the charges table to look in, for a rebuild's."""
+    """Reads the events of one schema. `suffixes` end the names of tables to look in, for those of a rebuild."""
 
-    def __init__(self, schema: str, decode: Decode, suffix: str = "") -> None:
+    def __init__(self, schema: str, decode: Decode, suffixes: Mapping[str, str] | None = None) -> None:
         self._queries = load_queries(__file__, "ledger_events.sql", schema=schema)
-        charges = f"{CHARGES.table}{suffix}"
+        suffixes = suffixes or {}
+        charges = f"{CHARGES.table}{suffixes.get(CHARGES.table, '')}"
         self._select_charges = self._queries["select_charges"].replace(b"{charges}", charges.encode())
+        self._plans = PlanQueries(schema, suffixes.get(CYCLES.table, ""))
         self._decode = decode
 
     def last_position(self, connection: Connection[Any]) -> int:
@@ -81,7 +85,23 @@ class EventReader:
             raise BadEvent(f"{row}: {error}") from error
         return LedgerEvent(row.position, row.stream, row.version, row.recorded_at, event)
 
-    def with_charges(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> Sequence[LedgerEvent]:
+    def with_context(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> Sequence[LedgerEvent]:
+        """Look up what `Sums` need: the charge of each reversal, and the plan of each event of a subscription.
+
+        Raises LookupError where there is none.
+        """
+        return self._with_plans(connection, self._with_charges(connection, events))
+
+    def _with_plans(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> Sequence[LedgerEvent]:
+        """Look up plans, once for all charges of one cycle: only a late capture is of another one than its version."""
+        if not events:
+            return events
+        places = {_plan_key(each): (each.stream_id, each.version) for each in events}
+        found = self._plans.at(connection, list(places.values()), until=max(each.position for each in events))
+        plans = dict(zip(places, found, strict=True))
+        return [replace(each, plan_id=_plan_of(each, plans)) for each in events]
+
+    def _with_charges(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> Sequence[LedgerEvent]:
         """Look up the charge of each reversal among the events. Raises LookupError where there is none."""
         reversals = [each for each in events if isinstance(each.event, ChargeReversed)]
         if not reversals:
@@ -101,3 +121,18 @@ def _with_charge(reversal: LedgerEvent, charges: dict[tuple[bytes, str], Any]) -
     if charge is None:
         raise LookupError(f"event {reversal.position} reverses the charge of {generation_id}, which does not exist")
     return replace(reversal, reversed_charge=charge)
+
+
+def _plan_key(each: LedgerEvent) -> tuple[bytes, int, int]:
+    match each.event:
+        case GenerationCharged(is_late=False, cycle_number=cycle_number) | ChargeReversed(cycle_number=cycle_number):
+            return each.stream, cycle_number, 0
+        case _:
+            return each.stream, 0, each.version
+
+
+def _plan_of(each: LedgerEvent, plans: Mapping[tuple[bytes, int, int], str | None]) -> str:
+    plan_id = plans[_plan_key(each)]
+    if plan_id is None:
+        raise LookupError(f"event {each.position} is of a subscription without a plan")
+    return plan_id

@@ -2,6 +2,7 @@
 
 from projections.balance.project import BALANCE
 from projections.charges.project import CHARGES
+from projections.cycles.project import CYCLES
 from projections.declaration import AnyProjection, CatchUp, EventRows, StateRows, StreamEvent
 from projections.disputed_charges.project import DISPUTED_CHARGES
 from projections.disputes.project import DISPUTES
@@ -15,10 +16,14 @@ INLINE_ROWS: tuple[EventRows[StreamEvent], ...] = (CHARGES, DISPUTED_CHARGES)
 """Inline projections of single events."""
 
 CATCH_UP: tuple[CatchUp, ...] = (
+    CYCLES,
     USAGE,
     DISPUTES,
 )
-"""Catch-up projections, a moment behind the events: the projector writes them."""
+"""Catch-up projections, a moment behind the events: the projector writes them.
+
+A rebuild fills them in this order: cycles come before the sums that look plans up there.
+"""
 
 INLINE: tuple[StateRows | EventRows[StreamEvent], ...] = (*STATES, *INLINE_ROWS)
 PROJECTIONS: tuple[AnyProjection, ...] = (*INLINE, *CATCH_UP)

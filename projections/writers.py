@@ -26,7 +26,7 @@ class Writer(Protocol):
 
 
 def writer_of(projection: CatchUp, schema: str, reader: EventReader, suffix: str = "") -> Writer:
-    """Make the writer of a projection's table; `reader` looks up the charges that are reversed."""
+    """Make the writer of a projection's table; `reader` looks up charges and plans."""
     if isinstance(projection, Sums):
         return SumsWriter(projection, schema, reader, suffix)
     return EventRowsWriter(projection, schema, suffix)
@@ -78,7 +78,7 @@ class EventRowsWriter:
 
 
 class SumsWriter:
-    """Writes the rows of `Sums`; `reader` looks up the charges that are reversed."""
+    """Writes the rows of `Sums`; `reader` looks up the charges that are reversed, and plans."""
 
     def __init__(self, projection: Sums, schema: str, reader: EventReader, suffix: str = "") -> None:
         self.projection = projection
@@ -86,9 +86,9 @@ class SumsWriter:
         self._add = statements.add(projection, schema, suffix)
 
     def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
-        """Apply events. Raises psycopg.Error, LookupError for a reversal without its charge, what `project` raises."""
+        """Apply events. Raises psycopg.Error, LookupError for a missing charge or plan, and what `project` raises."""
         totals = Totals(self.projection)
-        for each in self._reader.with_charges(connection, events):
+        for each in self._reader.with_context(connection, events):
             totals.add(each)
         if totals:
             rows = [self.projection.row(*key[1:], *sums) for key, sums in totals.items()]

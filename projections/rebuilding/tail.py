@@ -9,7 +9,6 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from projections.charges.project import CHARGES
 from projections.declaration import SUBSCRIPTION_EVENTS, AnyProjection, LedgerEvent, StateRows
 from projections.ledger_events import Decode, EventReader
 from projections.rebuilding.staging import SUFFIX
@@ -26,7 +25,7 @@ class Tail:
     """Applies events to the staged tables of projections; `position` is that of the last event applied."""
 
     def __init__(self, schema: str, decode: Decode, projections: Sequence[AnyProjection], position: int) -> None:
-        self._reader = EventReader(schema, decode, SUFFIX if CHARGES in projections else "")
+        self._reader = EventReader(schema, decode, {each.table: SUFFIX for each in projections})
         self._queries = load_queries(__file__, "rebuild.sql", schema=schema)
         self._states = [StateRowsWriter(each, schema, SUFFIX) for each in projections if isinstance(each, StateRows)]
         self._others = [each for each in projections if not isinstance(each, StateRows)]

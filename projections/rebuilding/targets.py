@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 from psycopg import Connection
 
 from projections import statements
+from projections.cycles.project import PLAN_EVENTS
 from projections.declaration import (
     SUBSCRIPTION_EVENTS,
     AnyProjection,
@@ -172,8 +173,10 @@ class SumsTarget:
         self._totals = Totals(projection)
         self._connection = connection
         self._copy = statements.copy(projection, schema, f"{suffix}{PARTS}")
+        self._plans: dict[bytes, str] = {}
         self.handlers: Mapping[type, Handle] = {
-            kind: self.deferred.append if kind is ChargeReversed else self._totals.add for kind in projection.events
+            **dict.fromkeys(PLAN_EVENTS, self._take_plan),
+            **{kind: self.deferred.append if kind is ChargeReversed else self._add for kind in projection.events},
         }
 
     def flush(self) -> None:
@@ -185,6 +188,14 @@ class SumsTarget:
         """Write the sums so far."""
         _copy(self._connection, self._copy, ((*key, *sums) for key, sums in self._totals.items()))
         self._totals.clear()
+
+    def _take_plan(self, each: LedgerEvent) -> None:
+        self._plans[each.stream] = each.event.plan.plan_id
+
+    def _add(self, each: LedgerEvent) -> None:
+        if (plan_id := self._plans.get(each.stream)) is None:
+            raise BadEvent(f"event {each.position} is of a subscription that has not started")
+        self._totals.add(replace(each, plan_id=plan_id))
 
 
 def _copy(connection: Connection[Any], statement: CopyStatement, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -1,6 +1,6 @@
 """Reads whole subscriptions from the renewal and balance tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from psycopg import Connection
 
 from projections.renewal.project import with_counters
+from services.postgres.arrays import Uuids
 from services.postgres.sql import load_queries
 from services.subscription.state import ShownStatus, Subscription
 
@@ -45,11 +46,16 @@ class RenewalQueries:
         queries = load_queries("projections.renewal", "renewal.sql", schema=schema)
         self._select_subscription, self._list = queries["select_subscription"], queries["list_subscriptions"]
         self._list_by_plan_and_status = queries["list_by_plan_and_status"]
+        self._select_accounts = queries["select_accounts"]
 
     def find(self, connection: Connection[Any], subscription_id: UUID) -> RecordedSubscription | None:
         """Read a subscription; None where there is none with this id."""
         row = connection.execute(self._select_subscription, {"id": subscription_id}).fetchone()
         return None if row is None else _recorded(row)
+
+    def accounts(self, connection: Connection[Any], ids: Collection[UUID]) -> dict[UUID, str]:
+        """Read the account of each subscription that there is."""
+        return dict(connection.execute(self._select_accounts, {"ids": Uuids([*ids])}).fetchall())
 
     def list(
         self, connection: Connection[Any], chosen: SubscriptionFilter, *, now: datetime, after: UUID, limit: int

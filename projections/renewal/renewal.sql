@@ -44,3 +44,7 @@ JOIN {schema}.renewal AS r USING (subscription_id)
 JOIN {schema}.balance AS b USING (subscription_id)
 LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = r.test_clock_id
 ORDER BY r.subscription_id
+
+-- name: select_accounts
+-- The accounts of some subscriptions.
+SELECT subscription_id, account_id FROM {schema}.renewal WHERE subscription_id = ANY(%(ids)b::uuid[])

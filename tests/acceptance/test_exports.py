@@ -81,7 +81,9 @@ def test_charges_as_csv_have_a_column_for_each_fact(customer: Customer, path: st
         flat["charged_at"] = flat["charged_at"].replace("00Z", "00.000000Z")  # of one length, in all rows
         flat = {name: value for name, value in flat.items() if not isinstance(value, dict)}
         assert {name: value for name, value in row.items() if value} == {
-            name: str(value) for name, value in flat.items()
+            **{name: str(value) for name, value in flat.items()},
+            "account_id": "account-1",
+            "plan_id": "ai-suite-40000-monthly",
         }
 
 

@@ -91,5 +91,10 @@ def test_the_document_says_of_no_optional_field_of_an_answer_that_it_may_be_null
     }
 
     answered = {each for each in optional_nulls if not each.partition(".")[0].endswith("Request")}
-    # Those are there where a time zone was asked for, and null like the instants that they show.
-    assert answered == {"Renewal.credits_renew_at_local", "Renewal.subscription_renews_at_local"}
+    # Those are there where a time zone was asked for, and null like the instants that they show; and where usage is
+    # grouped by member.
+    assert answered == {
+        "Renewal.credits_renew_at_local",
+        "Renewal.subscription_renews_at_local",
+        "Usage.member",
+    }

@@ -17,7 +17,7 @@ from tests.conftest import SettableClock
 TOTAL = {"charges": 4, "credits": 620, "reversed_credits": 150, "net_credits": 470}
 
 
-def sums(charges: int, credited: int, reversed_credits: int = 0, **keys: str) -> dict[str, Any]:
+def sums(charges: int, credited: int, reversed_credits: int = 0, **keys: str | int | None) -> dict[str, Any]:
     net = credited - reversed_credits
     return {**keys, "charges": charges, "credits": credited, "reversed_credits": reversed_credits, "net_credits": net}
 
@@ -42,16 +42,36 @@ SUMS: list[tuple[dict[str, str], list[Any]]] = [
     ({"asset_type": "image", "group_by": "model"}, [sums(1, 20, model="example-image-1")]),
     ({"from": "2027-01-01"}, [sums(0, 0)]),
     ({"from": "2027-01-01", "group_by": "day"}, []),
+    ({"group_by": "cycle"}, [sums(3, 320, cycle=1), sums(1, 300, 150, cycle=2)]),
+    ({"cycle": "2"}, [sums(1, 300, 150)]),
+    ({"day": "2026-01-16"}, [sums(2, 170)]),
+    ({"month": "2026-01", "group_by": "cycle"}, [sums(3, 320, cycle=1)]),
+    ({"group_by": "member"}, [sums(3, 470, member=None), sums(1, 150, 150, member="ada")]),
+    ({"member": "ada", "group_by": "month"}, [sums(1, 150, month="2026-01"), sums(0, 0, 150, month="2026-02")]),
+    (
+        {"group_by": "cycle,plan,account"},
+        [
+            sums(3, 320, cycle=1, account_id="account-1", plan_id="ai-suite-40000-monthly"),
+            sums(1, 300, 150, cycle=2, account_id="account-1", plan_id="max-pro-240000-monthly"),
+        ],
+    ),
+    ({"plan_id": "max-pro-240000-monthly"}, [sums(1, 300, 150)]),
+    ({"plan": "max-pro-240000-monthly", "plan_id": "max-pro-240000-monthly"}, [sums(1, 300, 150)]),
+    ({"account_id": "account-1"}, [TOTAL]),
+    ({"account": "account-2", "group_by": "plan_id"}, []),
 ]
 
 
 REFUSED = [
-    *(("group_by", value) for value in ("member", "day,", "day,month", "model,model", "Day", "cycle")),
+    *(("group_by", value) for value in ("day,", "day,month", "month,cycle", "model,model", "plan,plan_id", "Day")),
     *(("from", value) for value in ("2026-02-30", "2026-01-16T12:00:00Z", "2026-01-16T00:00:00", "yesterday", "")),
     ("to", "2026-01-16T00:00:00.000001Z"),
     ("to", "0001-01-01T00:00:00+23:00"),
     ("asset_type", "film"),
-    ("member", "m-1"),
+    ("day", "2026-01-16T12:00:00Z"),
+    ("month", "2026-13"),
+    ("cycle", "-1"),
+    ("member", "no member"),
     ("cursor", "bm8="),
     ("cursor", "WyJVc2FnZUdyb3VwIiwiIiwiXHUwMDAwIiwiIl0="),
 ]
@@ -59,14 +79,18 @@ REFUSED = [
 
 @pytest.fixture
 def customer(http: httpx.Client, clock: SettableClock, catch_up: Callable[[], None]) -> Customer:
-    """Charges late on 15 January and on 16 January and 1 February, and one of January reversed in February."""
+    """Charges late on 15 January, on 16 January and, after an upgrade, on 1 February.
+
+    The first, which names a member, is reversed in February.
+    """
     customer = Customer.with_plan(http, "ai-suite-40000-monthly")
     clock.advance(hours=11, minutes=59)
-    customer.try_charge("lyria-3", "track-1")
+    customer.post("charges", generation_id="track-1", model="lyria-3", member="ada")
     clock.advance(minutes=1)
     customer.try_charge("lyria-3", "track-2")
     customer.try_charge("example-image-1", "image-1")
     clock.advance(days=16)
+    customer.post("upgrade", plan_id="max-pro-240000-monthly")
     customer.try_charge("lyria-3-pro", "track-3")
     dispute = {"subscription_id": customer.subscription_id, "generation_id": "track-1", "note": "It was charged twice."}
     opened = http.post("/v1/disputes", json={**dispute, "reason": "duplicate"})

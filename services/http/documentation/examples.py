@@ -259,8 +259,8 @@ REFUSAL = StoredRefusal(
 CHARGE_STREAMS = {
     "text/csv": "position,subscription_id,version,generation_id,charged_at,status,asset_type,model,duration_seconds,"
     "count,resolution,characters,rate_card,rule,unit,quantity,credits_per_unit,credits,balance_before,balance_after,"
-    f"cycle_number,member,held_credits,reversed_credits,reversed_at,dispute_id\r\n1874,{_ID},3,track-7f3a,2026-02-03T09:15:12.345678Z,charged,music,lyria-3,180,1,,,2020-01,"
-    "per_track,track,1,150,150,40000,39850,1,,,,,\r\n",
+    f"cycle_number,account_id,plan_id,member,held_credits,reversed_credits,reversed_at,dispute_id\r\n1874,{_ID},3,track-7f3a,2026-02-03T09:15:12.345678Z,charged,music,lyria-3,180,1,,,2020-01,"
+    "per_track,track,1,150,150,40000,39850,1,account-42,ai-suite-40000-monthly,,,,,\r\n",
     "application/x-ndjson": encode(CHARGE).decode() + "\n",
 }
 EVENT_STREAMS = {

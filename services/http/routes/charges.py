@@ -1,22 +1,26 @@
 """Charge generations and read what was charged."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from msgspec import Meta, field
+from msgspec.structs import astuple
 from starlette.responses import StreamingResponse
 
 from projections.charges.queries import ChargeFilter, ChargeQueries
 from projections.charges.view import Charge
+from projections.cycles.queries import PlanQueries
 from projections.ledger_events import MAX_POSITION
+from projections.renewal.queries import RenewalQueries
 from services.catalogue import AssetType
-from services.http.calls import Auditor, Charger, Reader
+from services.http.calls import Auditor, Call, Charger, Reader
 from services.http.commands import execute
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import Shown, documented
-from services.http.exports import JSON, Accepted, streamed
+from services.http.exports import CSV, JSON, Accepted, streamed
 from services.http.instants import Instant
 from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
@@ -42,9 +46,12 @@ hot = APIRouter(tags=["Charges"], route_class=HotRoute)
 CHARGE_COLUMNS = """
     position subscription_id version generation_id charged_at status asset_type model duration_seconds count resolution
     characters rate_card rule unit quantity credits_per_unit credits balance_before balance_after cycle_number
-    member held_credits reversed_credits reversed_at dispute_id
+    account_id plan_id member held_credits reversed_credits reversed_at dispute_id
 """.split()
-"""The columns of charges in CSV. Settings and price are spread over columns of their own."""
+"""The columns of charges in CSV. Settings and price are spread over columns of their own.
+
+The account, and the plan that the subscription had at the charge, are in CSV alone.
+"""
 
 CHARGES = partial(ChargeQueries, read_charge=charge_from_row)
 """The queries of charges: which there are is in the projection, what they were in their events."""
@@ -63,6 +70,13 @@ class ChargeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def filter(self) -> ChargeFilter:
         """Make the filter of the projection's query."""
         return ChargeFilter(self.since, self.until, self.model, self.asset_type, self.cycle, self.member)
+
+
+class BookedCharge(Charge, frozen=True, kw_only=True):
+    """A charge as it comes in CSV: with the account, and the plan that the subscription then had."""
+
+    account_id: str
+    plan_id: str
 
 
 class LedgerChargeQuery(ChargeQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -125,6 +139,9 @@ def list_charges(
                 call.check_known(connection, subscription_id)
             return rows
 
+    if form == CSV:
+        booked = _booked(call, fetch)
+        return streamed(form, f"charges-{subscription_id}", CHARGE_COLUMNS, query, booked, lambda last: last.version)
     if form != JSON:
         return streamed(form, f"charges-{subscription_id}", CHARGE_COLUMNS, query, fetch, lambda last: last.version)
     rows = fetch(query.place(AtVersion, AtVersion(MAX_POSITION)).version, query.one_more)
@@ -163,7 +180,33 @@ def list_all_charges(
         with call.connection() as connection:
             return charges.of_ledger(connection, filters, generation_id=generation_id, before=below, limit=limit)
 
+    if form == CSV:
+        return streamed(form, "charges", CHARGE_COLUMNS, query, _booked(call, fetch), lambda last: last.position)
     if form != JSON:
         return streamed(form, "charges", CHARGE_COLUMNS, query, fetch, lambda last: last.position)
     rows = fetch(query.place(AtPosition, AtPosition(MAX_POSITION)).position, query.one_more)
     return query.page(rows, lambda last: AtPosition(last.position))
+
+
+def _booked(
+    call: Call, fetch: Callable[[int | None, int], list[Charge]]
+) -> Callable[[int | None, int], list[BookedCharge]]:
+    """Add to the pages of charges that `fetch` reads what their rows in CSV have besides."""
+
+    def fetch_booked(before: int | None, limit: int) -> list[BookedCharge]:
+        charges = fetch(before, limit)
+        if not charges:
+            return []
+        with call.connection() as connection:
+            accounts = call.queries(RenewalQueries).accounts(connection, {each.subscription_id for each in charges})
+            plans = call.queries(PlanQueries).at(
+                connection,
+                [(each.subscription_id, each.version) for each in charges],
+                until=max(each.position for each in charges),
+            )
+        return [
+            BookedCharge(*astuple(each), account_id=accounts[each.subscription_id], plan_id=plan_id or "")
+            for each, plan_id in zip(charges, plans, strict=True)
+        ]
+
+    return fetch_booked

@@ -1,4 +1,4 @@
-"""Add up what was charged, by day, month, model and asset type."""
+"""Add up what was charged, by day, month or cycle, model, asset type, member, account and plan."""
 
 from datetime import UTC, date, time
 from typing import Annotated, get_args
@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from starlette.responses import StreamingResponse
 
 from projections.usage.queries import UsageFilter, UsageQueries
-from projections.usage.view import Usage, UsageGroup, UsageKey
+from projections.usage.view import PERIODS, Usage, UsageGroup, UsageKey, group_of
 from services.catalogue import AssetType
 from services.http.calls import Auditor, Call, Reader
 from services.http.decoding import QueryOf
@@ -18,10 +18,10 @@ from services.http.documentation import audit_examples, examples
 from services.http.documentation.operations import Shown, documented
 from services.http.exports import JSON, Accepted, Format, streamed
 from services.http.instants import instant_of
-from services.http.paging import Page, Paging
+from services.http.paging import Count, Page, Paging
 from services.http.parameters import SubscriptionId
 from services.http.problems import invalid
-from services.http.requests import Model
+from services.http.requests import AccountId, MemberId, Model, PlanId
 from services.http.routing import TypedRoute
 from services.subscription.refusals import UnknownSubscription
 
@@ -33,14 +33,21 @@ SUMS = ("charges", "credits", "reversed_credits", "net_credits")
 Day = Annotated[
     str, Meta(max_length=64, description="A day of UTC, or the instant at which it begins.", examples=["2026-02-01"])
 ]
+Month = Annotated[
+    str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])\Z", description="A month of UTC.", examples=["2026-02"])
+]
 GroupBy = Annotated[
     str,
     Meta(
         max_length=100,
-        description="A comma list of `day` or `month`, `model`, `asset_type`. Without it, there is one row, the total.",
+        description=(
+            "A comma list of `day`, `month` or `cycle`, `model`, `asset_type`, `member`, `account_id` (or `account`), "
+            "`plan_id` (or `plan`). Without it, there is one row, the total."
+        ),
         examples=["month,model"],
     ),
 ]
+_SHORT_NAMES = {"account": "account_id", "plan": "plan_id"}
 
 
 class UsageQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,20 +56,42 @@ class UsageQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     since: Day | None = field(name="from", default=None)
     until: Day | None = field(name="to", default=None)
     group_by: GroupBy = ""
+    day: Day | None = None
+    month: Month | None = None
+    cycle: Annotated[Count, Meta(description="The number of a credit cycle.", examples=[1])] | None = None
     model: Model | None = None
     asset_type: AssetType | None = None
+    member: MemberId | None = None
+    account_id: AccountId | None = None
+    account: Annotated[AccountId, Meta(description="The same as `account_id`.")] | None = None
+    plan_id: PlanId | None = None
+    plan: Annotated[PlanId, Meta(description="The same as `plan_id`.")] | None = None
 
     def filter(self, subscription_id: UUID | None) -> UsageFilter:
         """Make the filter of the projection's query. Raises Problem."""
-        since, until = _day("from", self.since), _day("to", self.until)
-        return UsageFilter(subscription_id, since, until, self.model, self.asset_type)
+        return UsageFilter(
+            subscription_id,
+            since=_day("from", self.since),
+            until=_day("to", self.until),
+            day=_day("day", self.day),
+            month=self.month,
+            cycle=self.cycle,
+            model=self.model,
+            asset_type=self.asset_type,
+            member=self.member,
+            account_id=_either("account", self.account, self.account_id),
+            plan_id=_either("plan", self.plan, self.plan_id),
+        )
 
     def keys(self) -> frozenset[UsageKey]:
         """Read `group_by`. Raises Problem."""
-        names = self.group_by.split(",") if self.group_by else []
+        names = [_SHORT_NAMES.get(name, name) for name in self.group_by.split(",")] if self.group_by else []
         keys = frozenset(key for key in KEYS if key in names)
-        if len(keys) < len(names) or {"day", "month"} <= keys:
-            raise invalid("group_by", "must be a comma list of day or month, model and asset_type, each once at most")
+        if len(keys) < len(names) or len(keys & PERIODS) > 1:
+            others = ", ".join(key for key in KEYS if key not in PERIODS)
+            raise invalid(
+                "group_by", f"must be a comma list of one of day, month and cycle, and {others}, each once at most"
+            )
         return keys
 
 
@@ -81,8 +110,10 @@ def get_usage(
 ) -> Page[Usage] | StreamingResponse:
     """Add up what a subscription was charged, in the order of `group_by`; as CSV or NDJSON, all of it in one stream.
 
-    Usage is counted by days of UTC. A reversal counts on its own day, under the model of its charge. Sums are a moment
-    behind the charges: the projector makes them after the charge is answered.
+    Usage is counted by days of UTC. A charge counts in the cycle that it belongs to, a reversal on the day and in the
+    cycle in which it was given back, under the model, the asset type and the member of its charge; the plan is the
+    one at that event. What a subscription that moved in had used before does not count. Sums are a moment behind the
+    charges: the projector makes them after the charge is answered.
     """
     return _usage(call, query, form, subscription_id)
 
@@ -116,9 +147,15 @@ def _usage(call: Call, query: UsageQuery, form: Format, id: UUID | None) -> Page
     if form != JSON:
         columns = [*(key for key in KEYS if key in keys), *SUMS]
         name = "usage" if id is None else f"usage-{id}"
-        return streamed(form, name, columns, query, fetch, lambda last: last.key)
+        return streamed(form, name, columns, query, fetch, group_of)
     after = query.place(UsageGroup, None)
-    return query.page(fetch(after, query.one_more), lambda last: last.key)
+    return query.page(fetch(after, query.one_more), group_of)
+
+
+def _either(name: str, short: str | None, full: str | None) -> str | None:
+    if short is not None and full is not None and short != full:
+        raise invalid(name, f"is the same as {name}_id, and they differ")
+    return full if short is None else short
 
 
 def _day(name: str, text: str | None) -> date | None:

@@ -189,7 +189,7 @@ class SumsCheck(_KeyedRowsCheck):
             if event.reversed_charge is None:
                 self._is_complete = False
                 return
-        added = astuple(self._projection.project(event))
+        added = astuple(self._projection.project(replace(event, plan_id=stream.state.plan.plan_id)))
         length = len(self._key)
         key, sums = added[:length], added[length:]
         if before := self._expected.get(key):

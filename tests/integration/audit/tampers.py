@@ -122,6 +122,8 @@ class Tampers:
             case "bytes":
                 at = self._random.randrange(len(value))
                 return value[:at] + bytes([value[at] ^ self._random.randrange(1, 256)]) + value[at + 1 :]
+            case "text" if not value:
+                return self._random.choice("abcZ09-_")
             case "text":
                 at = self._random.randrange(len(value))
                 others = [each for each in "abcZ09-_" if each != value[at]]

@@ -11,6 +11,7 @@ import pytest
 from msgspec import Struct
 from psycopg import Connection
 
+from projections.cycles.project import CYCLES
 from projections.declaration import CatchUp, EventRows, LedgerEvent
 from projections.engine import EVENTS_A_TRANSACTION, Engine
 from projections.ledger_events import EventReader
@@ -27,25 +28,32 @@ from tests.integration.audit.lives import BY, Lives
 from tests.waiting import PATIENCE_SECONDS
 
 EXPECTED_USAGE = """
-    SELECT c.originator_id, (c.recorded_at AT TIME ZONE 'UTC')::date, c.data->>'model', c.data->>'asset_type',
-           sum(c.charges), sum(c.charged), sum(c.given_back)
-    FROM (
-        SELECT originator_id, recorded_at, 1 AS charges, (convert_from(state, 'UTF8')::jsonb->'data') AS data,
-               (convert_from(state, 'UTF8')::jsonb->'data'->>'credits')::bigint AS charged, 0 AS given_back
-        FROM tallystick.ledger_events WHERE topic = 'GenerationCharged'
+    WITH told AS (
+        SELECT originator_id AS id, originator_version AS version, recorded_at, topic,
+               convert_from(state, 'UTF8')::jsonb -> 'data' AS data
+        FROM tallystick.ledger_events
+    ), used AS (
+        SELECT id, version, recorded_at, data AS charge, data -> 'cycle_number' AS cycle, 1 AS charges,
+               (data ->> 'credits')::bigint AS charged, 0 AS given_back
+        FROM told WHERE topic = 'GenerationCharged'
         UNION ALL
-        SELECT r.originator_id, r.recorded_at, 0, (convert_from(c.state, 'UTF8')::jsonb->'data'), 0,
-               (convert_from(r.state, 'UTF8')::jsonb->'data'->>'credits')::bigint
-        FROM tallystick.ledger_events AS r
-        JOIN tallystick.ledger_events AS c ON c.originator_id = r.originator_id AND c.topic = 'GenerationCharged'
-            AND convert_from(c.state, 'UTF8')::jsonb->'data'->>'generation_id'
-              = convert_from(r.state, 'UTF8')::jsonb->'data'->>'generation_id'
-        WHERE r.topic = 'ChargeReversed'
-    ) AS c GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+        SELECT id, r.version, r.recorded_at, c.data, r.data -> 'cycle_number', 0, 0, (r.data ->> 'credits')::bigint
+        FROM told AS r JOIN told AS c USING (id)
+        WHERE r.topic = 'ChargeReversed' AND c.topic = 'GenerationCharged'
+            AND c.data -> 'generation_id' = r.data -> 'generation_id'
+    )
+    SELECT id, (recorded_at AT TIME ZONE 'UTC')::date, cycle::bigint, (
+            SELECT data -> 'plan' ->> 'plan_id' FROM told
+            WHERE id = used.id AND version <= used.version
+                AND topic IN ('SubscriptionStarted', 'PlanUpgraded', 'TermRenewed')
+            ORDER BY version DESC LIMIT 1
+        ), charge ->> 'model', charge ->> 'asset_type', COALESCE(charge ->> 'member', ''),
+        sum(charges), sum(charged), sum(given_back)
+    FROM used GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
 """
 STORED_USAGE = """
-    SELECT subscription_id, day, model, asset_type, charges, credits, reversed_credits
-    FROM tallystick.usage ORDER BY 1, 2, 3, 4
+    SELECT subscription_id, day, cycle_number, plan_id, model, asset_type, member, charges, credits, reversed_credits
+    FROM tallystick.usage ORDER BY 1, 2, 3, 4, 5, 6, 7
 """
 
 
@@ -89,18 +97,28 @@ def counted_positions(connection: Connection[Any]) -> list[int]:
     return [position for (position,) in connection.execute("SELECT position FROM tallystick.counted ORDER BY place")]
 
 
+@pytest.mark.parametrize(
+    "projections", [(CYCLES, USAGE), (USAGE, CYCLES), (USAGE,)], ids=["in order", "ahead", "alone"]
+)
 def test_usage_adds_up_to_the_events(
-    ledger: Ledger, clock: SettableClock, database_url: str, connection: Connection[Any]
+    ledger: Ledger,
+    clock: SettableClock,
+    database_url: str,
+    connection: Connection[Any],
+    projections: tuple[CatchUp, ...],
 ) -> None:
+    """Whether the cycles, where usage looks plans up, have come as far or not."""
     lives = Lives(ledger, clock)
     lives.start(6)
     lives.go_on(250)
 
-    assert engine(database_url, USAGE).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
+    assert engine(database_url, *projections).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
 
     stored = connection.execute(STORED_USAGE).fetchall()
     assert stored == connection.execute(EXPECTED_USAGE).fetchall()
-    assert sum(row[6] for row in stored) > 0, "some charge was reversed"
+    assert sum(row[9] for row in stored) > 0, "some charge was reversed"
+    plans = {(row[0], row[3]) for row in stored}
+    assert len(plans) > len({id for id, _ in plans}), "some plan changed"
     assert lag_of(connection, "usage").lag_events == 0
 
 
@@ -166,13 +184,13 @@ def test_an_event_that_cannot_be_read_is_named(
     (position,) = connection.execute(
         "SELECT max(notification_id) FROM tallystick.ledger_events WHERE topic = 'GenerationCharged'"
     ).fetchone() or (0,)
-    spoil = "UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id IN (1, %s)"
+    spoil = "UPDATE tallystick.ledger_events SET state = 'no JSON' WHERE notification_id IN (2, %s)"
     connection.execute(spoil, [position])
 
     assert not engine(database_url, USAGE).catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
 
     stopped = lag_of(connection, "usage")
-    assert stopped.stopped_at_position == position, "and not 1, which is no event of usage"
+    assert stopped.stopped_at_position == position, "and not 2, which is no event of usage"
     assert stopped.stopped_because is not None
     assert stopped.stopped_because.startswith(f"BadEvent: event {position} (GenerationCharged, version ")
 

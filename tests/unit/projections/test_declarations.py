@@ -9,9 +9,11 @@ from uuid import UUID
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 import projections
 from projections.charges.project import CHARGES, ChargeReversal, ChargeRow
+from projections.cycles.project import CYCLES, CycleRenewal, CycleRow
 from projections.declaration import Column, EventRows, LedgerEvent, Projection, StateRows, Sums, columns_of
 from projections.disputes.project import DISPUTES, DisputeResolution, DisputeRow
 from projections.registry import CATCH_UP, PROJECTIONS
@@ -164,18 +166,40 @@ def test_nothing_is_executed_for_no_rows() -> None:
 
 def test_usage_counts_on_the_day_of_utc_and_a_reversal_on_its_own_day() -> None:
     next_day = datetime(2026, 4, 1, tzinfo=UTC)
-    reversal = LedgerEvent(7, STREAM.bytes, 5, next_day, REVERSAL, CHARGE)
+    charge = replace(placed(replace(CHARGE, member="ada")), plan_id="small")
+    given_back_later = replace(REVERSAL, cycle_number=2)
+    reversal = LedgerEvent(7, STREAM.bytes, 5, next_day, given_back_later, replace(CHARGE, member="ada"), "large")
 
     totals = Totals(USAGE)
-    for each in (placed(CHARGE), placed(CHARGE), reversal):
+    for each in (charge, charge, reversal):
         totals.add(each)
 
     march, april = date(2026, 3, 31), date(2026, 4, 1)
-    assert USAGE.project(reversal) == UsageRow(april, "lyria-3", "music", reversed_credits=150)
+    assert USAGE.project(reversal) == UsageRow(april, 2, "large", "lyria-3", "music", "ada", reversed_credits=150)
     assert dict(totals) == {
-        (STREAM.bytes, march, "lyria-3", "music"): (2, 300, 0),
-        (STREAM.bytes, april, "lyria-3", "music"): (0, 0, 150),
+        (STREAM.bytes, march, 1, "small", "lyria-3", "music", "ada"): (2, 300, 0),
+        (STREAM.bytes, april, 2, "large", "lyria-3", "music", "ada"): (0, 0, 150),
     }
+
+
+def test_a_cycle_is_a_row_and_the_renewal_after_its_reset_names_the_plan() -> None:
+    history = play("""
+        2024-01-31 | start ai-suite-40000-yearly    | balance 40,000
+        2024-02-10 | upgrade max-pro-40000-monthly  | balance 40,000
+        2024-03-10 | record                         | balance 40,000
+    """)
+    made = [
+        row
+        for version, (at, event) in enumerate(history.recorded, start=1)
+        if (row := CYCLES.project(placed(event, version=version, at=at))) is not None
+    ]
+
+    assert made == [
+        CycleRow(1, 1, "ai-suite-40000-yearly"),
+        CycleRow(3, 2, "max-pro-40000-monthly"),
+        CycleRow(4, 3, None),
+        CycleRenewal(4, "max-pro-40000-monthly"),
+    ]
 
 
 def test_only_projections_that_catch_up_add_up() -> None:
