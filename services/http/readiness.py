@@ -29,9 +29,10 @@ class Readiness(Struct, frozen=True):
     """`ready` where every part is: charges can be made.
 
     `database`: it answers. `writable`: it takes writes. `migrations`: its schema is that of this version. `clock`: it
-    is within two seconds of this machine's. `writer_lane`: commands are taken and answered. The lag is that of the
-    catch-up projection that is furthest behind, which keeps nobody from charging. Nor does a sealer that refuses, or an
-    event that no quorum of witnesses has seen; `unwitnessed_seconds` is the age of the oldest such event.
+    is within two seconds of this machine's. `writer_lane`: commands are taken and answered. `accepting`: this process
+    is not about to stop. The lag is that of the catch-up projection that is furthest behind, which keeps nobody from
+    charging. Nor does a sealer that refuses, or an event that no quorum of witnesses has seen; `unwitnessed_seconds`
+    is the age of the oldest such event.
     """
 
     status: Literal["ready", "not_ready"]
@@ -40,6 +41,7 @@ class Readiness(Struct, frozen=True):
     migrations: bool
     clock: bool
     writer_lane: bool
+    accepting: bool
     projection_lag_events: int | None
     sealing: Literal["ok", "refused"] | None
     unwitnessed_seconds: float | None
@@ -54,6 +56,7 @@ class Readiness(Struct, frozen=True):
             migrations=False,
             clock=False,
             writer_lane=is_lane_well,
+            accepting=True,
             projection_lag_events=None,
             sealing=None,
             unwitnessed_seconds=None,
@@ -87,6 +90,7 @@ class ReadinessCheck:
             migrations=is_migrated,
             clock=is_clock_right,
             writer_lane=is_lane_well,
+            accepting=True,
             projection_lag_events=lag_events,
             sealing=None if log_status is None else "refused" if log_status.refused else "ok",
             unwitnessed_seconds=None if log_status is None else log_status.unwitnessed_seconds,

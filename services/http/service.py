@@ -24,6 +24,13 @@ from services.ledger.gate import AsyncGate
 from services.ledger.what_if import WhatIf
 
 
+@dataclass(slots=True)
+class Stop:
+    """The stop of the process: it is announced before the process ends."""
+
+    is_announced: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """The backend, and all that the HTTP layer makes of it."""
@@ -36,6 +43,7 @@ class Service:
     metrics: Metrics
     exposition: Shared[bytes]
     readiness: Shared[Readiness]
+    stop: Stop
     as_of: AsOf
     what_if: WhatIf
     replays: asyncio.Semaphore
@@ -69,6 +77,7 @@ class Service:
             metrics=metrics,
             exposition=Shared(metrics.exposition),
             readiness=Shared(ReadinessCheck(backend, log_statuses).now),
+            stop=Stop(),
             as_of=as_of,
             feed=feed,
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),

@@ -145,10 +145,10 @@ def running_listener() -> Iterator[Listener]:
 
 
 @contextmanager
-def listening(app: ASGIApp) -> Iterator[tuple[str, uvicorn.Server]]:
+def listening(app: ASGIApp, *, stop_seconds: float = 0.0) -> Iterator[tuple[str, uvicorn.Server]]:
     """Serve an app in a thread, as the product does; yield the URL, and the server, for tests that stop it."""
     opened = socket.create_server(("127.0.0.1", 0))
-    server = server_of(app)
+    server = server_of(app, stop_seconds=stop_seconds)
     server.config.load()
     thread = threading.Thread(target=server.run, args=([opened],))
     thread.start()

@@ -169,7 +169,7 @@ def test_a_running_service_is_alive_and_ready(server: Server) -> None:
     answers: list[Any] = [httpx.get(f"{server.url}/{probe}", timeout=PATIENCE_SECONDS) for probe in ("livez", "readyz")]
 
     assert [answer.status_code for answer in answers] == [200, 200]
-    parts = dict.fromkeys(("database", "writable", "migrations", "clock", "writer_lane"), True)
+    parts = dict.fromkeys(("database", "writable", "migrations", "clock", "writer_lane", "accepting"), True)
     assert answers[1].json() == {
         "status": "ready",
         **parts,

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import httpx
 import psycopg
@@ -242,6 +242,35 @@ def test_a_charge_under_way_is_answered_before_the_service_stops(
         assert busy.is_closed()
         idle.close()
         busy.close()
+
+
+def test_a_stop_is_announced_and_fails_no_request(server: Server, charge: Charge) -> None:
+    """Old connections and new ones are answered meanwhile, each for the last time."""
+    app = create_app(server.backend)
+    ready = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with listening(app, stop_seconds=1.5) as (url, service), ExitStack() as opened:
+
+        def connect() -> Connection:
+            return opened.enter_context(closing(Connection(url)))
+
+        kept = connect()
+        kept.send(ready)
+        assert (answer := kept.answer()).status == 200
+        assert "connection" not in answer.headers
+
+        service.should_exit = True
+        assert wait_until(lambda: app.fast_path.service.stop.is_announced)
+
+        for number, connection in enumerate((kept, connect(), connect())):
+            connection.send(charge(f"stopping-{number}"))
+            answer = connection.answer()
+            assert (answer.status, answer.headers["connection"]) == (201, "close")
+            assert connection.is_closed()
+        asking = connect()
+        asking.send(ready)
+        answer = asking.answer()
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        assert (answer.json["status"], answer.json["accepting"]) == ("not_ready", False)
 
 
 def test_a_body_that_is_too_large_is_refused(connection: Connection, charge: Charge) -> None:

@@ -270,7 +270,9 @@ EVENT_STREAMS = {
     "application/x-ndjson": encode(EVENT).decode() + "\n",
     "text/event-stream": f"id: 1874\nevent: GenerationCharged\ndata: {encode(EVENT).decode()}\n\n",
 }
-READY = Readiness("ready", True, True, True, True, True, projection_lag_events=0, sealing="ok", unwitnessed_seconds=0.0)
+READY = Readiness(
+    "ready", True, True, True, True, True, True, projection_lag_events=0, sealing="ok", unwitnessed_seconds=0.0
+)
 NOT_READY = Readiness.without_database(is_lane_well=True)
 METRICS = (
     'tallystick_http_request_seconds_count{method="POST",'

@@ -4,6 +4,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.http.calls import service_of
 from services.http.documentation import examples
@@ -30,8 +31,14 @@ async def livez() -> Alive:
 
 @router.get("/readyz", openapi_extra=documented({200: examples.READY, 503: examples.NOT_READY}))
 async def readyz(request: Request) -> Reply[Readiness]:
-    """Say whether charges can be made, and what keeps them from it. It is checked once a second at most."""
-    readiness = await service_of(request).readiness.value()
+    """Say whether charges can be made, and what keeps them from it. It is checked once a second at most.
+
+    A process that is about to stop says so two seconds before, and answers what comes meanwhile.
+    """
+    service = service_of(request)
+    readiness = await service.readiness.value()
+    if service.stop.is_announced:
+        readiness = replace(readiness, status="not_ready", accepting=False)
     return json_reply(readiness, 200 if readiness.status == "ready" else 503)
 
 

@@ -54,8 +54,9 @@ class Edge:
         route = UNMATCHED if status == _METHOD_NOT_ALLOWED else getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.observe(method, route, status, time.perf_counter() - started)
 
-    def stop_following(self) -> None:
-        """End the streams that would never end by themselves, so that a stop waits for nobody."""
+    def announce_stop(self) -> None:
+        """Be ready no more, and end the streams that would never end by themselves."""
+        self.fast_path.service.stop.is_announced = True
         self.fast_path.service.feed.stop()
 
     def count_refusal(self, status: int) -> None:

@@ -61,6 +61,9 @@ class BoundedConnection(Protocol):
     def overdue_since(self, now: float) -> float | None:
         """Return since when it has been too slow; None where it is not."""
 
+    def end_with_answer(self) -> None:
+        """Close it once what is under way on it is answered."""
+
     def abort(self) -> None:
         """Close it at once."""
 
@@ -81,6 +84,8 @@ class Connections:
         self._open: set[BoundedConnection] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._trimmed_at = 0.0
+        self.are_ending = False
+        """Whether each ends with its next answer, since the server is about to stop."""
 
     def add(self, connection: BoundedConnection, loop: asyncio.AbstractEventLoop) -> None:
         """Add a new connection; where there are too many, close the one that has kept us waiting for longest."""
@@ -90,6 +95,12 @@ class Connections:
             slowest.abort()
         if self._sweep is None:
             self._sweep = loop.call_later(SWEEP_SECONDS, self._look, loop)
+
+    def end_with_answers(self) -> None:
+        """Let each end with its next answer, those too that are still to come."""
+        self.are_ending = True
+        for connection in self._open:
+            connection.end_with_answer()
 
     def discard(self, connection: BoundedConnection) -> None:
         """Remove a connection that is closed."""

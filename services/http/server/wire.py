@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,23 +17,28 @@ from services.http.routing import HotRoute
 from services.http.server import limits
 from services.http.server.edge import Edge
 from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES, GONE, Exchange, new_request_id
+from services.http.server.joined_writes import JoinedWrites
 from services.http.server.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX, Connections, raise_file_limit
 from services.http.server.reply import Reply
 from services.subscription.refusals import Refusal
 
 _NOBODY = asyncio.Event()
-_FLUSH_BYTES = 64 * 1024
 REQUEST_BYTES_MAX = BATCH_BODY_LIMIT_BYTES + 256 * 1024
 """The largest body, with its head and the frames of its chunks."""
+STOP_SECONDS = 2.0
 GRACE_SECONDS = 10
 """The time that a stop waits for requests that are under way."""
 
 
-def server_of(app: ASGIApp) -> uvicorn.Server:
-    """Make uvicorn on the app, as the fast path needs it: no access log, no limit of concurrency, no root path."""
+def server_of(app: ASGIApp, *, stop_seconds: float = STOP_SECONDS) -> uvicorn.Server:
+    """Make uvicorn on the app, as the fast path needs it: no access log, no limit of concurrency, no root path.
+
+    For `stop_seconds` from the announcement of a stop it takes connections, so that others send requests elsewhere.
+    """
+    connections = Connections(raise_file_limit())
     config = uvicorn.Config(
         app,
-        http=type("BoundedProtocol", (Protocol,), {"open_connections": Connections(raise_file_limit())}),
+        http=type("BoundedProtocol", (Protocol,), {"open_connections": connections}),
         ws="none",
         lifespan="off",
         proxy_headers=False,
@@ -42,14 +48,18 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
         timeout_keep_alive=int(limits.KEEP_ALIVE_SECONDS) + 10,  # the sweep ends idle connections before
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    return _Server(config)
+    return _Server(config, connections, stop_seconds)
 
 
 class _Server(uvicorn.Server):
     """A server to which the system hands a connection with its first bytes, so that silent ones cost it nothing.
 
-    At a stop it first ends the streams that follow the ledger.
+    At a stop it first says so, and goes on for a while: no request meets a closed door.
     """
+
+    def __init__(self, config: uvicorn.Config, open_connections: Connections, stop_seconds: float) -> None:
+        super().__init__(config)
+        self._open_connections, self._stop_seconds = open_connections, stop_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -58,81 +68,21 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if isinstance(app := self.config.loaded_app, Edge):
-            app.stop_following()
+            app.announce_stop()
+        self._open_connections.end_with_answers()
+        end = time.monotonic() + self._stop_seconds
+        while time.monotonic() < end and not self.force_exit:
+            await asyncio.sleep(0.05)
         await super().shutdown(sockets)
-
-
-class JoinedWrites(asyncio.Transport):
-    """A transport that joins all writes of one turn of the event loop.
-
-    uvicorn writes the head of a response and its body one after the other. Each would be a system call, at which the
-    event loop releases the interpreter lock and then waits until the writer lane releases it.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
-
-    def write(self, data: Any) -> None:
-        """Gather the data; send at once what is large already."""
-        if not self._gathered:
-            self._loop.call_soon(self._flush)
-        self._gathered.append(data)
-        self._gathered_bytes += len(data)
-        if self._gathered_bytes >= _FLUSH_BYTES:
-            self._flush()
-
-    def write_whole(self, data: bytes) -> None:
-        """Write a whole response, which nothing follows."""
-        if self._gathered:
-            self.write(data)
-        elif not self._transport.is_closing():
-            self._transport.write(data)
-
-    def _flush(self) -> None:
-        if self._gathered:
-            gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
-            if not self._transport.is_closing():
-                self._transport.write(b"".join(gathered))
-
-    def write_eof(self) -> None:
-        self._flush()
-        if not self._transport.is_closing():
-            self._transport.write_eof()
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def abort(self) -> None:
-        self._transport.abort()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._transport.get_extra_info(name, default)
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._transport.set_protocol(protocol)
 
 
 class _PlainCycle(RequestResponseCycle):
     """The attributes that uvicorn reads of a request under way; nothing else of its own cycle is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_alive: bool) -> None:
         self.response_complete = False
         self.disconnected = False
-        self.keep_alive = True
+        self.keep_alive = keep_alive
         self.message_event = _NOBODY
 
 
@@ -225,6 +175,13 @@ class Protocol(HttpToolsProtocol):
         """Close the connection at once."""
         self.transport.abort()
 
+    def end_with_answer(self) -> None:
+        """Close the connection once the last of the requests under way is answered, if there are any."""
+        if self._is_answering:
+            self.cycle.keep_alive = not self.pipeline
+            for cycle, _ in list(self.pipeline)[:1]:
+                cycle.keep_alive = False
+
     def pause_writing(self) -> None:
         self._blocked_since = self.loop.time()
         super().pause_writing()
@@ -288,7 +245,7 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         hot, self._hot = self._hot, None
-        self.cycle = cycle = _PlainCycle()
+        self.cycle = cycle = _PlainCycle(keep_alive=not self.open_connections.are_ending)
         exchange = Exchange(self.url.decode(), b"", self._head, whole_body=b"".join(self._parts))
         task = self.loop.create_task(self._answer(cycle, hot, exchange))
         self.tasks.add(task)
@@ -367,6 +324,8 @@ class Protocol(HttpToolsProtocol):
             self.client, self.server = get_remote_addr(self.transport), get_local_addr(self.transport)
         self.scope["client"], self.scope["server"] = self.client, self.server
         super().on_headers_complete()
+        if self.open_connections.are_ending:
+            self.cycle.keep_alive = False
 
     def _leave_to_uvicorn(self) -> None:
         self._hot = None
