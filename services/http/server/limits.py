@@ -110,10 +110,12 @@ class Connections:
         now = loop.time()
         for connection in [each for each in self._open if each.overdue_since(now) is not None]:
             connection.abort()
-        if now > self._trimmed_at + _TRIM_SECONDS:
+        is_trimmed = now > self._trimmed_at + _TRIM_SECONDS
+        if is_trimmed:
             self._trimmed_at = now
             loop.run_in_executor(None, give_memory_back)
-        self._sweep = loop.call_later(SWEEP_SECONDS, self._look, loop) if self._open else None
+        is_done = is_trimmed and not self._open  # what the last of them needed is given back too
+        self._sweep = None if is_done else loop.call_later(SWEEP_SECONDS, self._look, loop)
 
 
 def _slowest(connections: Iterable[BoundedConnection]) -> BoundedConnection | None:
