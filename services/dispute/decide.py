@@ -69,8 +69,6 @@ def _open(dispute: Dispute | None, command: OpenDispute, charge: DisputedCharge 
     assert dispute is None, "the id of a dispute is made up for it"
     if charge is None:
         return UnknownCharge(command.generation_id)
-    if charge.is_reversed:
-        return ChargeAlreadyReversed()
     if charge.has_open_dispute:
         return ChargeHasOpenDispute()
     opened = DisputeOpened(

@@ -31,6 +31,6 @@ class ChargeHasOpenDispute(Refusal, frozen=True):
 
 
 class ChargeAlreadyReversed(Refusal, frozen=True):
-    """Credits of this charge, all or a part, have been given back already, which happens once."""
+    """The credits of this charge have been given back already, which happens once."""
 
     code: ClassVar[str] = "charge_already_reversed"

@@ -46,7 +46,7 @@ class DisputeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True
     "/v1/disputes",
     openapi_extra=documented(
         {201: Shown(examples.DISPUTE, headers=("Location",))},
-        refusals=(UnknownSubscription, UnknownCharge, ChargeHasOpenDispute, ChargeAlreadyReversed),
+        refusals=(UnknownSubscription, UnknownCharge, ChargeHasOpenDispute),
         request=examples.OPEN_DISPUTE,
     ),
 )
@@ -57,8 +57,8 @@ async def open_dispute(
 
     An unsatisfying result is no ground for a refund (R14), so a dispute for that reason is rejected at once; every
     other stays open until it is resolved. A charge has one open dispute at a time, may be disputed again when that is
-    rejected, and is given back once, wholly or in part: after that no dispute could be upheld, and none is opened. Send
-    an `Idempotency-Key` to be able to retry.
+    resolved, and is given back once at most, wholly or in part: a later dispute can only be rejected. Send an
+    `Idempotency-Key` to be able to retry.
     """
     return await execute(call, body.subscription_id, body.command(uuid4()), body)
 

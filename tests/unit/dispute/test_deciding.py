@@ -103,11 +103,6 @@ def test_there_is_nothing_to_decide_where_nothing_was_opened(outcome: Outcome) -
     assert decision_on(resolving(outcome)) == UnknownDispute()
 
 
-@pytest.mark.parametrize("reason", ["duplicate", "unsatisfied"])
-def test_what_was_given_back_is_not_disputed_any_more(reason: Reason) -> None:
-    assert decision_on(opening(reason), is_reversed=True) == ChargeAlreadyReversed()
-
-
 def test_a_charge_is_given_back_once() -> None:
     assert decision_on(resolving("upheld"), OPENED, is_reversed=True) == ChargeAlreadyReversed()
     assert isinstance(decision_on(resolving("rejected"), OPENED, is_reversed=True), DisputeDecision)
