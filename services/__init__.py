@@ -18,7 +18,7 @@ process/        the processes of a service
 postgres/       connections, queries, pipelines, the embedded server
 migrations/     the schema, revision by revision
 config.py       the settings
-keys.py         API keys, as hashes
+keys/          API keys, as hashes
 idempotency.py  records of answers by idempotency key
 clocks.py       test clocks, on which subscriptions live in their own time
 demo.py         a made-up ledger

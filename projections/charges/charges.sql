@@ -70,7 +70,8 @@ ORDER BY e.notification_id DESC LIMIT %(limit)s
 
 -- name: filters
 -- The condition of every list: a filter that is null matches everything.
-(%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
+(%(within)s::uuid[] IS NULL OR e.originator_id = ANY(%(within)s))
+    AND (%(since)s::timestamptz IS NULL OR e.recorded_at >= %(since)s)
     AND (%(until)s::timestamptz IS NULL OR e.recorded_at < %(until)s)
     AND (%(model)s::text IS NULL OR charged.data ->> 'model' = %(model)s)
     AND (%(asset_type)s::text IS NULL OR charged.data ->> 'asset_type' = %(asset_type)s)

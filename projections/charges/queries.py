@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from psycopg import Connection
 
 from projections.charges.view import Charge
@@ -28,6 +28,7 @@ class ChargeFilter(Struct, frozen=True):
     asset_type: AssetType | None = None
     cycle: int | None = None
     member: str | None = None
+    within: Sequence[UUID] | None = None
 
 
 class ChargeQueries:
@@ -71,8 +72,14 @@ class ChargeQueries:
         generation_id: str | None,
         before: int,
         limit: int,
+        within: Sequence[UUID] | None = None,
     ) -> list[Charge]:
-        """List charges of all subscriptions below the position `before`, newest first; of one generation if given."""
+        """List charges of all subscriptions below the position `before`, newest first; of one generation if given.
+
+        `within` has the subscriptions that are meant; None: all.
+        """
+        if within is not None:
+            charge_filter = replace(charge_filter, within=within)
         if generation_id is None:
             return self._list(connection, self._of_ledger, charge_filter, before=before, limit=limit)
         of_generation = {"generation_id": generation_id, "before": before, "limit": limit}

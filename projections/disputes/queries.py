@@ -1,5 +1,6 @@
 """Lists disputes. The table is a moment behind the events; the projector's lag tells how far."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +33,17 @@ class DisputeQueries:
         status: Status | None,
         before: int,
         limit: int,
+        within: Sequence[UUID] | None = None,
     ) -> list[ListedDispute]:
-        """List disputes opened below the position `before`, newest first. None matches all. Raises psycopg.Error."""
-        query = {"subscription_id": subscription_id, "status": status, "before": before, "limit": limit}
+        """List disputes opened below the position `before`, newest first. None matches all. Raises psycopg.Error.
+
+        `within` has the subscriptions whose disputes are meant.
+        """
+        query = {
+            "subscription_id": subscription_id,
+            "status": status,
+            "before": before,
+            "limit": limit,
+            "within": within,
+        }
         return [ListedDispute(*row) for row in connection.execute(self._queries["list_disputes"], query)]

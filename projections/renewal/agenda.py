@@ -5,7 +5,7 @@ computes the next boundary of those. They are few, unless no renewal worker has 
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -54,29 +54,34 @@ class Agenda:
         after: tuple[datetime, UUID],
         before: datetime | None,
         limit: int,
+        within: Sequence[UUID] | None = None,
     ) -> list[UpcomingChange]:
         """List subscriptions above the place `after` whose next boundary is before `before`, nearest first.
 
-        Those that have ended are not among them. `connection` is in autocommit mode.
+        Those that have ended are not among them, nor those outside `within`, if it is given. `connection` is in
+        autocommit mode.
         """
         with connection.transaction():
             connection.execute(self._queries["begin_agenda"])
             overdue = (
                 change
-                for change in self._overdue(connection, now)
+                for change in self._overdue(connection, now, within)
                 if after < change.place and (before is None or change.next_boundary_at < before)
             )
             nearest_overdue = heapq.nsmallest(limit, overdue, key=lambda change: change.place)
-            arguments = {"after_at": after[0], "after_id": after[1], "before": before, "now": now, "limit": limit}
+            place = {"after_at": after[0], "after_id": after[1], "before": before}
+            arguments = {**place, "now": now, "within": within, "limit": limit}
             rows = connection.execute(self._queries["list_to_come"], arguments).fetchall()
         to_come = [change for row in rows if (change := _change(row, now)) is not None]
         return heapq.nsmallest(limit, [*nearest_overdue, *to_come], key=lambda change: change.place)
 
-    def _overdue(self, connection: Connection[Any], now: datetime) -> Iterator[UpcomingChange]:
+    def _overdue(
+        self, connection: Connection[Any], now: datetime, within: Sequence[UUID] | None
+    ) -> Iterator[UpcomingChange]:
         for query in ("list_overdue", "list_overdue_on_clocks"):
             after_id = _LOWEST_ID
             while True:
-                arguments = {"now": now, "after_id": after_id, "limit": _ROWS_PER_PAGE}
+                arguments = {"now": now, "after_id": after_id, "within": within, "limit": _ROWS_PER_PAGE}
                 rows = connection.execute(self._queries[query], arguments).fetchall()
                 for row in rows:
                     if (change := _change(row, now)) is not None:

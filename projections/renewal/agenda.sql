@@ -11,6 +11,7 @@ FROM {schema}.renewal AS r LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_i
 WHERE (r.next_due_at, r.subscription_id) > (%(after_at)s, %(after_id)s)
   AND (%(before)s::timestamptz IS NULL OR r.next_due_at < %(before)s)
   AND r.next_due_at > coalesce(t.now, %(now)s)
+  AND (%(within)s::uuid[] IS NULL OR r.subscription_id = ANY(%(within)s))
 ORDER BY r.next_due_at, r.subscription_id LIMIT %(limit)s
 
 -- name: list_overdue
@@ -18,6 +19,7 @@ ORDER BY r.next_due_at, r.subscription_id LIMIT %(limit)s
 SELECT subscription_id, state, NULL::timestamptz AS now
 FROM {schema}.renewal
 WHERE next_due_at <= %(now)s AND test_clock_id IS NULL AND subscription_id > %(after_id)s
+  AND (%(within)s::uuid[] IS NULL OR subscription_id = ANY(%(within)s))
 ORDER BY subscription_id LIMIT %(limit)s
 
 -- name: list_overdue_on_clocks
@@ -26,4 +28,5 @@ SELECT r.subscription_id, r.state, t.now
 FROM {schema}.test_clocks AS t
 JOIN {schema}.renewal AS r ON r.test_clock_id = t.test_clock_id AND r.next_due_at <= t.now
 WHERE r.subscription_id > %(after_id)s
+  AND (%(within)s::uuid[] IS NULL OR r.subscription_id = ANY(%(within)s))
 ORDER BY r.subscription_id LIMIT %(limit)s

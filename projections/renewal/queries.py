@@ -21,6 +21,8 @@ class SubscriptionFilter(Struct, frozen=True):
     account_id: str | None = None
     plan_id: str | None = None
     status: ShownStatus | None = None
+    within: Sequence[UUID] | None = None
+    """The subscriptions of whom asks, of which none other is listed."""
 
     def includes(self, state: Subscription) -> bool:
         """Whether a subscription as it is now is meant."""
@@ -47,6 +49,7 @@ class RenewalQueries:
         self._select_subscription, self._list = queries["select_subscription"], queries["list_subscriptions"]
         self._list_by_plan_and_status = queries["list_by_plan_and_status"]
         self._select_accounts = queries["select_accounts"]
+        self._select_ids_of_accounts = queries["select_ids_of_accounts"]
 
     def find(self, connection: Connection[Any], subscription_id: UUID) -> RecordedSubscription | None:
         """Read a subscription; None where there is none with this id."""
@@ -54,8 +57,15 @@ class RenewalQueries:
         return None if row is None else _recorded(row)
 
     def accounts(self, connection: Connection[Any], ids: Collection[UUID]) -> dict[UUID, str]:
-        """Read the account of each subscription that there is."""
+        """Read the account of each subscription that there is. It never changes."""
         return dict(connection.execute(self._select_accounts, {"ids": Uuids([*ids])}).fetchall())
+
+    def of_accounts(
+        self, connection: Connection[Any], account_ids: Collection[str], subscription_ids: Collection[UUID]
+    ) -> Sequence[UUID]:
+        """Return the ids of all subscriptions of accounts, and those of these that there are."""
+        arguments = {"account_ids": [*account_ids], "ids": [*subscription_ids]}
+        return [id for (id,) in connection.execute(self._select_ids_of_accounts, arguments)]
 
     def list(
         self, connection: Connection[Any], chosen: SubscriptionFilter, *, now: datetime, after: UUID, limit: int
@@ -67,7 +77,7 @@ class RenewalQueries:
     def _list_of(self, chosen: SubscriptionFilter) -> bytes:
         """Return the query of a list. An account has few subscriptions, a plan or a status may have any number."""
         conditions = [condition for name, condition in _CONDITIONS.items() if getattr(chosen, name) is not None]
-        if chosen.account_id is not None or not conditions:
+        if chosen.account_id is not None or chosen.within is not None or not conditions:
             return self._list
         return self._list_by_plan_and_status.replace(b"{filters}", b" AND ".join(conditions))
 

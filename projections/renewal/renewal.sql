@@ -8,6 +8,12 @@ JOIN {schema}.balance AS b USING (subscription_id)
 LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = r.test_clock_id
 WHERE r.subscription_id = %(id)s
 
+-- name: select_ids_of_accounts
+-- The subscriptions of accounts, and others that are named.
+SELECT subscription_id FROM {schema}.renewal WHERE account_id = ANY(%(account_ids)s)
+UNION
+SELECT subscription_id FROM {schema}.renewal WHERE subscription_id = ANY(%(ids)s)
+
 -- name: list_subscriptions
 -- Subscriptions in id order, by what is recorded of them. What is due changes status and plan, so those where something is
 -- due come too, whatever is recorded of them. A filter that is null matches everything.
@@ -17,6 +23,7 @@ JOIN {schema}.balance AS b USING (subscription_id)
 LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = r.test_clock_id
 WHERE r.subscription_id > %(after)s AND b.subscription_id > %(after)s
     AND (%(account_id)s::text IS NULL OR r.account_id = %(account_id)s)
+    AND (%(within)s::uuid[] IS NULL OR r.subscription_id = ANY(%(within)s))
     AND (%(plan_id)s::text IS NULL OR b.plan_id = %(plan_id)s OR r.next_due_at <= coalesce(t.now, %(now)s))
     AND (%(status)s::text IS NULL OR b.status = %(status)s OR r.next_due_at <= coalesce(t.now, %(now)s))
 ORDER BY r.subscription_id LIMIT %(limit)s

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.bootstrap.database import serving_url_of
-from services.bootstrap.keys import ensure_configured_key
+from services.bootstrap.keys import ensure_configured_key, operator
 from services.bootstrap.ledger import catalogue_of, stored_catalogue_of
 from services.bootstrap.signing import has_quorum, log_reader_of, sealer_of
 from services.config import Settings
@@ -45,7 +45,7 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
         reading_pool(database_url, size=LONG_READING_CONNECTIONS, statement_seconds=LONG_READ_SECONDS) as long_reads,
         Ledger(database_url, schema, catalogue) as ledger,
     ):
-        keys = KeyRing(reads, schema)
+        keys = KeyRing(reads, schema, operator())
         ensure_configured_key(settings, keys)
         yield Backend(
             ledger=ledger,

@@ -22,6 +22,7 @@ routes/            the handlers, a module a feature
 routing.py         signatures of handlers, and the route classes
 calls.py           the first argument of a handler: service, request, caller
 authentication.py  callers and scopes
+confinement.py     what a key may do that is confined to accounts or subscriptions
 batch_items.py     the items of a batch
 decoding.py        bodies and queries as structs
 repeated_keys.py   keys that a JSON object has twice

@@ -3,10 +3,11 @@
 import asyncio
 import time
 
+import psycopg
 import structlog
 
 from services.http.metrics import Metrics
-from services.http.problems import MissingScope, Problem, Unauthenticated
+from services.http.problems import MissingScope, MistypedKey, Problem, Unauthenticated
 from services.http.server.exchange import Exchange
 from services.keys import Key, KeyRing
 
@@ -24,6 +25,7 @@ class Authenticator:
         self._keys = keys
         self._metrics = metrics
         self._failures, self._logged_at = 0, float("-inf")
+        self._noting: asyncio.Task[None] | None = None
 
     async def caller(self, exchange: Exchange, scope: str) -> Key:
         """Return the key of the request. Raises Problem where there is none or it lacks the scope; psycopg.Error."""
@@ -42,12 +44,23 @@ class Authenticator:
     async def _unknown_caller(self, exchange: Exchange, scope: str) -> Key:
         secret = exchange.authorization.partition(" ")[2]
         key = await asyncio.to_thread(self._keys.authenticate, secret)
+        if self._keys.owes_notes and self._noting is None:
+            self._noting = asyncio.create_task(self._note_uses())
         if key is None:
             await self._slow_down()
-            raise Problem(Unauthenticated())
+            raise Problem(MistypedKey() if self._keys.is_mistyped(secret) else Unauthenticated())
         if scope not in key.scopes:
             raise Problem(MissingScope(scope))
         return key
+
+    async def _note_uses(self) -> None:
+        """Note when keys were used last; no request waits for it."""
+        try:
+            await asyncio.to_thread(self._keys.note_uses)
+        except psycopg.Error as error:  # such as on a server that is read-only
+            log.debug("the use of keys could not be noted", error=repr(error))
+        finally:
+            self._noting = None
 
     async def _slow_down(self) -> None:
         """Count a key that there is not, log how many there were, once in a while, and wait."""

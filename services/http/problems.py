@@ -28,6 +28,7 @@ STATUS: Mapping[str, int] = {
     "unauthenticated": 401,
     "insufficient_credits": 402,
     "missing_scope": 403,
+    "key_confined": 403,
     "not_in_plan": 403,
     "subscription_suspended": 403,
     "not_found": 404,
@@ -98,11 +99,21 @@ class Unauthenticated(Refusal, frozen=True):
     code: ClassVar[str] = "unauthenticated"
 
 
+class MistypedKey(Unauthenticated, frozen=True):
+    """The API key is mistyped: its last six characters do not fit the rest."""
+
+
 class MissingScope(Refusal, frozen=True):
     """The API key may not do this."""
 
     code: ClassVar[str] = "missing_scope"
     scope: str
+
+
+class KeyConfined(Refusal, frozen=True):
+    """The API key is confined to accounts or subscriptions, and this goes beyond them."""
+
+    code: ClassVar[str] = "key_confined"
 
 
 class NotFound(Refusal, frozen=True):

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import Connection
 
 from projections.balance.project import project as balance_row
@@ -14,6 +15,8 @@ from projections.balance.view import Balance, balance_view
 from projections.renewal.queries import RecordedSubscription, RenewalQueries, SubscriptionFilter
 from projections.renewal.view import SubscriptionView, subscription_view
 from services.http.backend import Backend
+from services.http.confinement import Confinements
+from services.keys import Key
 from services.subscription import state as core
 from services.subscription.boundaries import as_read
 
@@ -34,7 +37,8 @@ class CurrentSubscription(Struct, frozen=True):
 class Reads:
     """Reads one ledger, each time on a connection of its own. Every method may raise psycopg.Error."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, confinements: Confinements) -> None:
+        self._confinements = confinements
         self._connections = backend.reads
         self._clock = backend.clock
         self._balances = BalanceQueries(backend.schema)
@@ -68,10 +72,11 @@ class Reads:
             recorded = self._renewals.find(connection, subscription_id)
         return None if recorded is None else self._current(recorded)
 
-    def subscriptions(self, chosen: SubscriptionFilter, *, after: UUID, limit: int) -> list[SubscriptionView]:
-        """Read the subscriptions that are the chosen ones now, with ids above `after`, in id order."""
+    def subscriptions(self, key: Key, chosen: SubscriptionFilter, *, after: UUID, limit: int) -> list[SubscriptionView]:
+        """Read the subscriptions of the key that are the chosen ones now, with ids above `after`, in id order."""
         found: list[SubscriptionView] = []
         with self._connections.connection() as connection:
+            chosen = replace(chosen, within=self._confinements.subscriptions(key, connection))
             while True:
                 recorded = self._renewals.list(connection, chosen, now=self._clock(), after=after, limit=limit)
                 current = map(self._current, recorded)

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from msgspec import Struct
 from starlette.responses import Response
 
+from services.http.confinement import Confinement
 from services.http.decoding import JsonBody, QueryOf
 from services.http.exports import Accepted, FeedAccepted, refuse_all_but_json
 from services.http.parameters import expected_versions
@@ -34,14 +35,20 @@ class Signature(NamedTuple):
     query: QueryOf[Any] | None
     takes_if_match: bool
     content: Any
+    confinement: Confinement | None
+    """What it does for a confined key; None: what its path says."""
 
 
 @cache
 def signature_of(handler: Handler) -> Signature:
     """Read the signature of a handler, or of the endpoint that was made of it."""
     hints = get_type_hints(handler, include_extras=True)
-    scope, body, query, takes_if_match = None, None, None, False
-    for marker in (each for hint in hints.values() for each in get_args(hint)[1:] if isinstance(each, Depends)):
+    scope, body, query, takes_if_match, confinement = None, None, None, False, None
+    markers = [each for hint in hints.values() for each in get_args(hint)[1:]]
+    for marker in markers:
+        if isinstance(marker, Confinement):
+            confinement = marker
+    for marker in (each for each in markers if isinstance(each, Depends)):
         match marker.dependency:
             case JsonBody() as dependency:
                 body = dependency
@@ -53,7 +60,7 @@ def signature_of(handler: Handler) -> Signature:
                 (scope,) = marker.scopes or ()
             case _:
                 pass
-    return Signature(scope, body, query, takes_if_match, _content(hints["return"]))
+    return Signature(scope, body, query, takes_if_match, _content(hints["return"]), confinement)
 
 
 def _content(returned: Any) -> Any:
@@ -97,6 +104,7 @@ class HotRoute(TypedRoute):
         assert signature.query is None
         assert inspect.iscoroutinefunction(self.handler)
         self.scope: str = signature.scope
+        self.confinement = signature.confinement
         self.body = signature.body
         self.method = next(iter(self.methods or ()))
 

@@ -11,6 +11,7 @@ from services.clocks import Clocks
 from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
+from services.http.confinement import Confinements
 from services.http.feed import Feed
 from services.http.freshness import Shared
 from services.http.metrics import Metrics
@@ -39,6 +40,7 @@ class Service:
     reads: Reads
     balances: SharedBalanceReads
     authenticator: Authenticator
+    confinements: Confinements
     gate: AsyncGate
     metrics: Metrics
     exposition: Shared[bytes]
@@ -59,7 +61,8 @@ class Service:
     def on(backend: Backend) -> "Service":
         """Make the service on a backend."""
         as_of = AsOf(backend.schema, backend.clock)
-        reads = Reads(backend)
+        confinements = Confinements(backend.reads, backend.schema)
+        reads = Reads(backend, confinements)
         feed = Feed(backend.connect, backend.long_reads, backend.schema)
         log_statuses = LogStatuses(backend.schema, backend.clock, has_witnesses=backend.has_witnesses)
         metrics = Metrics(
@@ -73,6 +76,7 @@ class Service:
             reads=reads,
             balances=SharedBalanceReads(reads.balances),
             authenticator=Authenticator(backend.keys, metrics),
+            confinements=confinements,
             gate=AsyncGate(backend.ledger.lane),
             metrics=metrics,
             exposition=Shared(metrics.exposition),

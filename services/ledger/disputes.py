@@ -1,6 +1,6 @@
 """Disputes as they are now: one is read from its stream, a list as far as its projection has come."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -43,13 +43,15 @@ class Disputes:
         status: Status | None,
         before: int,
         limit: int,
+        within: Sequence[UUID] | None = None,
     ) -> list[tuple[int, DisputeView]]:
         """Return disputes that were opened before a position, newest first, each with the position of its opening.
 
-        The list goes as far as the projection has come; the charge of each is shown as it is now.
+        `within` has the subscriptions whose disputes are meant; None: all. The list goes as far as the projection has
+        come; the charge of each is shown as it is now.
         """
         found: list[ListedDispute] = self._listed.list(
-            connection, subscription_id=subscription_id, status=status, before=before, limit=limit
+            connection, subscription_id=subscription_id, status=status, before=before, limit=limit, within=within
         )
         heads = self._heads(connection, {each.dispute_id: each.version for each in found})
         return [(each.position, self._view(connection, heads[each.dispute_id])) for each in found]

@@ -13,7 +13,7 @@ BEGIN
     GRANT USAGE ON SCHEMA {schema} TO tallystick_service;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO tallystick_service;
     REVOKE UPDATE, DELETE ON {schema}.ledger_events, {schema}.refusals, {schema}.log_checkpoints, {schema}.log_cosignatures,
-        {schema}.log_keys, {schema}.refusal_numbers FROM tallystick_service;
+        {schema}.log_keys, {schema}.refusal_numbers, {schema}.api_key_changes FROM tallystick_service;
     REVOKE INSERT, UPDATE, DELETE ON {schema}.alembic_version FROM tallystick_service;
     -- What a rebuild puts in the place of a table has the same rights.
     ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO tallystick_service;

@@ -59,7 +59,7 @@ class Server:
     @contextmanager
     def client(self, *scopes: str) -> Iterator[httpx.Client]:
         """A client whose key has these scopes; every scope where none is named."""
-        secret = self.backend.keys.create("a test", scopes)[1] if scopes else self.secret
+        secret = self.backend.keys.create("a test", scopes).key if scopes else self.secret
         headers = {"Authorization": f"Bearer {secret}"}
         with plain_client(self.url, headers) as client:
             yield client
@@ -112,7 +112,7 @@ def running_server(
         reading_pool(database_url, size=4) as long_reads,
         Ledger(database_url, schema, catalogue, clock=clock) as ledger,
     ):
-        keys = KeyRing(reads, schema)
+        keys = KeyRing(reads, schema, "tests")
         key_file, seals = KeyFile(Path(folder, "signing.key")), Seals(Path(folder, "seals"))
         backend = Backend(
             ledger=ledger,
@@ -130,7 +130,7 @@ def running_server(
             webhooks_allow_private=True,
         )
         with listener.serving(backend) as url:
-            yield Server(url, backend, keys.create("every scope", SCOPES)[1], Path(folder))
+            yield Server(url, backend, keys.create("every scope", SCOPES).key, Path(folder))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from services.http import authentication, freshness
 from services.http.metrics import CONTENT_TYPE
-from services.keys import SCOPES, KeyRing
+from services.keys import SCOPES, CannotChange, KeyRing
 from tests.acceptance.server import Customer, Server, plain_client
 from tests.waiting import PATIENCE_SECONDS
 
@@ -82,12 +82,13 @@ def test_each_operation_requires_its_own_scope(server: Server, scope: str, metho
 
 def test_a_revoked_key_stops_within_five_seconds(server: Server) -> None:
     seconds = 100.0
-    ring = KeyRing(server.backend.reads, server.backend.schema, monotonic=lambda: seconds)
-    key_id, secret = ring.create("leaver", ["read"])
-    before = ring.authenticate(secret)
+    ring = KeyRing(server.backend.reads, server.backend.schema, "tests", monotonic=lambda: seconds)
+    leaver = ring.create("leaver", ["read"])
+    secret, before = leaver.key, ring.authenticate(leaver.key)
 
-    assert ring.revoke(key_id)
-    assert not ring.revoke(key_id)
+    ring.revoke(leaver.key_id)
+    with pytest.raises(CannotChange):
+        ring.revoke(leaver.key_id)
     seconds += 5
 
     assert before is not None
@@ -97,7 +98,7 @@ def test_a_revoked_key_stops_within_five_seconds(server: Server) -> None:
 
 
 def test_only_the_hash_of_a_key_is_stored(server: Server) -> None:
-    _, secret = server.backend.keys.create("a service", ["read"])
+    secret = server.backend.keys.create("a service", ["read"]).key
 
     with server.backend.reads.connection() as connection:
         stored = repr(connection.execute("SELECT * FROM tallystick.api_keys").fetchall())
@@ -106,7 +107,7 @@ def test_only_the_hash_of_a_key_is_stored(server: Server) -> None:
 
 
 def test_the_bootstrap_key_has_every_scope_and_stays_revoked(server: Server) -> None:
-    ring = KeyRing(server.backend.reads, server.backend.schema)
+    ring = KeyRing(server.backend.reads, server.backend.schema, "tests")
     ring.ensure_bootstrap("first secret")
     ring.ensure_bootstrap("second secret")
     replaced, current = ring.authenticate("first secret"), ring.authenticate("second secret")
@@ -114,20 +115,20 @@ def test_the_bootstrap_key_has_every_scope_and_stays_revoked(server: Server) -> 
     assert replaced is None
     assert current is not None
     assert (current.key_id, current.scopes) == ("bootstrap", frozenset(SCOPES))
-    assert ring.revoke("bootstrap")
+    ring.revoke("bootstrap")
     ring.ensure_bootstrap("second secret")
-    assert KeyRing(server.backend.reads, server.backend.schema).authenticate("second secret") is None
+    assert KeyRing(server.backend.reads, server.backend.schema, "tests").authenticate("second secret") is None
 
 
 def test_events_name_the_key_and_the_request(server: Server) -> None:
-    key_id, secret = server.backend.keys.create("backend", ["read", "charge", "manage", "audit"])
-    headers = {"Authorization": f"Bearer {secret}", "Request-Id": "trace-1:abc"}
+    key = server.backend.keys.create("backend", ["read", "charge", "manage", "audit"])
+    headers = {"Authorization": f"Bearer {key.key}", "Request-Id": "trace-1:abc"}
     with plain_client(server.url, headers) as client:
         customer = Customer.with_plan(client, "ai-suite-40000-monthly")
         customer.charge("lyria-3")
         events = customer.get("events")["data"]
 
-    assert [event["metadata"] for event in events] == [{"key_id": key_id, "request_id": "trace-1:abc"}] * 3
+    assert [event["metadata"] for event in events] == [{"key_id": key.key_id, "request_id": "trace-1:abc"}] * 3
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/plans", f"{SUBSCRIPTION}/balance", "/nowhere", "/openapi.json"])
@@ -193,7 +194,7 @@ def test_a_service_without_its_writer_lane_is_not_ready(server: Server) -> None:
 
 
 def test_while_the_database_is_away_every_request_is_unavailable(server: Server) -> None:
-    _, unseen = server.backend.keys.create("not seen yet", ["read"])
+    unseen = server.backend.keys.create("not seen yet", ["read"]).key
     with server.client() as client:
         customer = Customer.with_plan(client, "ai-starter-16500-monthly")
         server.backend.reads.close()

@@ -271,12 +271,12 @@ def test_a_stream_ends_when_its_key_is_revoked(
     http: httpx.Client, server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "CHECK_SECONDS", 0.1)
-    key_id, secret = server.backend.keys.create("a follower", ["audit"])
+    key = server.backend.keys.create("a follower", ["audit"])
     with (
-        httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30) as client,
+        httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key.key}"}, timeout=30) as client,
         following(client, after_position=2) as follower,
     ):
-        server.backend.keys.revoke(key_id)
+        server.backend.keys.revoke(key.key_id)
         assert follower.next() == {}
 
 

@@ -30,7 +30,7 @@ def test_every_request_is_answered_though_sessions_end_between(
             ended = administrator.execute(
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", [database]
             ).fetchall()
-            _, secret = server.backend.keys.create("new", ["read", "charge", "audit"])
+            secret = server.backend.keys.create("new", ["read", "charge", "audit"]).key
             new_key = {"Authorization": f"Bearer {secret}"}
             answers = threads.map(
                 lambda request: http.request(

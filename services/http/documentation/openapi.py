@@ -21,6 +21,7 @@ from services.http.problems import (
     FieldError,
     InternalError,
     InvalidRequest,
+    KeyConfined,
     MalformedRequest,
     MissingScope,
     NotAcceptable,
@@ -84,7 +85,9 @@ def openapi_document(routers: Sequence[APIRouter]) -> bytes:
             "components": {
                 "schemas": schemas.components,
                 "headers": {name: _header(text) for name, text in _HEADERS.items()},
-                "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "ts_<id>_<secret>"}},
+                "securitySchemes": {
+                    "key": {"type": "http", "scheme": "bearer", "bearerFormat": "tsk_<id>_<secret><checksum>"}
+                },
             },
         }
     )
@@ -132,11 +135,16 @@ class _Operation:
             }
         return document
 
+    @property
+    def _is_of_subscription(self) -> bool:
+        return "{subscription_id}" in self.route.path
+
     def _refusals(self) -> list[type[Refusal]]:
         """List the refusals of the route, those included that come with what it takes."""
-        scope, body, query, takes_if_match, _ = self._signature
+        scope, body, query, takes_if_match, _, confinement = self._signature
         return [
             *((Unauthenticated, MissingScope, Unavailable, InternalError) if scope else ()),
+            *((KeyConfined,) if scope and confinement is None and not self._is_of_subscription else ()),
             *((MalformedRequest, RequestTooLarge, UnsupportedEncoding) if body is not None else ()),
             *((NotAcceptable,) if self._chooses_the_form else ()),
             *((InvalidRequest,) if scope or body or query or takes_if_match else ()),

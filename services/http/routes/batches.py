@@ -14,7 +14,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from projections.charges.view import Charge
 from projections.holds.view import Hold
 from services.http.batch_items import BatchedItem, BatchItem, BatchRequest, SeparateItems, decode_item
-from services.http.calls import Charger
+from services.http.calls import Call, Charger
+from services.http.confinement import Confinement
 from services.http.decoding import JsonBody, repeated
 from services.http.documentation import examples
 from services.http.documentation.operations import documented
@@ -25,7 +26,7 @@ from services.http.routing import HotRoute
 from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES
 from services.http.server.reply import Reply, encode, json_reply
 from services.ledger.submission import Answer, AnyCommand, Charged, Failed, Held, Refused, Released
-from services.subscription.refusals import UnknownModelRefused
+from services.subscription.refusals import UnknownModelRefused, UnknownSubscription
 
 router = APIRouter(tags=["Charges"], route_class=HotRoute)
 
@@ -108,7 +109,9 @@ _EXAMPLE_RESULTS = BatchResults(
 
 
 @router.post("/v1/charges/batch", openapi_extra=documented({200: _EXAMPLE_RESULTS}, request=_EXAMPLE))
-async def charge_batch(call: Charger, body: Annotated[Batch, Depends(BatchBody())]) -> Reply[BatchResults]:
+async def charge_batch(
+    call: Annotated[Charger, Confinement.BY_HANDLER], body: Annotated[Batch, Depends(BatchBody())]
+) -> Reply[BatchResults]:
     """Charge, hold, capture and release for many generations, each checked and decided on its own, in order.
 
     From 1 to 1,000 items, in at most 4 MiB. `op` says what is asked for; without it, a charge. Each result has the
@@ -119,9 +122,20 @@ async def charge_batch(call: Charger, body: Annotated[Batch, Depends(BatchBody()
     """
     if call.exchange.idempotency_key is not None:
         await asyncio.to_thread(reserve, call, body.canonical)
-    commands: list[tuple[UUID, AnyCommand]] = [item for item in body.items if not isinstance(item, Problem)]
+    items = await _own_items(call, body.items) if call.key.is_confined else body.items
+    commands: list[tuple[UUID, AnyCommand]] = [item for item in items if not isinstance(item, Problem)]
     answers = iter(await call.service.gate.execute_all(commands, call.metadata) if commands else ())
-    return json_reply(BatchResults([*_results(body.items, answers, call.exchange.request_id)]))
+    return json_reply(BatchResults([*_results(items, answers, call.exchange.request_id)]))
+
+
+async def _own_items(call: Call, items: Sequence[BatchItem]) -> Sequence[BatchItem]:
+    """Put a problem in the place of every item of a subscription that the key may not see. Raises psycopg.Error."""
+    ids = {item[0] for item in items if not isinstance(item, Problem)}
+    outside = await asyncio.to_thread(call.service.confinements.outside, call.key, ids)
+    return [
+        item if isinstance(item, Problem) or item[0] not in outside else Problem(UnknownSubscription())
+        for item in items
+    ]
 
 
 def _results(items: Sequence[BatchItem], answers: Iterator[Answer], request_id: str) -> Iterator[BatchResult]:

@@ -17,6 +17,7 @@ from projections.renewal.queries import RenewalQueries
 from services.catalogue import AssetType
 from services.http.calls import Auditor, Call, Charger, Reader
 from services.http.commands import execute
+from services.http.confinement import Confinement
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import Shown, documented
@@ -170,7 +171,9 @@ def get_charge(call: Reader, subscription_id: SubscriptionId, generation_id: str
     openapi_extra=documented({200: Shown(examples.page_of(examples.CHARGE), streams=examples.CHARGE_STREAMS)}),
 )
 def list_all_charges(
-    call: Auditor, query: Annotated[LedgerChargeQuery, Depends(QueryOf(LedgerChargeQuery))], form: Accepted
+    call: Annotated[Auditor, Confinement.BY_HANDLER],
+    query: Annotated[LedgerChargeQuery, Depends(QueryOf(LedgerChargeQuery))],
+    form: Accepted,
 ) -> Page[Charge] | StreamingResponse:
     """List the charges of all subscriptions, newest first; as CSV or NDJSON, all of them in one stream."""
     charges, filters, generation_id = call.queries(CHARGES), query.filter(), query.generation_id
@@ -178,7 +181,10 @@ def list_all_charges(
     def fetch(before: int | None, limit: int) -> list[Charge]:
         below = MAX_POSITION if before is None else before
         with call.connection() as connection:
-            return charges.of_ledger(connection, filters, generation_id=generation_id, before=below, limit=limit)
+            within = call.own_subscriptions(connection)
+            return charges.of_ledger(
+                connection, filters, generation_id=generation_id, within=within, before=below, limit=limit
+            )
 
     if form == CSV:
         return streamed(form, "charges", CHARGE_COLUMNS, query, _booked(call, fetch), lambda last: last.position)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct, field
 
 from services.http.calls import Reader
+from services.http.confinement import Confinement
 from services.http.decoding import QueryOf
 from services.http.documentation import log_examples as examples
 from services.http.documentation.examples import page_of
@@ -34,7 +35,9 @@ class ProofQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 @router.get("/v1/checkpoints", openapi_extra=documented({200: page_of(examples.CHECKPOINT)}))
-def list_checkpoints(call: Reader, query: Annotated[Paging, Depends(QueryOf(Paging))]) -> Page[CheckpointView]:
+def list_checkpoints(
+    call: Annotated[Reader, Confinement.FOR_ALL], query: Annotated[Paging, Depends(QueryOf(Paging))]
+) -> Page[CheckpointView]:
     """List the signed notes of the log, newest first, with the cosignatures that each has so far."""
     before = query.place(AtPosition, AtPosition(MAX_NUMBER)).position
     store = call.service.backend.logs[EVENTS].store
@@ -49,7 +52,7 @@ def list_checkpoints(call: Reader, query: Annotated[Paging, Depends(QueryOf(Pagi
     "/v1/checkpoints/latest",
     openapi_extra=documented({200: Shown(examples.NOTE, media_type=TEXT)}, refusals=(NoCheckpoint,)),
 )
-def latest_checkpoint(call: Reader) -> Reply[str]:
+def latest_checkpoint(call: Annotated[Reader, Confinement.FOR_ALL]) -> Reply[str]:
     """Show the newest signed note of the log. Keep it: it proves every later change of what was recorded until now."""
     with call.connection() as connection:
         newest = require(call.service.backend.logs[EVENTS].newest(connection), NoCheckpoint())
@@ -60,7 +63,9 @@ def latest_checkpoint(call: Reader) -> Reply[str]:
     "/v1/checkpoints/proof",
     openapi_extra=documented({200: Shown(examples.SUBMISSION, media_type=TEXT)}, refusals=(NoCheckpoint,)),
 )
-def prove_consistency(call: Reader, query: Annotated[ProofQuery, Depends(QueryOf(ProofQuery))]) -> Reply[str]:
+def prove_consistency(
+    call: Annotated[Reader, Confinement.FOR_ALL], query: Annotated[ProofQuery, Depends(QueryOf(ProofQuery))]
+) -> Reply[str]:
     """Prove that the log begins with what it was at an earlier size, as the body of a C2SP add-checkpoint request.
 
     It has a line `old M`, the hashes of the proof, an empty line, and the note of size N. `from` is any size up to N;

@@ -19,6 +19,7 @@ from services.dispute.state import Status
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
 from services.http.calls import Call, Disputer
 from services.http.commands import execute
+from services.http.confinement import Confinement
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import audit_examples as examples
 from services.http.documentation.examples import page_of
@@ -51,7 +52,8 @@ class DisputeQuery(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True
     ),
 )
 async def open_dispute(
-    call: Disputer, body: Annotated[OpenDisputeRequest, Depends(JsonBody(OpenDisputeRequest))]
+    call: Annotated[Disputer, Confinement.BY_HANDLER],
+    body: Annotated[OpenDisputeRequest, Depends(JsonBody(OpenDisputeRequest))],
 ) -> Reply[DisputeView]:
     """Dispute a charge.
 
@@ -60,11 +62,14 @@ async def open_dispute(
     resolved, and is given back once at most, wholly or in part: a later dispute can only be rejected. Send an
     `Idempotency-Key` to be able to retry.
     """
+    await call.check_confinement(body.subscription_id)
     return await execute(call, body.subscription_id, body.command(uuid4()), body)
 
 
 @router.get("/v1/disputes", openapi_extra=documented({200: page_of(examples.DISPUTE)}))
-def list_disputes(call: Disputer, query: Annotated[DisputeQuery, Depends(QueryOf(DisputeQuery))]) -> Page[DisputeView]:
+def list_disputes(
+    call: Annotated[Disputer, Confinement.BY_HANDLER], query: Annotated[DisputeQuery, Depends(QueryOf(DisputeQuery))]
+) -> Page[DisputeView]:
     """List disputes, the newest first. The list is a moment behind; one dispute by its id never is."""
     with call.connection() as connection:
         rows = call.queries(Disputes).list(
@@ -73,6 +78,7 @@ def list_disputes(call: Disputer, query: Annotated[DisputeQuery, Depends(QueryOf
             status=query.status,
             before=query.place(AtPosition, AtPosition(MAX_POSITION)).position,
             limit=query.one_more,
+            within=call.own_subscriptions(connection),
         )
     positions = {dispute.dispute_id: position for position, dispute in rows}
     return query.page([dispute for _, dispute in rows], lambda last: AtPosition(positions[last.dispute_id]))
@@ -82,10 +88,12 @@ def list_disputes(call: Disputer, query: Annotated[DisputeQuery, Depends(QueryOf
     "/v1/disputes/{dispute_id}",
     openapi_extra=documented({200: examples.UPHELD}, refusals=(UnknownDispute,)),
 )
-def get_dispute(call: Disputer, dispute_id: DisputeId) -> DisputeView:
+def get_dispute(call: Annotated[Disputer, Confinement.BY_HANDLER], dispute_id: DisputeId) -> DisputeView:
     """Show a dispute as it is now, with its charge as it is now."""
     with call.connection() as connection:
-        return require(call.queries(Disputes).find(connection, dispute_id), UnknownDispute())
+        dispute = require(call.queries(Disputes).find(connection, dispute_id), UnknownDispute())
+    call.check_confinement_now(dispute.subscription_id, UnknownDispute())
+    return dispute
 
 
 @router.post(
@@ -97,7 +105,7 @@ def get_dispute(call: Disputer, dispute_id: DisputeId) -> DisputeView:
     ),
 )
 async def resolve_dispute(
-    call: Disputer,
+    call: Annotated[Disputer, Confinement.BY_HANDLER],
     dispute_id: DisputeId,
     body: Annotated[ResolveDisputeRequest, Depends(JsonBody(ResolveDisputeRequest))],
 ) -> Reply[DisputeView]:
@@ -112,4 +120,6 @@ async def resolve_dispute(
 
 def _head(call: Call, dispute_id: UUID) -> DisputeHead:
     with call.connection() as connection:
-        return require(call.queries(Disputes).head(connection, dispute_id), UnknownDispute())
+        head = require(call.queries(Disputes).head(connection, dispute_id), UnknownDispute())
+    call.check_confinement_now(head.state.subscription_id, UnknownDispute())
+    return head

@@ -12,6 +12,7 @@ from services.dispute.refusals import UnknownCharge, UnknownDispute
 from services.evidence import gathering
 from services.evidence.proving import BeyondCheckpoint
 from services.http.calls import Disputer, Reader
+from services.http.confinement import Confinement
 from services.http.decoding import QueryOf
 from services.http.documentation import audit_examples as examples
 from services.http.documentation.operations import Shown, documented
@@ -22,6 +23,7 @@ from services.http.routing import TypedRoute
 from services.http.server.reply import Reply
 from services.integrity.sealing.refusing import SealerBusy, SealerRefused
 from services.integrity.signing import NoSigningKey
+from services.ledger.disputes import Disputes
 from services.log.checkpoint import SIZE_LIMIT
 from services.subscription.refusals import UnknownSubscription
 
@@ -89,7 +91,9 @@ def get_receipt(
     ),
 )
 def get_evidence(
-    call: Disputer, dispute_id: DisputeId, query: Annotated[SinceQuery, Depends(QueryOf(SinceQuery))]
+    call: Annotated[Disputer, Confinement.BY_HANDLER],
+    dispute_id: DisputeId,
+    query: Annotated[SinceQuery, Depends(QueryOf(SinceQuery))],
 ) -> Reply[File]:
     """Take what is known of a dispute, as a zip file that proves itself: `tallystick verify-evidence FILE --key VKEY`.
 
@@ -99,6 +103,9 @@ def get_evidence(
     `docs/reference/evidence-format.md` has the format.
     """
     with call.connection() as connection, _signed_and_covered():
+        if call.key.is_confined:
+            head = require(call.queries(Disputes).head(connection, dispute_id), UnknownDispute())
+            call.check_confinement_now(head.state.subscription_id, UnknownDispute())
         archive = require(call.service.evidence.of_dispute(connection, dispute_id, query.since), UnknownDispute())
     return _file(archive, f"dispute-{dispute_id}.zip", ZIP)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from services.http.calls import Call, Reader
+from services.http.confinement import Confinement
 from services.http.decoding import JsonBody
 from services.http.documentation import examples
 from services.http.documentation.operations import documented
@@ -27,11 +28,15 @@ router = APIRouter(tags=["Charges"], route_class=TypedRoute)
         request=examples.QUOTE_REQUEST,
     ),
 )
-def quote(call: Reader, body: Annotated[QuoteRequest, Depends(JsonBody(QuoteRequest))]) -> Reply[Quote]:
+def quote(
+    call: Annotated[Reader, Confinement.BY_HANDLER], body: Annotated[QuoteRequest, Depends(JsonBody(QuoteRequest))]
+) -> Reply[Quote]:
     """Price a generation by the rate card in force; charges nothing.
 
     With `subscription_id` it also says whether that subscription could pay for it now, by balance, plan and status.
     """
+    if body.subscription_id is not None:
+        call.check_confinement_now(body.subscription_id)
     return answer_once(call, body, lambda: json_reply(_quote(call, body)))
 
 

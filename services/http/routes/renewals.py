@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from projections.renewal.agenda import Agenda, UpcomingChange
 from services.http.calls import Auditor
+from services.http.confinement import Confinement
 from services.http.decoding import QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import documented
@@ -39,7 +40,9 @@ _START: Final = AtBoundary(datetime.min.replace(tzinfo=UTC), UUID(int=0))
     "/v1/renewals",
     openapi_extra=documented({200: examples.page_of(examples.UPCOMING_CHANGE)}),
 )
-def list_renewals(call: Auditor, query: Annotated[AgendaQuery, Depends(QueryOf(AgendaQuery))]) -> Page[UpcomingChange]:
+def list_renewals(
+    call: Annotated[Auditor, Confinement.BY_HANDLER], query: Annotated[AgendaQuery, Depends(QueryOf(AgendaQuery))]
+) -> Page[UpcomingChange]:
     """List subscriptions by when time will next change them, the nearest first.
 
     `next_boundary_at` is when the credit cycle ends: then credits renew, with the subscription where its term ends too,
@@ -53,6 +56,7 @@ def list_renewals(call: Auditor, query: Annotated[AgendaQuery, Depends(QueryOf(A
             call.service.backend.clock(),
             after=(after.next_boundary_at, after.subscription_id),
             before=query.before,
+            within=call.own_subscriptions(connection),
             limit=query.one_more,
         )
     return query.page(changes, lambda last: AtBoundary(last.next_boundary_at, last.subscription_id))

@@ -11,12 +11,13 @@ from projections.renewal.queries import SubscriptionFilter
 from projections.renewal.view import Renewal, SubscriptionView, renewal_view
 from services.http.calls import Manager, Reader
 from services.http.commands import execute, subscription_reply
+from services.http.confinement import Confinement
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples
 from services.http.documentation.operations import Shown, documented
 from services.http.paging import AtSubscription, Page, Paging
 from services.http.parameters import SubscriptionId, time_zone
-from services.http.problems import ClocksDisabled, Problem, invalid, require
+from services.http.problems import ClocksDisabled, KeyConfined, Problem, invalid, require
 from services.http.requests import AccountId, PlanId, StartRequest, TimeZone
 from services.http.routing import TypedRoute
 from services.http.server.reply import Reply, json_reply
@@ -48,18 +49,20 @@ class RenewalQuery(Struct, frozen=True, forbid_unknown_fields=True):
     "/v1/subscriptions",
     openapi_extra=documented(
         dict.fromkeys((201, 200), Shown(examples.SUBSCRIPTION, headers=("ETag", "Location"))),
-        refusals=(SubscriptionExists, UnknownPlan, UnknownTestClock, ClocksDisabled),
+        refusals=(SubscriptionExists, UnknownPlan, UnknownTestClock, ClocksDisabled, KeyConfined),
         request=examples.START,
     ),
 )
 async def start_subscription(
-    call: Manager, body: Annotated[StartRequest, Depends(JsonBody(StartRequest))]
+    call: Annotated[Manager, Confinement.BY_HANDLER], body: Annotated[StartRequest, Depends(JsonBody(StartRequest))]
 ) -> Reply[SubscriptionView]:
     """Start a subscription, from now.
 
     201 once it is started; 200 when the same id was started before with the same body. The first allowance is granted
     at once. Without `subscription_id` a new one is made up: send an `Idempotency-Key`, or an id, to be able to retry.
     """
+    if call.key.is_confined and body.account_id not in call.key.account_ids:
+        raise Problem(KeyConfined())
     if body.test_clock_id is not None and not call.service.backend.test_clocks_enabled:
         raise Problem(ClocksDisabled())
     if body.subscription_id == NOBODY:
@@ -79,12 +82,13 @@ async def start_subscription(
     openapi_extra=documented({200: examples.page_of(examples.SUBSCRIPTION)}),
 )
 def list_subscriptions(
-    call: Reader, query: Annotated[SubscriptionQuery, Depends(QueryOf(SubscriptionQuery))]
+    call: Annotated[Reader, Confinement.BY_HANDLER],
+    query: Annotated[SubscriptionQuery, Depends(QueryOf(SubscriptionQuery))],
 ) -> Page[SubscriptionView]:
     """List subscriptions by id: of an account, on a plan, of a status; ended ones too. Without a filter, all."""
     after = query.place(AtSubscription, AtSubscription(NOBODY)).subscription_id
     chosen = SubscriptionFilter(query.account_id, query.plan_id, query.status)
-    subscriptions = call.service.reads.subscriptions(chosen, after=after, limit=query.one_more)
+    subscriptions = call.service.reads.subscriptions(call.key, chosen, after=after, limit=query.one_more)
     return query.page(subscriptions, lambda last: AtSubscription(last.subscription_id))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from services.http.calls import Call
+from services.http.calls import Call, confine
 from services.http.decoding import refuse_query
 from services.http.exports import refuse_all_but_json
 from services.http.parameters import subscription_id_of
@@ -57,7 +57,10 @@ class FastPath:
             if exchange.query:
                 refuse_query(exchange)
             refuse_all_but_json(exchange)
-            arguments: list[Any] = [Call(service, exchange, key)]
+            call = Call(service, exchange, key)
+            if key.is_confined:
+                await confine(call, route.confinement, parameters[0] if parameters else None)
+            arguments: list[Any] = [call]
             if parameters:
                 subscription_id, *others = parameters
                 arguments += (subscription_id_of(subscription_id), *others)

@@ -31,7 +31,15 @@ CHANGES = {
     "character varying": "{column} || 'x'",
 }
 NOT_COVERED_TABLES = {
-    *("api_keys", "idempotent_answers", "test_clocks", "rate_cards", "log_sealing", "alembic_version"),
+    *(
+        "api_keys",
+        "api_key_changes",
+        "idempotent_answers",
+        "test_clocks",
+        "rate_cards",
+        "log_sealing",
+        "alembic_version",
+    ),
     *("webhooks", "webhook_hold_ups", "webhook_outcomes", "webhook_notices", "webhook_marks"),
 }
 NOT_COVERED_COLUMNS = {
