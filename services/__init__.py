@@ -15,10 +15,10 @@ http/           the API
 cli/            the `tallystick` command
 bootstrap/      the composition root
 process/        the processes of a service
+keys/           API keys, as hashes
 postgres/       connections, queries, pipelines, the embedded server
 migrations/     the schema, revision by revision
 config.py       the settings
-keys/          API keys, as hashes
 idempotency.py  records of answers by idempotency key
 clocks.py       test clocks, on which subscriptions live in their own time
 demo.py         a made-up ledger
