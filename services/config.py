@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """The number of API processes."""
 
+    rate_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """The requests a second that each key may make of each API process; empty: any number."""
+
     log_format: Literal["text", "json"] = "text"
     """The form of log lines."""
 

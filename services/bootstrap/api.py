@@ -61,4 +61,5 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
             has_witnesses=has_quorum(settings),
             logs={log: log_reader_of(settings, log) for log in LOGS},
             webhooks_allow_private=settings.webhooks_allow_private,
+            rate_limit=settings.rate_limit,
         )

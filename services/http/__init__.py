@@ -44,6 +44,7 @@ readiness.py       whether charges can be made
 patience.py        long reads, bounded in time
 freshness.py       values that are computed once a second, however many ask
 metrics.py         Prometheus
+rate_limits.py     how many requests a key may make
 server/            the socket, the fast path, requests and replies
 documentation/     the OpenAPI document and its page
 """

@@ -1,4 +1,4 @@
-"""Authenticates callers by `Authorization: Bearer <key>`, and checks the scopes of the key."""
+"""Authenticates callers by `Authorization: Bearer <key>`, limits their requests, and checks the scopes of the key."""
 
 import asyncio
 import time
@@ -7,12 +7,12 @@ import psycopg
 import structlog
 
 from services.http.metrics import Metrics
-from services.http.problems import MissingScope, MistypedKey, Problem, Unauthenticated
+from services.http.problems import MissingScope, MistypedKey, Problem, RateLimited, Unauthenticated
+from services.http.rate_limits import RateLimits
 from services.http.server.exchange import Exchange
+from services.http.server.limits import FailedKeys
 from services.keys import Key, KeyRing
 
-FAILED_KEY_PAUSE_SECONDS = 0.5
-"""Who comes with a key that there is not waits for so long, and so do those who try many."""
 _LOG_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -21,36 +21,52 @@ log = structlog.get_logger()
 class Authenticator:
     """Looks keys up, from the event loop; in a thread where a key was not seen within the last seconds."""
 
-    def __init__(self, keys: KeyRing, metrics: Metrics) -> None:
+    def __init__(self, keys: KeyRing, metrics: Metrics, rate_limit: int | None) -> None:
         self._keys = keys
         self._metrics = metrics
+        self._limits = None if rate_limit is None else RateLimits(rate_limit)
+        self._failed = FailedKeys()
         self._failures, self._logged_at = 0, float("-inf")
+        self._one_stranger = asyncio.Lock()
         self._noting: asyncio.Task[None] | None = None
 
     async def caller(self, exchange: Exchange, scope: str) -> Key:
-        """Return the key of the request. Raises Problem where there is none or it lacks the scope; psycopg.Error."""
-        return self.known_caller(exchange, scope) or await self._unknown_caller(exchange, scope)
+        """Return the key of the request. Raises Problem where there is none, it lacks the scope, or it asks too often;
+        psycopg.Error."""
+        return self.known_caller(exchange, scope) or self._admit(exchange, await self._look_up(exchange), scope)
 
     def known_caller(self, exchange: Exchange, scope: str) -> Key | None:
         """Return the key without waiting; None where it has to be looked up. Raises Problem."""
-        scheme, _, secret = exchange.authorization.partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            raise Problem(Unauthenticated())
-        key = self._keys.known(secret)
-        if key is not None and scope not in key.scopes:
+        key = self._keys.known(_secret_of(exchange))
+        return None if key is None else self._admit(exchange, key, scope)
+
+    async def is_valid(self, exchange: Exchange) -> bool:
+        """Whether the key of a request that was admitted is valid still. Raises psycopg.Error."""
+        secret = _secret_of(exchange)
+        return bool(self._keys.known(secret) or await asyncio.to_thread(self._keys.authenticate, secret))
+
+    def _admit(self, exchange: Exchange, key: Key, scope: str) -> Key:
+        if self._limits is not None:
+            exchange.quota = quota = self._limits.take(key.key_id)
+            if quota.retry_in_seconds is not None:
+                self._metrics.count_rate_limited()
+                raise Problem(RateLimited())
+        if scope not in key.scopes:
             raise Problem(MissingScope(scope))
         return key
 
-    async def _unknown_caller(self, exchange: Exchange, scope: str) -> Key:
-        secret = exchange.authorization.partition(" ")[2]
-        key = await asyncio.to_thread(self._keys.authenticate, secret)
+    async def _look_up(self, exchange: Exchange) -> Key:
+        secret = _secret_of(exchange)
+        if self._keys.was_valid(secret):
+            key = await asyncio.to_thread(self._keys.authenticate, secret)
+        else:  # one at a time: who tries many keys takes no thread, and no connection, of those who have one
+            async with self._one_stranger:
+                key = await asyncio.to_thread(self._keys.authenticate, secret)
         if self._keys.owes_notes and self._noting is None:
             self._noting = asyncio.create_task(self._note_uses())
         if key is None:
-            await self._slow_down()
+            await self._slow_down(exchange.peer())
             raise Problem(MistypedKey() if self._keys.is_mistyped(secret) else Unauthenticated())
-        if scope not in key.scopes:
-            raise Problem(MissingScope(scope))
         return key
 
     async def _note_uses(self) -> None:
@@ -62,11 +78,18 @@ class Authenticator:
         finally:
             self._noting = None
 
-    async def _slow_down(self) -> None:
-        """Count a key that there is not, log how many there were, once in a while, and wait."""
+    async def _slow_down(self, address: str) -> None:
+        """Count a key that there is not, log how many there were, once in a while, and wait for the address's turn."""
         self._metrics.count_failed_key()
         self._failures += 1
         if time.monotonic() > self._logged_at + _LOG_SECONDS:
-            log.warning("keys that there are not were refused", count=self._failures)
+            log.warning("keys that there are not were refused", count=self._failures, last_address=address)
             self._failures, self._logged_at = 0, time.monotonic()
-        await asyncio.sleep(FAILED_KEY_PAUSE_SECONDS)
+        await self._failed.wait(address)
+
+
+def _secret_of(exchange: Exchange) -> str:
+    scheme, _, secret = exchange.authorization.partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise Problem(Unauthenticated())
+    return secret

@@ -38,3 +38,5 @@ class Backend:
     """The log of events, and that of refusals."""
     has_witnesses: bool
     webhooks_allow_private: bool
+    rate_limit: int | None = None
+    """Requests a second that each key may make of this process; None for any number."""

@@ -31,6 +31,9 @@ class Metrics:
         self._failed_keys = Counter(
             "tallystick_failed_keys", "Requests whose key there is not.", registry=self._registry
         )
+        self._rate_limited = Counter(
+            "tallystick_rate_limited", "Requests beyond the limit of their key.", registry=self._registry
+        )
         waiting = Gauge(
             "tallystick_lane_waiting_commands", "Commands that wait for the writer lane.", registry=self._registry
         )
@@ -46,6 +49,10 @@ class Metrics:
     def count_failed_key(self) -> None:
         """Count a request whose key there is not."""
         self._failed_keys.inc()
+
+    def count_rate_limited(self) -> None:
+        """Count a request beyond the limit of its key."""
+        self._rate_limited.inc()
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is a template such as `/v1/plans/{plan_id}`, never an address."""

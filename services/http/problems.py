@@ -65,6 +65,7 @@ STATUS: Mapping[str, int] = {
     "unknown_test_clock": 422,
     "invalid_settings": 422,
     "idempotency_key_reused": 422,
+    "rate_limited": 429,
     "headers_too_large": 431,
     "internal_error": 500,
     "unavailable": 503,
@@ -180,6 +181,12 @@ class NotAcceptable(Refusal, frozen=True):
 
     code: ClassVar[str] = "not_acceptable"
     offered: tuple[str, ...]
+
+
+class RateLimited(Refusal, frozen=True):
+    """The API key has used up its requests for now; `Retry-After` says when to ask again."""
+
+    code: ClassVar[str] = "rate_limited"
 
 
 class HeadersTooLarge(Refusal, frozen=True):

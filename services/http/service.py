@@ -75,7 +75,7 @@ class Service:
             backend=backend,
             reads=reads,
             balances=SharedBalanceReads(reads.balances),
-            authenticator=Authenticator(backend.keys, metrics),
+            authenticator=Authenticator(backend.keys, metrics, backend.rate_limit),
             confinements=confinements,
             gate=AsyncGate(backend.ledger.lane),
             metrics=metrics,

@@ -94,7 +94,7 @@ class _Cached(Struct, frozen=True):
 class KeyRing:
     """The keys of one ledger. `by` says who makes, rotates and revokes them here.
 
-    Every method but `known` queries the database and may raise psycopg.Error.
+    Every method but `known` and `was_valid` queries the database and may raise psycopg.Error.
     """
 
     def __init__(
@@ -119,6 +119,10 @@ class KeyRing:
         """Return the key if it is cached. Never waits."""
         cached = self._cache.get(hash_of(secret))
         return cached.key if cached is not None and cached.until > self._monotonic() else None
+
+    def was_valid(self, secret: str) -> bool:
+        """Whether the key was valid a while ago. Never waits."""
+        return hash_of(secret) in self._cache
 
     def authenticate(self, secret: str) -> Key | None:
         """Return the key of a secret; None for an unknown, mistyped, expired or revoked one."""

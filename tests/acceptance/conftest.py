@@ -12,7 +12,7 @@ import pytest
 
 from projections.engine import Engine
 from services.catalogue import Catalogue
-from services.http import authentication
+from services.http.server import limits
 from services.ledger.mapper import decode_event
 from services.postgres.database import connect
 from tests.acceptance.server import Listener, Server, running_server
@@ -24,7 +24,7 @@ from tests.processes import running
 def _failed_keys_are_answered_at_once() -> Iterator[None]:
     """Many tests ask with a key that there is not."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(authentication, "FAILED_KEY_PAUSE_SECONDS", 0.0)
+        patch.setattr(limits, "FAILED_KEY_PAUSE_SECONDS", 0.0)
         yield
 
 

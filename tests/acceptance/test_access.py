@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from services.http import authentication, freshness
+from services.http import freshness
 from services.http.metrics import CONTENT_TYPE
+from services.http.server import limits
 from services.keys import SCOPES, CannotChange, KeyRing
 from tests.acceptance.server import Customer, Server, plain_client
 from tests.waiting import PATIENCE_SECONDS
@@ -232,7 +233,7 @@ def get_plans(server: Server, secret: str) -> httpx.Response:
 def test_a_key_that_there_is_not_is_answered_late_and_counted(
     server: Server, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "FAILED_KEY_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "FAILED_KEY_PAUSE_SECONDS", 0.1)
     answers = [get_plans(server, "ts_nobody_0123456789") for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [401] * 3

@@ -25,6 +25,7 @@ from services.http.problems import (
     MalformedRequest,
     MissingScope,
     NotAcceptable,
+    RateLimited,
     RequestTooLarge,
     Unauthenticated,
     Unavailable,
@@ -143,7 +144,7 @@ class _Operation:
         """List the refusals of the route, those included that come with what it takes."""
         scope, body, query, takes_if_match, _, confinement = self._signature
         return [
-            *((Unauthenticated, MissingScope, Unavailable, InternalError) if scope else ()),
+            *((Unauthenticated, MissingScope, RateLimited, Unavailable, InternalError) if scope else ()),
             *((KeyConfined,) if scope and confinement is None and not self._is_of_subscription else ()),
             *((MalformedRequest, RequestTooLarge, UnsupportedEncoding) if body is not None else ()),
             *((NotAcceptable,) if self._chooses_the_form else ()),

@@ -23,7 +23,7 @@ from services.http.documentation.operations import Shown, documented
 from services.http.exports import EVENT_STREAM, JSON, FeedAccepted, Format, refuse_pages, streamed
 from services.http.paging import AtPosition, AtVersion, Count, Page, Paging
 from services.http.parameters import SubscriptionId
-from services.http.problems import Problem, invalid
+from services.http.problems import invalid
 from services.http.routing import TypedRoute
 from services.ledger.history import EVERYTHING, EventFilter, History, Scan, StoredEvent
 from services.ledger.mapper import TOPICS
@@ -179,10 +179,7 @@ def _follow(call: Call, query: LedgerEventQuery) -> Response:
 
     async def is_welcome() -> bool:
         """Whether somebody is there, whose key is still valid."""
-        try:
-            return not exchange.is_asker_gone and bool(await call.service.authenticator.caller(exchange, "audit"))
-        except Problem:
-            return False
+        return not exchange.is_asker_gone and await call.service.authenticator.is_valid(exchange)
 
     return EventStream(call.service.feed.follow(after, query.chosen, is_welcome))
 

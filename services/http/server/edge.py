@@ -1,6 +1,8 @@
 """The outermost layer: every request gets an id and is measured, and no exception passes it."""
 
 import time
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -43,6 +45,7 @@ class Edge:
             needs_host=scope["http_version"] != "1.0",
             is_head=method == "HEAD",
             state=scope.get("state", {}),
+            peer=partial(_peer_of, scope),
         )
         if (match := self.fast_path.find(scope["method"], exchange.path)) is not None:
             await _send(send, await self.fast_path.answer(*match, exchange), exchange.request_id)
@@ -76,7 +79,7 @@ class Edge:
                 status = message["status"]
                 headers = [*message.get("headers", ()), (b"request-id", request_id)]
                 is_told = any(name == NO_STORE[0] for name, _ in headers)
-                message["headers"] = headers if is_told else [*headers, NO_STORE]
+                message["headers"] = [*(headers if is_told else (*headers, NO_STORE)), *_quota_headers(exchange)]
             await send(message)
 
         try:
@@ -92,6 +95,16 @@ class Edge:
                 await _send(send, reply, exchange.request_id)
                 status = reply.status
         return status
+
+
+def _quota_headers(exchange: Exchange) -> Iterable[tuple[bytes, bytes]]:
+    if exchange.quota is None:
+        return ()
+    return [(name.encode(), value.encode()) for name, value in exchange.quota.headers().items()]
+
+
+def _peer_of(scope: Scope) -> str:
+    return (scope.get("client") or ("", 0))[0]
 
 
 async def _send(send: Send, reply: Reply[Any], request_id: str) -> None:

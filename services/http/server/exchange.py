@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from itertools import count
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from services.http.problems import MalformedRequest, Problem, RequestTooLarge, UnsupportedEncoding, invalid
+from services.http.rate_limits import Quota
 
 BODY_LIMIT_BYTES = 64 * 1024
 BATCH_BODY_LIMIT_BYTES = 4 * 1024 * 1024
@@ -41,8 +42,9 @@ def new_request_id() -> str:
 class Exchange:
     """A request and its id: the client's `Request-Id`, or else `X-Request-Id`, if it has the form of one, or a new one.
 
-    Its body is `whole_body`, unless there is a `receive` to get it from. Every request but one of HTTP/1.0 needs a
-    `Host`.
+    `peer` tells the address that it came from, empty where that is not known. `quota` is what is left to its key after
+    it, once that is known, if it is limited. Its body is `whole_body`, unless there is a `receive` to get it from.
+    Every request but one of HTTP/1.0 needs a `Host`.
     """
 
     __slots__ = (
@@ -58,7 +60,9 @@ class Exchange:
         "is_head",
         "last_event_id",
         "path",
+        "peer",
         "query",
+        "quota",
         "request_id",
     )
 
@@ -73,12 +77,15 @@ class Exchange:
         needs_host: bool = True,
         is_head: bool = False,
         state: Mapping[str, Any] = MappingProxyType({}),
+        peer: Callable[[], str] = str,
     ) -> None:
         self.path = path
         self.query = query
         self.authorization = ""
         self.accept = ""
         self.is_head = is_head
+        self.peer = peer
+        self.quota: Quota | None = None
         self.last_event_id: str | None = None
         self._receive = receive
         self._state = state

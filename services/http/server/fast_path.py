@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from msgspec.structs import replace
+
 from services.http.calls import Call, confine
 from services.http.decoding import refuse_query
 from services.http.exports import refuse_all_but_json
@@ -69,6 +71,8 @@ class FastPath:
             reply: Reply[Any] = await route.handler(*arguments)
         except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
             reply = problem_of(error, exchange.request_id).reply(exchange.request_id)
+        if exchange.quota is not None:
+            reply = replace(reply, headers={**reply.headers, **exchange.quota.headers()})
         service.metrics.observe(route.method, route.path, reply.status, time.perf_counter() - started)
         return reply
 

@@ -8,6 +8,7 @@ import asyncio
 import resource
 import socket
 from collections.abc import Iterable
+from ipaddress import IPv4Address, ip_address, ip_network
 from random import uniform
 from typing import Final, Protocol
 
@@ -38,6 +39,12 @@ PACE_OF_LARGE_REFUSALS = 10.0
 """Refusals a second of bodies over 64 KiB."""
 PACE_SECONDS_MAX = 1.0
 _PACE_BURST_SECONDS: Final = 0.1
+
+FAILED_KEY_PAUSE_SECONDS = 0.5
+"""Who comes with a key that there is not waits for so long."""
+FAILED_KEY_SECONDS_MAX = 5.0
+"""And for so long who comes with many."""
+ADDRESSES_MAX: Final = 100_000
 
 CONNECTIONS_MAX: Final = 4_096
 _OTHER_FILES: Final = 128
@@ -143,3 +150,35 @@ class Pace:
             wait_seconds = uniform(PACE_SECONDS_MAX / 2, PACE_SECONDS_MAX)  # noqa: S311 - so that they come apart
         if wait_seconds > 0:
             await asyncio.sleep(wait_seconds)
+
+
+class FailedKeys:
+    """The pace at which each address is answered that comes with keys that there are not.
+
+    One answer comes late, and many come one after the other, though none is kept for more than
+    `FAILED_KEY_SECONDS_MAX`. Nobody else waits for them: callers with a key may share the address, as behind a proxy.
+    """
+
+    def __init__(self) -> None:
+        self._next_turns: dict[str, float] = {}
+
+    async def wait(self, address: str) -> None:
+        """Wait for the turn of an address; all addresses of one IPv6 network (/64) are one."""
+        network, now = _network_of(address), asyncio.get_running_loop().time()
+        turn = max(self._next_turns.get(network, now), now) + FAILED_KEY_PAUSE_SECONDS
+        turn = min(turn, now + FAILED_KEY_SECONDS_MAX)
+        if len(self._next_turns) >= ADDRESSES_MAX:
+            self._next_turns = {each: at for each, at in self._next_turns.items() if at > now}
+        if len(self._next_turns) < ADDRESSES_MAX:
+            self._next_turns[network] = turn
+        await asyncio.sleep(turn - now)
+
+
+def _network_of(address: str) -> str:
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address) or (ip := ip.ipv4_mapped or ip).version == 4:
+        return str(ip)
+    return str(ip_network((int(ip) >> 64 << 64, 64)))

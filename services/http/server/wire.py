@@ -246,7 +246,7 @@ class Protocol(HttpToolsProtocol):
             return
         hot, self._hot = self._hot, None
         self.cycle = cycle = _PlainCycle(keep_alive=not self.open_connections.are_ending)
-        exchange = Exchange(self.url.decode(), b"", self._head, whole_body=b"".join(self._parts))
+        exchange = Exchange(self.url.decode(), b"", self._head, whole_body=b"".join(self._parts), peer=self._peer)
         task = self.loop.create_task(self._answer(cycle, hot, exchange))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -315,6 +315,10 @@ class Protocol(HttpToolsProtocol):
             and not self.root_path
         )
         return app.fast_path.find(parser.get_method().decode(), self.url.decode("latin-1")) if is_plain else None
+
+    def _peer(self) -> str:
+        address = get_remote_addr(self.transport)
+        return address[0] if address else ""
 
     def _is_head_large(self) -> bool:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES_MAX
