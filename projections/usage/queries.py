@@ -1,5 +1,6 @@
 """Reads sums of usage. The table is a moment behind the events; the projector's lag tells how far."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ class UsageFilter(Struct, frozen=True):
     member: str | None = None
     account_id: str | None = None
     plan_id: str | None = None
+    within: Sequence[UUID] | None = None
 
 
 class UsageQueries:

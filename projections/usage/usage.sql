@@ -17,6 +17,7 @@ FROM (
            charges, credits, reversed_credits
     FROM {schema}.usage {accounts}
     WHERE (%(subscription_id)s::uuid IS NULL OR subscription_id = %(subscription_id)s)
+        AND (%(within)s::uuid[] IS NULL OR subscription_id = ANY(%(within)s))
         AND (%(since)s::date IS NULL OR day >= %(since)s)
         AND (%(until)s::date IS NULL OR day < %(until)s)
         AND (%(day)s::date IS NULL OR day = %(day)s)

@@ -21,7 +21,7 @@ FOR_ALL = {
 }
 """Operations of no subscription."""
 BY_HANDLER = {
-    *("list_subscriptions", "start_subscription", "charge_batch", "quote", "list_all_charges"),
+    *("list_subscriptions", "start_subscription", "charge_batch", "quote", "list_all_charges", "get_total_usage"),
     *("list_renewals", "open_dispute", "list_disputes", "get_dispute", "resolve_dispute", "get_evidence"),
 }
 """Operations that filter a list, or look at the body; each has a test of its own below."""
@@ -155,6 +155,15 @@ def test_lists_have_what_is_ones_own(house: House, confined: httpx.Client) -> No
         assert {each["subscription_id"] for each in listed} == own, path
         assert house.other.subscription_id not in streamed
         assert house.own.subscription_id in streamed
+
+
+def test_usage_adds_up_what_is_ones_own(house: House, confined: httpx.Client, http: httpx.Client) -> None:
+    everything, own = (client.get("/v1/usage").json()["data"] for client in (http, confined))
+    by_account = confined.get("/v1/usage", params={"group_by": "account"}).json()["data"]
+
+    assert ([each["credits"] for each in everything], [each["credits"] for each in own]) == ([300], [150])
+    assert [each["account_id"] for each in by_account] == ["own"]
+    assert not confined.get("/v1/usage", params={"account": "other", "group_by": "day"}).json()["data"]
 
 
 @pytest.mark.parametrize(

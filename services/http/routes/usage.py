@@ -7,12 +7,14 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Depends
 from msgspec import Meta, field
+from msgspec.structs import replace
 from starlette.responses import StreamingResponse
 
 from projections.usage.queries import UsageFilter, UsageQueries
 from projections.usage.view import PERIODS, Usage, UsageGroup, UsageKey, group_of
 from services.catalogue import AssetType
 from services.http.calls import Auditor, Call, Reader
+from services.http.confinement import Confinement
 from services.http.decoding import QueryOf
 from services.http.documentation import audit_examples, examples
 from services.http.documentation.operations import Shown, documented
@@ -126,7 +128,9 @@ def get_usage(
     ),
 )
 def get_total_usage(
-    call: Auditor, query: Annotated[UsageQuery, Depends(QueryOf(UsageQuery))], form: Accepted
+    call: Annotated[Auditor, Confinement.BY_HANDLER],
+    query: Annotated[UsageQuery, Depends(QueryOf(UsageQuery))],
+    form: Accepted,
 ) -> Page[Usage] | StreamingResponse:
     """Add up what all subscriptions were charged; as CSV or NDJSON, all of it in one stream.
 
@@ -142,7 +146,8 @@ def _usage(call: Call, query: UsageQuery, form: Format, id: UUID | None) -> Page
         with call.connection() as connection:
             if id is not None and after is None:
                 call.check_known(connection, id)
-            return usage.sums(connection, usage_filter, keys, after=after, limit=limit)
+            within = call.own_subscriptions(connection) if id is None else None
+            return usage.sums(connection, replace(usage_filter, within=within), keys, after=after, limit=limit)
 
     if form != JSON:
         columns = [*(key for key in KEYS if key in keys), *SUMS]
