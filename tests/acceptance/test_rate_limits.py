@@ -111,17 +111,12 @@ def test_refusals_are_counted(limited: Server) -> None:
 def test_keys_that_there_are_not_are_answered_one_after_the_other(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "FAILED_KEY_PAUSE_SECONDS", 0.3)
-    with (
-        ThreadPoolExecutor(4) as threads,
-        server.client() as one,
-    ):
+    monkeypatch.setattr(limits, "FAILED_KEY_PAUSE_SECONDS", 1.0)
+    with ThreadPoolExecutor(4) as threads, server.client() as one:
         began = time.monotonic()
         failing = [threads.submit(get_plans, server, f"ts_nobody_{n}") for n in range(4)]
         assert one.get("/v1/plans").status_code == 200  # from the same address
-        seconds_with_a_key = time.monotonic() - began
+        assert not all(each.done() for each in failing)
         assert {each.result().status_code for each in failing} == {401}
-        seconds_without = time.monotonic() - began
 
-    assert seconds_without >= 4 * 0.3
-    assert seconds_with_a_key < 4 * 0.3
+    assert time.monotonic() - began >= 4.0
