@@ -53,6 +53,9 @@ async def execute(
     """
     idempotency = _idempotency(call, command, body, render)
     answer = await call.service.gate.execute(subscription_id, command, call.metadata, expected_versions, idempotency)
+    if isinstance(answer, Refused):
+        refused_on = await call.service.refused_states.of(subscription_id, answer)
+        raise Problem(answer.refusal, refused_on=refused_on)
     return reply_to(answer, call.exchange.request_id, render)
 
 

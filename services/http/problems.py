@@ -211,21 +211,38 @@ class InternalError(Refusal, frozen=True):
     code: ClassVar[str] = "internal_error"
 
 
+class RefusedOn(Struct, frozen=True):
+    """What a 402 or 403 of a subscription was decided on."""
+
+    version: int
+    position: int
+    balance_credits: int
+
+
 class Problem(Exception):
     """A refusal on its way to the client, with the status of its code unless another is named."""
 
     def __init__(
-        self, refusal: Refusal, *, status: int | None = None, headers: Mapping[str, str] | None = None
+        self,
+        refusal: Refusal,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        refused_on: RefusedOn | None = None,
     ) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
+        self.refused_on = refused_on
         self.status = status or STATUS[refusal.code]
         self.headers = {**_headers(refusal), **(headers or {})}
 
+    def body(self, request_id: str) -> dict[str, Any]:
+        """Return all members of the problem."""
+        return problem_body(self.refusal, self.status, request_id, self.refused_on)
+
     def reply(self, request_id: str) -> Reply[Any]:
         """Render the problem."""
-        body = problem_body(self.refusal, self.status, request_id)
-        return Reply(self.status, encode(body), self.headers, "application/problem+json")
+        return Reply(self.status, encode(self.body(request_id)), self.headers, "application/problem+json")
 
 
 def require(value: T | None, refusal: Refusal, *, status: int | None = None) -> T:
@@ -235,7 +252,7 @@ def require(value: T | None, refusal: Refusal, *, status: int | None = None) -> 
     return value
 
 
-def problem_body(refusal: Refusal, status: int, request_id: str) -> dict[str, Any]:
+def problem_body(refusal: Refusal, status: int, request_id: str, refused_on: RefusedOn | None = None) -> dict[str, Any]:
     """Return all members of a problem."""
     return {
         "type": f"urn:tallystick:problem:{refusal.code}",
@@ -245,6 +262,7 @@ def problem_body(refusal: Refusal, status: int, request_id: str) -> dict[str, An
         "detail": refusal.detail,
         "request_id": request_id,
         **members(refusal),
+        **(asdict(refused_on) if refused_on is not None else {}),
     }
 
 

@@ -17,11 +17,13 @@ from services.http.freshness import Shared
 from services.http.metrics import Metrics
 from services.http.readiness import Readiness, ReadinessCheck
 from services.http.reads import Reads
+from services.http.refused_states import RefusedStates
 from services.http.server.shared_reads import SharedBalanceReads
 from services.idempotency import IdempotencyRecords
 from services.integrity.sealing.status import LogCollector, LogStatuses
 from services.ledger.as_of import AsOf
 from services.ledger.gate import AsyncGate
+from services.ledger.history import History
 from services.ledger.what_if import WhatIf
 
 
@@ -41,6 +43,7 @@ class Service:
     balances: SharedBalanceReads
     authenticator: Authenticator
     confinements: Confinements
+    refused_states: RefusedStates
     gate: AsyncGate
     metrics: Metrics
     exposition: Shared[bytes]
@@ -77,6 +80,7 @@ class Service:
             balances=SharedBalanceReads(reads.balances),
             authenticator=Authenticator(backend.keys, metrics, backend.rate_limit),
             confinements=confinements,
+            refused_states=RefusedStates(backend.reads, History(backend.schema)),
             gate=AsyncGate(backend.ledger.lane),
             metrics=metrics,
             exposition=Shared(metrics.exposition),

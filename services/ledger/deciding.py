@@ -23,6 +23,7 @@ from services.ledger.known import Known
 from services.ledger.mapper import next_dispute_event, next_event
 from services.ledger.outcomes import DecidedBatch, Outcome, PendingAnswer
 from services.ledger.records import (
+    STATE_REFUSALS,
     STORED_REFUSALS,
     AnyRecorded,
     DisputeHead,
@@ -38,6 +39,7 @@ from services.ledger.submission import (
     BY_GENERATION,
     Answer,
     Charged,
+    DecidedOn,
     Disputed,
     Done,
     Failed,
@@ -318,7 +320,10 @@ class _Decider:
         row: RefusalRow | None = None,
     ) -> Outcome:
         record = self._new_record(submission, None)
-        return Outcome(_always(Refused(refusal)), recorded, head, refusal=row, idempotency_record=record)
+        decided_on = None
+        if head is not None and isinstance(refusal, STATE_REFUSALS):
+            decided_on = DecidedOn(head.version, head.state.balance_credits)
+        return Outcome(_always(Refused(refusal, decided_on)), recorded, head, refusal=row, idempotency_record=record)
 
     def _charge(self, generation: Generation) -> RecordedCharge | None:
         return self._batch.charges.get(generation) or self._known.charge(generation)

@@ -2,7 +2,7 @@
 
 import time
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from math import inf
 from typing import Annotated, Any
@@ -180,6 +180,14 @@ class History:
         rows = map(chained_event, connection.execute(self._queries["select_events"], arguments))
         entries = {row.position: b64encode(row.entry).decode() for row in rows}
         return [replace(event, entry=entries[event.position]) for event in events]
+
+    def positions(
+        self, connection: Connection[Any], places: Collection[tuple[UUID, int]]
+    ) -> dict[tuple[UUID, int], int]:
+        """Read the positions of events, by the stream and the version of each."""
+        arguments = {"ids": [id for id, _ in places], "versions": [version for _, version in places]}
+        rows = connection.execute(self._queries["positions"], arguments)
+        return {(id, version): position for id, version, position in rows}
 
     def last_position(self, connection: Connection[Any]) -> int:
         """Return the position of the last event that is committed; 0 before the first."""

@@ -30,6 +30,12 @@ WHERE originator_id = ANY(
     AND (%(request)s::bytea IS NULL OR position(%(request)s::bytea IN state) > 0)
 ORDER BY notification_id LIMIT %(limit)s
 
+-- name: positions
+-- The positions of events, by their places in their streams.
+SELECT e.originator_id, e.originator_version, e.notification_id
+FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[]) AS place (id, version)
+JOIN {schema}.ledger_events AS e ON e.originator_id = place.id AND e.originator_version = place.version
+
 -- name: last_position
 -- The position of the last event that is committed.
 SELECT last_id FROM {schema}.head

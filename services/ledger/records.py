@@ -29,6 +29,9 @@ from services.subscription.state import Subscription, evolve
 STORED_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionHasEnded, SubscriptionIsSuspended)
 """Refusals for want of credits, plan or subscription; a malformed request is no part of a customer's history."""
 
+STATE_REFUSALS = (InsufficientCredits, NotInPlan, SubscriptionIsSuspended)
+"""Refusals that come with the state that they were decided on."""
+
 RefusedCommand = ChargeGeneration | HoldCredits | CaptureHold
 RefusedOp = Literal["charge", "hold", "capture"]
 _OPS: Mapping[type, RefusedOp] = {ChargeGeneration: "charge", HoldCredits: "hold", CaptureHold: "capture"}

@@ -64,10 +64,19 @@ class Repeated(Struct, frozen=True):
     answer: bytes
 
 
+class DecidedOn(Struct, frozen=True):
+    """What a command was refused on: the version of its subscription, those boundaries included that were due."""
+
+    version: int
+    balance_credits: int
+
+
 class Refused(Struct, frozen=True):
     """The command was refused; nothing was recorded but the boundaries that were due."""
 
     refusal: Refusal
+    decided_on: DecidedOn | None = None
+    """Where it was refused for want of credits, or of what the plan or the status allows."""
 
 
 class GenerationIdConflict(Refusal, frozen=True):

@@ -92,6 +92,7 @@ def test_sixty_four_clients_spend_exactly_what_is_there(http: httpx.Client) -> N
 def test_a_refusal_names_what_is_missing_and_does_not_burn_the_id(customer: Customer) -> None:
     customer.use(16_400)
 
+    version = customer.get("balance")["version"]
     refused = customer.try_charge("lyria-3", "track-1")
     customer.post("upgrade", plan_id="ai-suite-40000-monthly")
 
@@ -116,6 +117,8 @@ def test_a_refusal_names_what_is_missing_and_does_not_burn_the_id(customer: Cust
             "max-pro-240000-monthly",
             "max-pro-240000-yearly",
         ],
+        "version": version,
+        "position": customer.get("balance")["position"] - 1,
     }
     assert customer.try_charge("lyria-3", "track-1").status_code == 201
 

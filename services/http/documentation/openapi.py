@@ -26,6 +26,7 @@ from services.http.problems import (
     MissingScope,
     NotAcceptable,
     RateLimited,
+    RefusedOn,
     RequestTooLarge,
     Unauthenticated,
     Unavailable,
@@ -36,6 +37,7 @@ from services.http.routing import TypedRoute, offers_json_alone, signature_of, t
 from services.http.server.reply import encode
 from services.http.whole_lists import item_of, shown_as_streams
 from services.idempotency import IdempotencyKeyReused
+from services.ledger.records import STATE_REFUSALS
 from services.subscription.refusals import InvalidSettingsRefused, Refusal
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -262,6 +264,8 @@ def _problem_schema(refusal: type[Refusal], fields: Mapping[str, Any]) -> dict[s
         "request_id": text,
         **fields.get("properties", {}),
     }
+    if issubclass(refusal, STATE_REFUSALS):
+        properties |= dict.fromkeys(RefusedOn.__struct_fields__, number)
     if issubclass(refusal, InvalidSettingsRefused):
         properties["errors"] = {"type": "array", "items": {"$ref": _REFERENCE.format(name="FieldError")}}
     return {
@@ -284,10 +288,7 @@ def _answer(status: int, shown: Shown, schema: dict[str, Any], shown_streams: Ma
 
 
 def _problem(status: int, refusals: Sequence[type[Refusal]], schemas: _Schemas) -> dict[str, Any]:
-    examples = {
-        refusal.code: {"value": _plain(problem_body(problem_example(refusal), status, _EXAMPLE_REQUEST_ID))}
-        for refusal in refusals
-    }
+    examples = {refusal.code: {"value": _plain(_problem_example(refusal, status))} for refusal in refusals}
     return {
         "description": " ".join(f"`{refusal.code}`: {refusal.__doc__}" for refusal in refusals),
         "headers": {"Request-Id": {"$ref": "#/components/headers/Request-Id"}},
@@ -298,6 +299,11 @@ def _problem(status: int, refusals: Sequence[type[Refusal]], schemas: _Schemas) 
             }
         },
     }
+
+
+def _problem_example(refusal: type[Refusal], status: int) -> dict[str, Any]:
+    refused_on = RefusedOn(7, 1_874, 250) if issubclass(refusal, STATE_REFUSALS) else None
+    return problem_body(problem_example(refusal), status, _EXAMPLE_REQUEST_ID, refused_on)
 
 
 def _query_parameters(model: type) -> Iterator[dict[str, Any]]:

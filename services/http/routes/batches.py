@@ -20,7 +20,7 @@ from services.http.decoding import JsonBody, repeated
 from services.http.documentation import examples
 from services.http.documentation.operations import documented
 from services.http.idempotency import reserve
-from services.http.problems import Problem, problem_body, problem_of_failure
+from services.http.problems import Problem, RefusedOn, problem_body, problem_of_failure
 from services.http.requests import SettingsRequest
 from services.http.routing import HotRoute
 from services.http.server.exchange import BATCH_BODY_LIMIT_BYTES
@@ -124,8 +124,12 @@ async def charge_batch(
         await asyncio.to_thread(reserve, call, body.canonical)
     items = await _own_items(call, body.items) if call.key.is_confined else body.items
     commands: list[tuple[UUID, AnyCommand]] = [item for item in items if not isinstance(item, Problem)]
-    answers = iter(await call.service.gate.execute_all(commands, call.metadata) if commands else ())
-    return json_reply(BatchResults([*_results(items, answers, call.exchange.request_id)]))
+    answers = await call.service.gate.execute_all(commands, call.metadata) if commands else []
+    states = await call.service.refused_states.of_all(
+        (id, answer) for (id, _), answer in zip(commands, answers, strict=True)
+    )
+    decided = iter(zip(answers, states, strict=True))
+    return json_reply(BatchResults([*_results(items, decided, call.exchange.request_id)]))
 
 
 async def _own_items(call: Call, items: Sequence[BatchItem]) -> Sequence[BatchItem]:
@@ -138,12 +142,14 @@ async def _own_items(call: Call, items: Sequence[BatchItem]) -> Sequence[BatchIt
     ]
 
 
-def _results(items: Sequence[BatchItem], answers: Iterator[Answer], request_id: str) -> Iterator[BatchResult]:
+def _results(
+    items: Sequence[BatchItem], decided: Iterator[tuple[Answer, RefusedOn | None]], request_id: str
+) -> Iterator[BatchResult]:
     for item in items:
-        yield _problem_result(item, request_id) if isinstance(item, Problem) else _result(next(answers), request_id)
+        yield _problem_result(item, request_id) if isinstance(item, Problem) else _result(*next(decided), request_id)
 
 
-def _result(answer: Answer, request_id: str) -> BatchResult:
+def _result(answer: Answer, refused_on: RefusedOn | None, request_id: str) -> BatchResult:
     match answer:
         case Charged(charge, is_replay):
             return BatchResult(200 if is_replay else 201, charge)
@@ -152,7 +158,7 @@ def _result(answer: Answer, request_id: str) -> BatchResult:
         case Released(hold):
             return BatchResult(200, hold=hold)
         case Refused(refusal):
-            problem = Problem(refusal)
+            problem = Problem(refusal, refused_on=refused_on)
         case Failed():
             problem = problem_of_failure(answer, request_id)
         case _:
@@ -161,4 +167,4 @@ def _result(answer: Answer, request_id: str) -> BatchResult:
 
 
 def _problem_result(problem: Problem, request_id: str) -> BatchResult:
-    return BatchResult(problem.status, problem=problem_body(problem.refusal, problem.status, request_id))
+    return BatchResult(problem.status, problem=problem.body(request_id))
