@@ -11,5 +11,6 @@ projector.py        the projector, the sealer beside it, and who asks witnesses
 renewals.py         the renewal worker
 webhooks.py         the role that delivers webhooks
 audit.py            verification, rebuild, export and import
+doctor.py           what is well in an installation, and what is not
 operator_errors.py  the errors that an operator can mend
 """

@@ -20,6 +20,7 @@ checkpoint.py       seals, and prints the newest note
 rebuild.py          read models made anew
 transfer.py         export and import
 demo.py             a made-up ledger
+doctor.py           what is well, and what is not
 psql.py             a shell in the ledger's database
 """
 

@@ -22,6 +22,8 @@ JSON = Encoder(decimal_format="number")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+INVALID_SETTINGS = (ValidationError, UnknownSettings)
+
 EXIT_USAGE = 2
 EXIT_FAILURE = 1
 
@@ -30,13 +32,18 @@ def read_settings() -> Settings:
     """The settings of this process; an invalid one ends it with the setting's name and the reason, and status 2."""
     try:
         return load_settings()
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            err.print(f"[red]TALLYSTICK_{name}: {problem['msg'].removeprefix('Value error, ')}")
-        raise typer.Exit(EXIT_USAGE) from None
-    except UnknownSettings as error:
-        fail(str(error), EXIT_USAGE)
+    except INVALID_SETTINGS as error:
+        fail("\n".join(faults_of(error)), EXIT_USAGE)
+
+
+def faults_of(error: ValidationError | UnknownSettings) -> list[str]:
+    """Say what is wrong with settings: a line each, with its name and the reason, and without its value."""
+    if isinstance(error, UnknownSettings):
+        return [str(error)]
+    return [
+        f"TALLYSTICK_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors()
+    ]
 
 
 def read_role_settings() -> Settings:

@@ -58,6 +58,7 @@ COMMANDS = {
     "export": Entry("transfer", "export"),
     "import": Entry("transfer", "import_"),
     "checkpoint": Entry("checkpoint", "checkpoint"),
+    "doctor": Entry("doctor", "doctor"),
     "psql": Entry("psql", "psql", {"ignore_unknown_options": True}),
     "catalogue": Entry("catalogue", "catalogue"),
     "keys": Entry("keys", "keys"),
