@@ -39,6 +39,7 @@ paging.py          pages and cursors
 whole_lists.py     any list in pages as a stream
 feed.py            one reader for all who follow the ledger
 exports.py         whole lists as CSV and NDJSON
+statement_page.py  the page of statements
 problems.py        refusals and errors as problems
 readiness.py       whether charges can be made
 patience.py        long reads, bounded in time

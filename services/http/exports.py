@@ -33,9 +33,11 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv"
 NDJSON: Final = "application/x-ndjson"
 EVENT_STREAM: Final = "text/event-stream"
+HTML: Final = "text/html"
 
 Format = Literal["application/json", "text/csv", "application/x-ndjson"]
 FeedFormat = Literal["application/json", "text/csv", "application/x-ndjson", "text/event-stream"]
+PageFormat = Literal["application/json", "text/csv", "application/x-ndjson", "text/html"]
 _TURN = threading.Lock()
 Place = Any
 """A page begins behind a place, which is a version or a position."""
@@ -49,6 +51,12 @@ async def accepted_format(request: Request) -> Format:
 async def accepted_feed_format(request: Request) -> FeedFormat:
     """Return the form that the client prefers, as `preferred` does, of those in which a feed comes."""
     chosen: FeedFormat = _preferred(exchange_of(request.scope), get_args(FeedFormat))
+    return chosen
+
+
+async def accepted_page_format(request: Request) -> PageFormat:
+    """Return the form that the client prefers, as `preferred` does, of those of what can be printed too."""
+    chosen: PageFormat = _preferred(exchange_of(request.scope), get_args(PageFormat))
     return chosen
 
 
@@ -75,7 +83,7 @@ def refuse_all_but_json(exchange: Exchange) -> None:
 
 
 @lru_cache(maxsize=256)
-def _quality_of(accept: str, form: FeedFormat) -> float:
+def _quality_of(accept: str, form: FeedFormat | PageFormat) -> float:
     """Return what the most specific range of an `Accept` says of a form; without any, everything is taken."""
     ranges = dict(map(_range, filter(str.strip, accept.lower().split(",")))) or {"*/*": 1.0}
     fitting = (form, f"{form.partition('/')[0]}/*", "*/*")
@@ -100,6 +108,7 @@ def _quality(parameters: Sequence[str]) -> float:
 
 Accepted = Annotated[Format, Depends(accepted_format)]
 FeedAccepted = Annotated[FeedFormat, Depends(accepted_feed_format)]
+PageAccepted = Annotated[PageFormat, Depends(accepted_page_format)]
 
 
 def streamed(
@@ -130,7 +139,7 @@ def refuse_pages(query: Paging) -> None:
 
 
 def stream_of(
-    form: Format,
+    form: Format | PageFormat,
     name: str,
     columns: Sequence[str],
     pages: Iterator[Sequence[Struct]],
@@ -144,7 +153,7 @@ def stream_of(
 
 
 def lines_of(
-    form: Format,
+    form: Format | PageFormat,
     columns: Sequence[str],
     pages: Iterator[Sequence[Struct]],
     cells_of: Callable[[Struct], dict[str, Any]],

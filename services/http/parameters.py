@@ -13,7 +13,7 @@ from msgspec import convert
 from starlette.requests import Request
 
 from services.dispute.refusals import UnknownDispute
-from services.http.problems import Problem, UnknownWebhook, invalid
+from services.http.problems import Problem, UnknownCycle, UnknownWebhook, invalid
 from services.ledger.submission import UnknownTestClock
 from services.subscription.refusals import UnknownSubscription
 
@@ -21,6 +21,7 @@ IF_MATCH = "If-Match"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _TAGS = re.compile(r'[ \t,]*((W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(,[ \t,]*|\Z))+')
+_CYCLE = re.compile(r"[1-9][0-9]{0,8}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -54,6 +55,15 @@ async def _dispute_id(dispute_id: Annotated[str, Path()]) -> UUID:
 
 
 DisputeId = Annotated[UUID, Depends(_dispute_id)]
+
+
+async def _cycle(cycle: Annotated[str, Path()]) -> int:
+    if not _CYCLE.fullmatch(cycle):
+        raise Problem(UnknownCycle())
+    return int(cycle)
+
+
+CycleNumber = Annotated[int, Depends(_cycle)]
 
 
 async def _webhook_id(webhook_id: Annotated[str, Path()]) -> UUID:

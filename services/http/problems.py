@@ -38,6 +38,7 @@ STATUS: Mapping[str, int] = {
     "unknown_dispute": 404,
     "no_checkpoint": 404,
     "unknown_webhook": 404,
+    "unknown_cycle": 404,
     "not_sealed_yet": 404,
     "test_clocks_disabled": 404,
     "method_not_allowed": 405,
@@ -139,6 +140,12 @@ class UnknownWebhook(Refusal, frozen=True):
     """There is no such endpoint of webhooks."""
 
     code: ClassVar[str] = "unknown_webhook"
+
+
+class UnknownCycle(Refusal, frozen=True):
+    """The subscription has not begun such a cycle."""
+
+    code: ClassVar[str] = "unknown_cycle"
 
 
 class ClocksDisabled(Refusal, frozen=True):

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from services.http.confinement import Confinement
 from services.http.decoding import JsonBody, QueryOf
-from services.http.exports import Accepted, FeedAccepted, refuse_all_but_json
+from services.http.exports import Accepted, FeedAccepted, PageAccepted, refuse_all_but_json
 from services.http.parameters import expected_versions
 from services.http.server.reply import Reply, json_reply
 from services.http.whole_lists import item_of, whole_list
@@ -74,7 +74,7 @@ def offers_json_alone(handler: Handler) -> bool:
     """Whether an operation for callers with a key has one form of answer, JSON."""
     signature = signature_of(handler)
     has_a_choice = any(
-        hint in (Accepted, FeedAccepted) for hint in get_type_hints(handler, include_extras=True).values()
+        hint in (Accepted, FeedAccepted, PageAccepted) for hint in get_type_hints(handler, include_extras=True).values()
     )
     content = get_origin(signature.content) or signature.content
     is_struct = isinstance(content, type) and issubclass(content, Struct)

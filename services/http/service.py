@@ -24,6 +24,7 @@ from services.integrity.sealing.status import LogCollector, LogStatuses
 from services.ledger.as_of import AsOf
 from services.ledger.gate import AsyncGate
 from services.ledger.history import History
+from services.ledger.statements import Statements
 from services.ledger.what_if import WhatIf
 
 
@@ -51,6 +52,7 @@ class Service:
     stop: Stop
     as_of: AsOf
     what_if: WhatIf
+    statements: Statements
     replays: asyncio.Semaphore
     """One replay computes at a time: more would take each other's time, and that of payments."""
     evidence: Evidence
@@ -91,6 +93,7 @@ class Service:
             clocks=Clocks(backend.ledger.lane, backend.reads, backend.connect, backend.schema, backend.clock),
             replays=asyncio.Semaphore(1),
             what_if=WhatIf(as_of, backend.schema, backend.catalogue),
+            statements=Statements(backend.schema, backend.clock),
             evidence=Evidence(backend.schema, backend.sealer, backend.logs, backend.clock),
             idempotency_records=IdempotencyRecords(backend.reads, backend.schema, backend.clock),
             queries=cache(lambda kind: kind(backend.schema)),

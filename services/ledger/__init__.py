@@ -32,5 +32,6 @@ What can be read:
 history.py         events and refusals as stored
 disputes.py        disputes as they are
 as_of.py           a subscription as it was
+statements.py      what moved the balance in each cycle
 what_if.py         a history replayed with a change
 """

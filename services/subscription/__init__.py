@@ -10,6 +10,7 @@ paying.py             whether a generation can be paid for, and by which upgrade
 recorded_commands.py  recorded events -> the commands behind them, and the terms on which they were decided
 refusals.py           the reasons for which a command is refused
 state.py              events -> state
+statement.py          the events of a cycle -> lines that add up
 terms.py              the part of a catalogue that the rules use
 what_if.py            history replayed with a change
 wording.py            events in words

@@ -42,6 +42,8 @@ def test_a_request_without_a_valid_key_is_refused(
         ("read", "GET", f"{SUBSCRIPTION}/renewal"),
         ("read", "GET", f"{SUBSCRIPTION}/charges"),
         ("read", "GET", f"{SUBSCRIPTION}/usage"),
+        ("read", "GET", f"{SUBSCRIPTION}/statements"),
+        ("read", "GET", f"{SUBSCRIPTION}/statements/1"),
         ("read", "GET", f"{SUBSCRIPTION}/charges/g-1"),
         ("read", "GET", f"{SUBSCRIPTION}/upgrade-preview?plan_id=p"),
         ("read", "GET", "/v1/subscriptions?account_id=a"),

@@ -28,7 +28,7 @@ def settings() -> dict[str, str]:
     return {"test_clocks": "true"}
 
 
-@pytest.mark.parametrize("name", ["dispute", "rebuild-and-verify", "try-a-year"])
+@pytest.mark.parametrize("name", ["close-the-month", "dispute", "rebuild-and-verify", "try-a-year"])
 def test_every_command_of_a_guide_shows_what_it_shows_there(name: str, folder: Path, port: str) -> None:
     guide = GUIDES / f"{name}.md"
     examples = console_examples(guide)

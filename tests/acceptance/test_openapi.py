@@ -93,6 +93,7 @@ def test_answers_are_as_documented(http: httpx.Client, document: dict[str, Any])
         ("get", f"{at}/events", None),
         ("get", f"{at}/refusals", None),
         ("get", f"{at}/usage", None),
+        ("get", f"{at}/statements", None),
         ("get", "/v1/charges", None),
         ("get", "/v1/usage", None),
         ("get", "/v1/events", None),

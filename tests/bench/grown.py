@@ -18,6 +18,16 @@ from tests.bench.load import Run, Unsound
 from tests.bench.stand import ROOT, SCHEMA, Service
 
 AS_OF_REQUESTS = 300
+BOOKS_REQUESTS = 10
+BOOKS = {
+    "usage": ("usage", "application/json"),
+    "usage by day, model and member": ("usage?group_by=day,model,member", "application/json"),
+    "the figures of the statements": ("statements", "text/csv"),
+    "the statement": ("statements/1", "application/json"),
+    "the statement's lines": ("statements/1", "text/csv"),
+    "the statement's page": ("statements/1", "text/html"),
+}
+"""What is read of the books: the path below the subscription, and the form."""
 
 
 def rebuild_all(service: Service) -> Run:
@@ -46,6 +56,22 @@ def read_as_of(service: Service, subscription_id: UUID, *, requests: int = AS_OF
         latencies_ms = sorted(_latency_ms(client, path, at) for at in instants)
     p99_ms = latencies_ms[round(0.99 * (requests - 1))]
     return Run(1e3 / statistics.mean(latencies_ms), requests, p50_ms=statistics.median(latencies_ms), p99_ms=p99_ms)
+
+
+def read_books(
+    service: Service, subscription_id: UUID, path: str, accept: str, *, requests: int = BOOKS_REQUESTS
+) -> Run:
+    """Read one resource of a subscription again and again, whole, on one connection."""
+    url = f"/v1/subscriptions/{subscription_id}/{path}"
+    headers = {"Authorization": f"Bearer {service.key}", "Accept": accept}
+    latencies_ms = []
+    with httpx.Client(base_url=service.url, headers=headers, timeout=60) as client:
+        for _ in range(requests):
+            started = time.perf_counter()
+            client.get(url).raise_for_status()
+            latencies_ms.append(1e3 * (time.perf_counter() - started))
+    p50_ms, p99_ms = statistics.median(latencies_ms), max(latencies_ms)
+    return Run(1e3 / statistics.mean(latencies_ms), requests, p50_ms=p50_ms, p99_ms=p99_ms)
 
 
 def some_subscriptions(service: Service, count: int) -> list[UUID]:

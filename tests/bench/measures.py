@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from tests.bench.figures import Goal, Measurement
-from tests.bench.grown import read_as_of, rebuild_all, schema_bytes, some_subscriptions, stored_charges
+from tests.bench.grown import (
+    BOOKS,
+    read_as_of,
+    read_books,
+    rebuild_all,
+    schema_bytes,
+    some_subscriptions,
+    stored_charges,
+)
 from tests.bench.load import (
     SUBSCRIPTIONS,
     Run,
@@ -244,6 +252,19 @@ def as_of(bench: Bench) -> Iterator[Measurement]:
     yield Measurement("P6", what, Goal(5, "at most"), *p99, unit="ms")
 
 
+def books(bench: Bench) -> Iterator[Measurement]:
+    """The median of reads of the books, of a subscription that had all its charges in one cycle."""
+    charges, id = bench.pace.many_events, subscription_id(1)
+    with fresh_service(bench, "books") as service:
+        in_process(bench.stand, service.database_url, charges=charges, processes=1, only=1)
+        rebuild_all(service)
+        for what, (path, accept) in BOOKS.items():
+            runs = [read_books(service, id, path, accept) for _ in range(bench.pace.rounds)]
+            goal = Goal(100, "at most", "ms")
+            p50 = [run.p50_ms for run in runs]
+            yield Measurement("BOOKS", f"p50 of {what}, {charges:,} charges in one cycle", goal, p50, unit="ms")
+
+
 def growth(bench: Bench) -> Iterator[Measurement]:
     """Charges and balance reads on a ledger that has grown, against one that has not."""
     sizes = f"{bench.pace.grown_events:,} events stored, 64 connections"
@@ -296,6 +317,7 @@ MEASURES: Mapping[str, Callable[[Bench], Iterator[Measurement]]] = {
     "P10": hot_subscription,
     "P11": charges_over_http,
     "P12": held_and_captured,
+    "BOOKS": books,
     "SIZES": sizes,
 }
 

@@ -302,6 +302,7 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
         "example": "x001/x234/067.p/17",
     },
     "subscription_id": {"schema": {"type": "string", "format": "uuid"}, "example": str(_ID)},
+    "cycle": {"schema": {"type": "integer", "minimum": 1}, "example": 1},
     "generation_id": {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
         "example": CHARGE.generation_id,

@@ -11,6 +11,7 @@ catalogue.py      plans and rate cards
 events.py         recorded events
 refusals.py       refused charges
 usage.py          sums of charges and reversals
+statements.py     what moved the balance in each cycle
 renewals.py       subscriptions by their next boundary
 past.py           as-of and what-if
 disputes.py       disputes about charges
@@ -42,6 +43,7 @@ from services.http.routes import (
     quotes,
     refusals,
     renewals,
+    statements,
     subscriptions,
     usage,
     webhooks,
@@ -61,6 +63,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     events.router,
     refusals.router,
     usage.router,
+    statements.router,
     renewals.router,
     past.router,
     disputes.router,
