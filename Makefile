@@ -16,7 +16,7 @@ SETUP := .venv/.installed
 SECRETS := .secrets
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup run test foreign long attack bench check format schema lock up down clean
+.PHONY: help python setup run test foreign long attack bench check format schema sbom lock up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ format: $(SETUP) ## mend what `make check` says of style, where that needs no th
 
 schema: $(SETUP) ## write services/migrations/schema.txt anew, after a migration (verify compares with it)
 	@.venv/bin/python -m tests.describe_schema
+
+sbom: $(SETUP) ## print the bill of materials (CycloneDX) of requirements.lock (ARGS=--licences for a list)
+	@.venv/bin/python -m tests.bill_of_materials $(ARGS)
 
 lock: $(SETUP) ## write requirements.lock anew from pyproject.toml (ARGS=--upgrade for the newest versions)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv --no-config pip compile pyproject.toml --extra dev \
