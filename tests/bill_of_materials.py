@@ -64,13 +64,7 @@ def bill(found: list[Package]) -> dict[str, object]:
                 "version": each.version,
                 "purl": f"pkg:pypi/{each.name}@{each.version}",
                 "licenses": [] if each.licence == NOT_KNOWN else [{"license": {"name": each.licence}}],
-                "externalReferences": [
-                    {
-                        "type": "distribution",
-                        "url": f"https://pypi.org/project/{each.name}/{each.version}/#files",
-                        "hashes": [{"alg": "SHA-256", "content": content} for content in each.hashes],
-                    }
-                ],
+                "hashes": [{"alg": "SHA-256", "content": content} for content in each.hashes],
             }
             for each in found
         ],

@@ -34,8 +34,7 @@ def test_a_component_has_version_address_licence_and_hashes() -> None:
 
     assert (component["name"], component["version"], component["purl"]) == ("httpx", "1.2", "pkg:pypi/httpx@1.2")
     assert component["licenses"] == [{"license": {"name": "BSD License"}}]
-    (reference,) = component["externalReferences"]
-    assert reference["hashes"] == [{"alg": "SHA-256", "content": HASH}]
+    assert component["hashes"] == [{"alg": "SHA-256", "content": HASH}]
 
 
 def test_what_is_not_installed_says_nothing_of_its_licence() -> None:
