@@ -61,6 +61,7 @@ FORBIDDEN = {
     "services.ledger": (*WAYS_IN, "services.bootstrap", "services.config", "services.integrity", "services.transfer"),
     "services.integrity": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.transfer": (*WAYS_IN, "services.bootstrap", "services.config"),
+    "services.fleet": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.evidence": (*WAYS_IN, "services.bootstrap", "services.config"),
     "services.witness": (*WAYS_IN, "services.bootstrap", "services.config", "services.ledger", "services.postgres"),
     "services.http": ("services.cli", "services.renewals", "services.bootstrap"),
@@ -77,7 +78,7 @@ WIRED = {
 # What connects, listens or signs, and so is made by the composition root alone (and by tests).
 ADAPTERS = frozenset(
     """Ledger KeyRing EmbeddedPostgres KeyFile Receipts Seals Sealer SealingThread WitnessServer Cosigners Backend
-    Projector Checkpointer RenewalWorker Rebuild Export Import Supervisor""".split()
+    Projector Checkpointer RenewalWorker Rebuild Export Import FleetRun Settling Adopting Supervisor""".split()
 )
 # Who may make a connection pool: the modules that know how, and the one that decides where.
 POOLS = ("ConnectionPool", "AsyncConnectionPool", "NullConnectionPool", "AsyncNullConnectionPool")

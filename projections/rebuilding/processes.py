@@ -26,6 +26,7 @@ class ProcessFailed(RuntimeError):
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Message = TypeVar("Message")
 
 
 def fill_parts(task: FillTask, streams: int, report: Callable[[int], None], processes: int | None = None) -> FillResult:
@@ -53,12 +54,12 @@ def fill_parts(task: FillTask, streams: int, report: Callable[[int], None], proc
 
 
 def run_in_processes(
-    work: Callable[[Task, Callable[[int], None]], Result], tasks: Sequence[Task], report: Callable[[int], None]
+    work: Callable[[Task, Callable[[Message], None]], Result], tasks: Sequence[Task], report: Callable[[Message], None]
 ) -> list[Result]:
     """Run tasks concurrently, each in a process of its own. Returns the results in the order of the tasks.
 
-    `work` must be a function of a module, so that a process can import it. The numbers that it reports are passed to
-    `report`. Raises ProcessFailed.
+    `work` must be a function of a module, so that a process can import it. What it reports is passed to `report`.
+    Raises ProcessFailed.
     """
     context = multiprocessing.get_context("spawn")
     pipes: list[Pipe] = []
@@ -79,7 +80,7 @@ def run_in_processes(
             process.join()
 
 
-def _gather(pipes: list[Pipe], report: Callable[[int], None]) -> dict[Pipe, Any]:
+def _gather(pipes: list[Pipe], report: Callable[[Any], None]) -> dict[Pipe, Any]:
     results: dict[Pipe, Any] = {}
     waiting = list(pipes)
     while waiting:
@@ -100,11 +101,11 @@ def _gather(pipes: list[Pipe], report: Callable[[int], None]) -> dict[Pipe, Any]
     return results
 
 
-def _run(work: Callable[[Any, Callable[[int], None]], Any], task: Any, pipe: Pipe) -> None:
-    """Run a task in its process. Sends numbers while it runs, then the result, or the error as text."""
+def _run(work: Callable[[Any, Callable[[Any], None]], Any], task: Any, pipe: Pipe) -> None:
+    """Run a task in its process. Sends what it reports while it runs, then the result, or the error as text."""
     gc.disable()  # its objects have no cycles, so collecting them is wasted
     try:
-        result = work(task, lambda number: pipe.send(("progress", number)))
+        result = work(task, lambda reported: pipe.send(("progress", reported)))
     except Exception as error:  # noqa: BLE001 - whatever it is, the process that started this one reports it
         pipe.send(("failure", f"{type(error).__name__}: {error}"))
     else:

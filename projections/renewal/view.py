@@ -28,10 +28,13 @@ class SubscribedPlan(Struct, frozen=True):
     asset_types: tuple[AssetType, ...]
 
 
-class ScheduledChangeView(Struct, frozen=True):
-    """The one change that waits for the end of the term; a downgrade names its plan."""
+ShownChange = ChangeKind | Literal["terms"]
 
-    kind: ChangeKind
+
+class ScheduledChangeView(Struct, frozen=True):
+    """The one change that waits for the end of the term; a downgrade names its plan, `terms` the one that it has."""
+
+    kind: ShownChange
     effective_at: datetime
     plan_id: str | UnsetType = UNSET
 
@@ -100,7 +103,7 @@ def subscription_view(subscription_id: UUID, state: core.Subscription, version: 
         anchor_at=state.anchor_at,
         cycle=state.cycle,
         term=state.term,
-        scheduled_change=None if change is None else _change_view(change),
+        scheduled_change=None if change is None else _change_view(change, adopts_terms=state.adopts_terms),
         version=version,
         test_clock_id=UNSET if state.test_clock_id is None else state.test_clock_id,
         alerts=UNSET if state.alerts is None else state.alerts,
@@ -136,9 +139,10 @@ def _held_over(state: core.Subscription) -> int:
     return sum(hold.credits for hold in state.holds if state.is_current(hold) and hold.expires_at >= ends_at)
 
 
-def _change_view(change: core.ScheduledChange) -> ScheduledChangeView:
+def _change_view(change: core.ScheduledChange, *, adopts_terms: bool) -> ScheduledChangeView:
     plan_id = UNSET if change.plan is None else change.plan.plan_id
-    return ScheduledChangeView(kind=change.kind, effective_at=change.effective_at, plan_id=plan_id)
+    kind: ShownChange = "terms" if adopts_terms else change.kind
+    return ScheduledChangeView(kind=kind, effective_at=change.effective_at, plan_id=plan_id)
 
 
 def _upcoming(boundary: Boundary, tz: ZoneInfo | None) -> UpcomingBoundary:

@@ -10,6 +10,7 @@ service.py          every process of one service
 projector.py        the projector, the sealer beside it, and who asks witnesses
 renewals.py         the renewal worker
 webhooks.py         the role that delivers webhooks
+fleet.py            a what-if over all subscriptions, its settlement, and the adoption of terms
 audit.py            verification, rebuild, export and import
 doctor.py           what is well in an installation, and what is not
 operator_errors.py  the errors that an operator can mend

@@ -28,7 +28,7 @@ from services.renewals.claims import Claims
 
 def catalogue_of(settings: Settings) -> Catalogue:
     """The configured catalogue. Raises CatalogueError with file, line and reason; OSError where it cannot be read."""
-    return load_catalogue(*_catalogue_text(settings))
+    return load_catalogue(*catalogue_text_of(settings))
 
 
 def stored_catalogue_of(settings: Settings, database_url: str) -> Catalogue:
@@ -36,7 +36,7 @@ def stored_catalogue_of(settings: Settings, database_url: str) -> Catalogue:
 
     Raises CatalogueError with file, line and reason; OSError where it cannot be read; psycopg.Error.
     """
-    text, source = _catalogue_text(settings)
+    text, source = catalogue_text_of(settings)
     catalogue = load_catalogue(text, source)
     with connect(database_url, autocommit=True) as connection:
         try:
@@ -71,7 +71,7 @@ def _fault_of(changed: ChangedRateCard, text: str, source: str) -> CatalogueErro
     return CatalogueError(source, line_of_rate_card(text, changed.version), reason)
 
 
-def _catalogue_text(settings: Settings) -> tuple[str, str]:
+def catalogue_text_of(settings: Settings) -> tuple[str, str]:
     """Read the text of the configured catalogue, and the name of its source."""
     if settings.catalogue is None:
         return packaged(), PACKAGED_SOURCE

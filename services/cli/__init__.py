@@ -9,9 +9,10 @@ progress.py         the progress of long work, as a bar or as lines
 roles.py            serve, api, renewals, projector, webhooks, migrate
 witness.py          a witness of logs
 keys.py             keys create, list and revoke
-catalogue.py        catalogue check and diff
+catalogue.py        catalogue check, diff and adopt
 history.py          the events of a subscription
 as_of.py            a subscription as it was
+what_if.py          all subscriptions replayed with a change, and what that found settled
 verify.py           the check of the whole ledger
 verify_evidence.py  the check of an evidence file, offline
 verify_receipt.py   the check of a receipt, offline

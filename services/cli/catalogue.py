@@ -1,4 +1,4 @@
-"""The `catalogue` commands: check a catalogue, and see what it would change."""
+"""The `catalogue` commands: check a catalogue, see what it would change, let subscribers take its terms."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from services.bootstrap.fleet import adopt_terms
 from services.bootstrap.ledger import compare_catalogue
 from services.catalogue import CatalogueError, load_catalogue
 from services.catalogue.difference import CatalogueChanges, Change
 from services.cli.console import EXIT_FAILURE, EXIT_USAGE, JSON, err, fail, out, plain_errors, read_settings
+from services.cli.progress import progress
+from services.fleet.adopting import NotAdopted, UnknownPlanToAdopt
 
 catalogue = typer.Typer(no_args_is_help=True, help="A catalogue, before it is put in use: check it, compare it.")
 
@@ -45,6 +48,29 @@ def diff(
         _show(found)
     if found.refused:
         raise typer.Exit(EXIT_FAILURE)
+
+
+@catalogue.command()
+def adopt(
+    plan: Annotated[str, typer.Argument(help="The id of a plan of the configured catalogue.")],
+    dry_run: Annotated[bool, typer.Option(help="Say who would take them, and record nothing.")] = False,
+) -> None:
+    """Let the subscribers of a plan take its present terms, each at the end of the present term.
+
+    Neither the present cycle changes nor what is scheduled already: who cancelled, or moves to another plan, is left
+    out. Run again, it schedules only for those who do not wait for these terms yet.
+    """
+    with plain_errors(), progress() as show:
+        try:
+            found = adopt_terms(read_settings(), plan, show, is_dry_run=dry_run)
+        except UnknownPlanToAdopt as error:
+            fail(f"{error}.", EXIT_USAGE)
+        except NotAdopted as error:
+            fail(f"{error}.")
+    verb = "would take" if dry_run else "take"
+    out.print(f"At the end of their term, {found.scheduled:,} {verb} the present terms of {plan}.", markup=False)
+    out.print(f"  {found.agreed:,} more have them, or wait for them already")
+    out.print(f"  {found.leaving:,} more end then, or move to another plan")
 
 
 def _read(file: Path) -> str:

@@ -52,6 +52,8 @@ COMMANDS = {
     "as-of": Entry("as_of", "as_of"),
     "verify-evidence": Entry("verify_evidence", "verify_evidence"),
     "verify-receipt": Entry("verify_receipt", "verify_receipt"),
+    "what-if": Entry("what_if", "what_if"),
+    "settle": Entry("what_if", "settle"),
     "rebuild": Entry("rebuild", "rebuild"),
     "demo": Entry("demo", "demo"),
     "verify": Entry("verify", "verify"),

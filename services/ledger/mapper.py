@@ -164,6 +164,12 @@ def decode_event(topic: str, state: bytes) -> Event | DisputeEvent:
     return event
 
 
+def decode_subscription_event(topic: str, state: bytes) -> Event:
+    """Decode an event of a subscription alone, in today's form. Raises UnreadableEvent."""
+    event: Event = _read_body(topic, state, _OF_SUBSCRIPTIONS).data
+    return event
+
+
 def _chained(
     stream_id: UUID,
     head: StreamHead | DisputeHead | None,

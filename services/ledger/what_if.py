@@ -21,6 +21,7 @@ from services.subscription import what_if as core
 from services.subscription.boundaries import as_read
 from services.subscription.commands import CaptureHold, ChargeGeneration, HoldCredits
 from services.subscription.events import CreditsHeld, GenerationCharged
+from services.subscription.outcomes import ChargeRefused, ChargeRepeated, ReplayOutcome
 from services.subscription.recorded_commands import RecordedEvent, RecordedRefusal
 from services.subscription.state import Subscription
 
@@ -109,7 +110,7 @@ class WhatIf:
         return WhatIfAnswer(
             actual=_balance(end, found.actual),
             replayed=_balance(end, found.replayed),
-            differences=[_shown(each) for each in found.differences],
+            differences=[shown(each) for each in found.differences],
         )
 
     def _unknown_names(
@@ -155,7 +156,8 @@ def _balance(end: PastState, state: Subscription) -> Balance:
     return balance_view(end.last_event.originator_id, row, end.at)
 
 
-def _shown(found: core.ReplayDifference) -> Difference:
+def shown(found: core.ReplayDifference) -> Difference:
+    """Make the public form of a difference."""
     generation_id = UNSET if found.generation_id is None else found.generation_id
     return Difference(
         version=found.version,
@@ -166,25 +168,25 @@ def _shown(found: core.ReplayDifference) -> Difference:
     )
 
 
-def _outcome(outcome: core.ReplayOutcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
+def _outcome(outcome: ReplayOutcome | None, generation_id: str | UnsetType) -> dict[str, Any] | None:
     if outcome is None:
         return None
     named = {} if generation_id is UNSET else {"generation_id": generation_id}
     return {"outcome": _name(outcome), **named, **fields_of(outcome)}
 
 
-def fields_of(outcome: core.ReplayOutcome) -> dict[str, msgspec.Raw]:
+def fields_of(outcome: ReplayOutcome) -> dict[str, msgspec.Raw]:
     """Return the fields of an outcome, as JSON; those of an event are its recorded ones."""
     return _FIELDS.decode(_ENCODER.encode(outcome))
 
 
-def _name(outcome: core.ReplayOutcome) -> OUTCOMES:
+def _name(outcome: ReplayOutcome) -> OUTCOMES:
     match outcome:
         case GenerationCharged():
             return "charged"
-        case core.ChargeRefused():
+        case ChargeRefused():
             return "refused"
-        case core.ChargeRepeated():
+        case ChargeRepeated():
             return "repeated"
         case _:
             return "recorded"

@@ -91,6 +91,12 @@ class ScheduleDowngrade(Struct, frozen=True):
     plan_id: str
 
 
+class AdoptTerms(Struct, frozen=True):
+    """Take the present terms of the plan that it has, at the end of the term."""
+
+    plan_id: str
+
+
 class CancelSubscription(Struct, frozen=True):
     """End the subscription, at the end of the term or now."""
 
@@ -149,6 +155,7 @@ Command = (
     | ReleaseHold
     | UpgradePlan
     | ScheduleDowngrade
+    | AdoptTerms
     | CancelSubscription
     | ResumeSubscription
     | ChangeAlerts

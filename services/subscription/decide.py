@@ -16,6 +16,7 @@ from services.subscription import holds
 from services.subscription.calendar import MONTHS_PER_TERM, Period, month_of, months_after
 from services.subscription.commands import (
     AdjustCredits,
+    AdoptTerms,
     CancelSubscription,
     CaptureHold,
     ChangeAlerts,
@@ -98,13 +99,15 @@ def decide(state: Subscription | None, command: Command, now: datetime, catalogu
             return _upgrade(state, command, now, catalogue)
         case ScheduleDowngrade():
             return _downgrade(state, command, catalogue)
+        case AdoptTerms():
+            return _adopt(state, command, catalogue)
         case CancelSubscription():
             return _cancel(state, command, now)
         case ChangeAlerts():
             return [] if command.alerts == state.alerts else [AlertsChanged(command.alerts)]
         case ResumeSubscription():
             change = state.scheduled_change
-            return NothingScheduled() if change is None else [PlanChangeUnscheduled(change.kind)]
+            return NothingScheduled() if change is None or state.adopts_terms else [PlanChangeUnscheduled(change.kind)]
         case SuspendSubscription():
             return [] if state.is_suspended else [SubscriptionSuspended(command.reason)]
         case ReinstateSubscription():
@@ -221,6 +224,18 @@ def _downgrade(state: Subscription, command: ScheduleDowngrade, catalogue: Terms
     if change == state.scheduled_change:
         return []
     return [PlanChangeScheduled(terms_of(plan), state.term.ends_at)]
+
+
+def _adopt(state: Subscription, command: AdoptTerms, catalogue: Terms) -> Decision:
+    """Schedule the terms that the plan has now; a scheduled cancellation or downgrade stays as it is."""
+    plan = catalogue.plan(command.plan_id)
+    if plan is None:
+        return UnknownPlan(command.plan_id)
+    change, terms = state.scheduled_change, terms_of(plan)
+    if state.plan.plan_id != plan.plan_id or (change is not None and not state.adopts_terms):
+        return []
+    agreed = state.plan if change is None else change.plan
+    return [] if agreed == terms else [PlanChangeScheduled(terms, state.term.ends_at)]
 
 
 def _cancel(state: Subscription, command: CancelSubscription, now: datetime) -> Decision:

@@ -163,7 +163,7 @@ class TermRenewed(Struct, frozen=True):
 
 
 class PlanChangeScheduled(Struct, frozen=True):
-    """A move to another plan of the same or a lower tier was set for the end of the term."""
+    """A move to another plan of the same or a lower tier, or to other terms of its own, was set for the term's end."""
 
     plan: PlanTerms
     effective_at: datetime

@@ -25,10 +25,12 @@ from services.catalogue.model import (
 from services.catalogue.policies import UpgradePolicy
 from services.catalogue.rate_card import PricedModel
 from services.subscription.commands import (
+    AdoptTerms,
     CaptureHold,
     ChargeGeneration,
     Command,
     HoldCredits,
+    ScheduleDowngrade,
     StartSubscription,
     command_behind,
 )
@@ -41,6 +43,7 @@ from services.subscription.events import (
     PlanUpgraded,
     SubscriptionCancelled,
     SubscriptionStarted,
+    TermRenewed,
 )
 from services.subscription.terms import Terms
 
@@ -136,10 +139,12 @@ def steps_of(
         each.event.model: each.event for each in history if isinstance(each.event, GenerationCharged | CreditsHeld)
     }
     waiting = sorted(refusals, key=lambda each: (each.version, each.at, each.command.generation_id), reverse=True)
+    plan_id = ""
     for events in _by_command(history):
         while waiting and waiting[-1].version < events[0].version:
             yield _refused(waiting.pop(), today, asset_types)
-        yield _executed(events, today, policy)
+        yield _executed(events, today, policy, plan_id)
+        plan_id = _plan_after(events[0].event, plan_id)
     while waiting:
         yield _refused(waiting.pop(), today, asset_types)
 
@@ -155,12 +160,18 @@ def _by_command(history: Sequence[RecordedEvent]) -> Iterator[tuple[RecordedEven
         yield (each,) if second is None else (each, second)
 
 
-def _executed(events: tuple[RecordedEvent, ...], today: Terms, policy: UpgradePolicy | None) -> Step:
+def _plan_after(event: Event, plan_id: str) -> str:
+    return event.plan.plan_id if isinstance(event, SubscriptionStarted | PlanUpgraded | TermRenewed) else plan_id
+
+
+def _executed(events: tuple[RecordedEvent, ...], today: Terms, policy: UpgradePolicy | None, plan_id: str) -> Step:
     first = events[0]
     terms = _past_terms(first.event, today, policy)
     command = command_behind(first.event)
     if isinstance(command, StartSubscription) and isinstance(granted := events[-1].event, CreditsGranted):
         command = replace(command, used_credits=granted.used_credits)
+    if isinstance(command, ScheduleDowngrade) and command.plan_id == plan_id:
+        command = AdoptTerms(plan_id)
     return Step(first.version, first.at, command, terms, events=events)
 
 

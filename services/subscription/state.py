@@ -102,6 +102,12 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
         return "suspended" if self.is_suspended and self.status != "ended" else self.status
 
     @property
+    def adopts_terms(self) -> bool:
+        """Whether what is scheduled are other terms of the plan that it has, and no cancellation or downgrade."""
+        change = self.scheduled_change
+        return change is not None and change.plan is not None and change.plan.plan_id == self.plan.plan_id
+
+    @property
     def balance_credits(self) -> int:
         """The credits of this cycle that are not spent; some of them may be held."""
         return self.granted_credits - self.used_credits + self.reversed_credits

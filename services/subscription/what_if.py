@@ -18,6 +18,7 @@ from services.catalogue.model import Quote
 from services.catalogue.policies import UpgradePolicy
 from services.subscription.boundaries import due_events
 from services.subscription.commands import (
+    AdjustCredits,
     CaptureHold,
     ChargeGeneration,
     Command,
@@ -25,17 +26,12 @@ from services.subscription.commands import (
     RecordDue,
     ReleaseHold,
     ReverseCharge,
+    StartSubscription,
 )
 from services.subscription.decide import decide
-from services.subscription.events import (
-    ChargeReversed,
-    CreditsAdjusted,
-    CreditsHeld,
-    Event,
-    GenerationCharged,
-    HoldReleased,
-)
+from services.subscription.events import CreditsHeld, Event, GenerationCharged
 from services.subscription.holds import is_same_request
+from services.subscription.outcomes import ChargeRefused, ChargeRepeated, ReplayOutcome, is_same, paired
 from services.subscription.recorded_commands import (
     ChargeQuote,
     PastTerms,
@@ -61,28 +57,20 @@ class Changes(Struct, frozen=True):
 
     `reprice` gives a model's credits per unit (track, second, image, 1,000 characters), in place of those that it was
     charged at; `upgrade_policy` that of every upgrade. Inserted charges are priced by the card then in force.
+    With another `catalogue`, generations cost what it says of their instants; a plan that it has grants its credits and
+    includes its asset types, and upgrades to it go by its policy. What was an upgrade stays one.
     """
 
     without_generations: frozenset[str] = frozenset()
     reprice: Mapping[str, Decimal] = {}
     upgrade_policy: UpgradePolicy | None = None
     insert_charges: tuple[InsertedCharge, ...] = ()
-
-
-class ChargeRefused(Struct, frozen=True, omit_defaults=True):
-    """An outcome: the charge is refused with this code, at this balance."""
-
-    code: str
-    balance_credits: int
-    required_credits: int | None = None
-
-
-class ChargeRepeated(Struct, frozen=True):
-    """An outcome: the generation is charged already, so that this request charges nothing."""
+    catalogue: Terms | None = None
+    settled_by: str | None = None
+    """How the ids of the runs begin that settled this very change: nobody would have asked for their corrections."""
 
 
 Payment = ChargeGeneration | HoldCredits | CaptureHold
-ReplayOutcome = Event | ChargeRefused | ChargeRepeated
 
 
 class ReplayDifference(Struct, frozen=True):
@@ -185,7 +173,7 @@ class _Replayer:
         return [
             _difference(step.version + ordinal, step.command, *outcomes)
             for ordinal, outcomes in enumerate(zip_longest(actual, replayed))
-            if not _is_same(*outcomes)
+            if not is_same(*outcomes)
         ]
 
     def boundary_differences(self, until: datetime) -> list[ReplayDifference]:
@@ -203,8 +191,8 @@ class _Replayer:
         replayed = self._replayed_boundaries + due_events(self.replayed, until)
         return [
             _difference(each.version if each else version, RecordDue(), each.event if each else None, event)
-            for each, event in _paired(actual, replayed)
-            if not _is_same(each.event if each else None, event)
+            for each, event in paired(actual, replayed)
+            if not is_same(each.event if each else None, event)
         ]
 
     def _record_due(self, state: Subscription, at: datetime) -> None:
@@ -215,10 +203,18 @@ class _Replayer:
     def _decide(self, step: Step) -> list[ReplayOutcome]:
         """Decide the command of a step; nothing where it would not have been put."""
         command, terms = step.command, step.terms
+        if self._changes.catalogue is not None:
+            terms = _with_catalogue(terms, self._changes)
         if isinstance(command, ChargeGeneration | HoldCredits | CaptureHold):
             if (known := self._known_outcome(step, command)) is not None:
                 return known
-            terms = self._repriced(step, command)
+            terms = self._repriced(terms, step.at, command)
+        elif isinstance(command, AdjustCredits):
+            if self._changes.settled_by is not None and command.run_id.startswith(self._changes.settled_by):
+                return []
+        elif isinstance(command, StartSubscription):
+            if (plan := terms.plan(command.plan_id)) is not None:
+                command = replace(command, used_credits=min(command.used_credits, plan.monthly_credits))
         elif isinstance(command, ReleaseHold):
             if command.generation_id in self._changes.without_generations:
                 return []
@@ -256,17 +252,21 @@ class _Replayer:
                 return _recorded_outcomes(step)
         return None
 
-    def _repriced(self, step: Step, command: Payment) -> PastTerms:
-        terms = step.terms
+    def _repriced(self, terms: PastTerms, at: datetime, command: Payment) -> PastTerms:
+        """Return the terms of a payment with the price that it would have had."""
+        other, past = self._changes.catalogue, terms.past_quote
         if isinstance(command, CaptureHold):
             held = self.replayed.hold_of(command.generation_id) if self.replayed is not None else None
             if held is None or command.settings is None:
                 return terms
-            model = held.model
-            quote: ChargeQuote = terms.quote_entry(held.entry, command.settings, held.price.rate_card)
+            model, entry = held.model, terms.past_entry
+            quote: ChargeQuote = (other or terms).quote_entry(held.entry, command.settings, held.price.rate_card)
         else:
-            model = command.model
-            quote = terms.quote(model, command.settings, step.at)
+            model, entry = command.model, None if other is None else other.entry(command.model, at)
+            quote = (other or terms).quote(model, command.settings, at)
+        if other is not None:
+            quote = past if past is not None and _is_same_price(past, quote) else quote
+            terms = replace(terms, past_quote=quote, past_entry=entry)
         credits_per_unit = self._changes.reprice.get(model)
         if credits_per_unit is None or not isinstance(quote, Quote):
             return terms
@@ -278,50 +278,34 @@ class _Replayer:
         return ChargeRefused(code, balance_credits, required_credits)
 
 
+def _with_catalogue(terms: PastTerms, changes: Changes) -> PastTerms:
+    """Return the terms of a step with what another catalogue says of its plan."""
+    assert changes.catalogue is not None
+    past = terms.past_plan
+    plan = None if past is None else changes.catalogue.plan(past.plan_id)
+    if past is None or plan is None:
+        return replace(terms, today=changes.catalogue)
+    policy = changes.upgrade_policy or changes.catalogue.policy_for(plan)
+    changed = replace(past, monthly_credits=plan.monthly_credits, asset_types=plan.asset_types, upgrade_policy=policy)
+    return replace(terms, today=changes.catalogue, past_plan=changed)
+
+
+def _is_same_price(past: ChargeQuote, quote: ChargeQuote) -> bool:
+    """Whether a price is the recorded one but for the version of its card."""
+    if not isinstance(past, Quote) or not isinstance(quote, Quote):
+        return past == quote
+    return past == replace(quote, price=replace(quote.price, rate_card=past.price.rate_card))
+
+
 def _recorded_outcomes(step: Step) -> list[ReplayOutcome]:
     if (refusal := step.refusal) is not None:
         return [ChargeRefused(refusal.code, refusal.balance_credits, refusal.required_credits)]
     return [each.event for each in step.events]
 
 
-def _is_same(actual: ReplayOutcome | None, replayed: ReplayOutcome | None) -> bool:
-    if isinstance(actual, ChargeRefused) and isinstance(replayed, ChargeRefused):
-        return actual.code == replayed.code
-    return _without_balance(actual) == _without_balance(replayed)
-
-
-def _without_balance(outcome: ReplayOutcome | None) -> ReplayOutcome | None:
-    """Return an outcome without what follows from the balance before it: what is left after it, and alerts."""
-    match outcome:
-        case GenerationCharged():
-            return replace(outcome, balance_after=0, alerts=())
-        case CreditsHeld():
-            return replace(outcome, available_after=0, alerts=())
-        case ChargeReversed():
-            return replace(outcome, balance_after=0)
-        case CreditsAdjusted():
-            return replace(outcome, cycle_number=None, alerts=())
-        case _:
-            return outcome
-
-
 def _generation_id(about: Command | ReplayOutcome | None) -> str | None:
     found: str | None = getattr(about, "generation_id", None)
     return found
-
-
-def _paired(
-    actual: Sequence[RecordedEvent], replayed: Sequence[Event]
-) -> Iterator[tuple[RecordedEvent | None, Event | None]]:
-    """Pair the boundaries of both sides: those of cycles in their order, expiries by generation."""
-    of_cycles = [each for each in actual if not isinstance(each.event, HoldReleased)]
-    yield from zip(of_cycles, (each for each in replayed if not isinstance(each, HoldReleased)), strict=True)
-    expired = {each.generation_id: each for each in replayed if isinstance(each, HoldReleased)}
-    for each in actual:
-        if isinstance(each.event, HoldReleased):
-            yield each, expired.pop(each.event.generation_id, None)
-    for event in expired.values():
-        yield None, event
 
 
 def _difference(

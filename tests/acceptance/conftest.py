@@ -12,6 +12,7 @@ import pytest
 
 from projections.engine import Engine
 from services.catalogue import Catalogue
+from services.catalogue.packaged import packaged
 from services.http.server import limits
 from services.ledger.mapper import decode_event
 from services.postgres.database import connect
@@ -61,6 +62,8 @@ def folder() -> Iterator[Path]:
         folder = Path(name)
         (folder / ".venv/bin").mkdir(parents=True)
         (folder / ".venv/bin/tallystick").symlink_to(Path(sys.executable).parent / "tallystick")
+        (folder / "services/catalogue").mkdir(parents=True)
+        (folder / "services/catalogue/default.toml").write_text(packaged())
         yield folder
 
 

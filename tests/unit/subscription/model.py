@@ -14,9 +14,12 @@ from collections.abc import Hashable, Mapping
 from datetime import datetime
 from typing import NamedTuple, assert_never
 
+from msgspec.structs import replace
+
 from services.catalogue import Catalogue, InvalidSettings, Plan, Quote, UnknownModel
 from services.subscription.commands import (
     AdjustCredits,
+    AdoptTerms,
     CancelSubscription,
     CaptureHold,
     ChangeAlerts,
@@ -131,6 +134,7 @@ class ModelSubscription:
         command: ChargeGeneration
         | UpgradePlan
         | ScheduleDowngrade
+        | AdoptTerms
         | CancelSubscription
         | ResumeSubscription
         | ChangeAlerts
@@ -146,12 +150,14 @@ class ModelSubscription:
                 return self._upgrade(command, at)
             case ScheduleDowngrade():
                 return self._downgrade(command, at, now)
+            case AdoptTerms():
+                return self._adopt(command, at, now)
             case CancelSubscription():
                 if command.when == "now":
                     return self._add(EndedAtOnce(at))
                 return Outcome("unchanged") if now.status == "cancelling" else self._add(Scheduled(at, "cancel"))
             case ResumeSubscription():
-                is_scheduled = now.scheduled_change is not None
+                is_scheduled = now.scheduled_change is not None and now.scheduled_change.plan_id != now.plan_id
                 return self._add(Scheduled(at, "nothing")) if is_scheduled else Outcome("nothing_scheduled")
             case ChangeAlerts():
                 if command.alerts == self._alerts:
@@ -215,6 +221,15 @@ class ModelSubscription:
             return Outcome("unchanged")
         return self._add(Scheduled(at, "downgrade", plan))
 
+    def _adopt(self, command: AdoptTerms, at: datetime, now: Balance) -> Outcome:
+        plan, change = self.catalogue.plan(command.plan_id), now.scheduled_change
+        if plan is None:
+            return Outcome("unknown_plan", {"plan_id": command.plan_id})
+        if plan.plan_id != now.plan_id or (change is not None and change.plan_id != now.plan_id):
+            return Outcome("unchanged")
+        agreed = self._life.scheduled_plan(at) if change is not None else self._life.plan(at)
+        return Outcome("unchanged") if _is_agreed(agreed, plan) else self._add(Scheduled(at, "downgrade", plan))
+
     def _reverse(self, command: ReverseCharge, at: datetime, now: Balance) -> Outcome:
         charge = self.charges[command.generation_id]
         if command.credit_to == "original_cycle" and charge.cycle_number != now.cycle.number:
@@ -268,6 +283,13 @@ class ModelLedger:
     def renewal(self, id: Hashable, at: datetime) -> Renewal:
         """Return what is to come for a subscription. Raises KeyError where it had no command."""
         return self.subscriptions[id].renewal(at)
+
+
+def _is_agreed(agreed: Plan | None, plan: Plan) -> bool:
+    """Whether a plan has the terms that were agreed; how upgrades to it go, and its alerts, are no part of them."""
+    return agreed is not None and replace(agreed, upgrade_policy=None, alerts=None) == replace(
+        plan, upgrade_policy=None, alerts=None
+    )
 
 
 def _is_same(command: ChargeGeneration, charge: Charge) -> bool:

@@ -14,6 +14,7 @@ events, in order. Unless it has `refused` or `answered`, the command must be car
     hold CREDITS [ASSET_TYPE] [SECONDSs] as ID       capture ID [CREDITS]       release ID
     start, upgrade, downgrade PLAN           cancel [now]       resume       record
     alerts [THRESHOLD]...                    thresholds of its own; alerts catalogue: those of the catalogue
+    adopt PLAN                               takes the present terms of its plan at the end of the term
     adjust CREDITS RUN                       gives credits, or takes them (minus), once per run of a what-if
     reverse ID [original_cycle]              reverses a charge, by default to the current cycle
     catalogue EDITION                        from here on, that edition of the catalogue holds
@@ -29,6 +30,7 @@ from services.catalogue import Catalogue, Settings
 from services.subscription.commands import (
     HOLD_SECONDS,
     AdjustCredits,
+    AdoptTerms,
     CancelSubscription,
     CaptureHold,
     ChangeAlerts,
@@ -163,6 +165,8 @@ def _command(history: History, text: str) -> Command:
             return RecordDue()
         case "record", []:
             return RecordDue()
+        case "adopt", [plan_id]:
+            return AdoptTerms(plan_id)
         case "adjust", [credits, run_id]:
             return AdjustCredits(int(credits.replace(",", "")), run_id, "a wrong price")
         case "reverse", [generation_id]:

@@ -19,6 +19,7 @@ from services.catalogue import Settings, UpgradePolicy
 from services.subscription.boundaries import Boundary, as_of, boundaries
 from services.subscription.commands import (
     AdjustCredits,
+    AdoptTerms,
     CancelSubscription,
     ChangeAlerts,
     ChargeGeneration,
@@ -93,6 +94,7 @@ REQUESTS: tuple[Request, ...] = (
     *[("upgrade", plan_id) for plan_id in PLAN_IDS] * 3,
     *[("downgrade", plan_id) for plan_id in PLAN_IDS],
     *[(verb, "no-such-plan") for verb in ("upgrade", "downgrade")],
+    *[("adopt", which) for which in ("own", "own", "own", PLAN_IDS[0], "no-such-plan")],
     *[("cancel", "term_end")] * 4,
     ("cancel", "now"),
     *[("resume",)] * 8,
@@ -267,6 +269,8 @@ class Simulation:
                 return UpgradePlan(plan_id)
             case "downgrade", plan_id:
                 return ScheduleDowngrade(plan_id)
+            case "adopt", which:
+                return AdoptTerms(self.model.balance(self.at).plan_id if which == "own" else which)
             case "cancel", when:
                 return CancelSubscription("now" if when == "now" else "term_end")
             case "alerts", which:

@@ -38,6 +38,7 @@ def test_r4_credits_come_only_from_plans_and_from_charges_given_back() -> None:
         "ReinstateSubscription",
         "ReverseCharge",
         "AdjustCredits",
+        "AdoptTerms",
         "RecordDue",
     }
 

@@ -9,7 +9,8 @@ from services.catalogue import Catalogue, Settings
 from services.subscription.boundaries import as_of
 from services.subscription.commands import ChargeGeneration
 from services.subscription.events import ChargeReversed, CycleReset, GenerationCharged, PlanUpgraded
-from services.subscription.what_if import Changes, ChargeRefused, ChargeRepeated, InsertedCharge, ReplayDifference
+from services.subscription.outcomes import ChargeRefused, ChargeRepeated
+from services.subscription.what_if import Changes, InsertedCharge, ReplayDifference
 from tests.unit.subscription.catalogues import odd_catalogue
 from tests.unit.subscription.history import History
 from tests.unit.subscription.replaying import events_of, refusals_of, replay
