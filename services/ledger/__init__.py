@@ -4,6 +4,7 @@ The write path:
 
 ledger.py        what the rest of the service calls: put a command, get its answer
 gate.py          the same from an event loop
+many.py          the same to many subscriptions, one command each
 submission.py    a command on its way, and every kind of answer
 lane.py          the queue, the thread that empties it, and its retries
 clock_guard.py   the machine's clock against the database's
