@@ -17,7 +17,7 @@ FROM {schema}.ledger_events WHERE notification_id = %(position)s
 WITH counted AS (
     SELECT subscription_id, version,
            (sum(version) OVER (ORDER BY subscription_id) - version)::bigint / %(events)s::bigint AS range
-    FROM {schema}.balance WHERE subscription_id > %(after)s
+    FROM {schema}.balance WHERE %(after)s::uuid IS NULL OR subscription_id > %(after)s
 )
 SELECT DISTINCT ON (range) subscription_id, sum(version) OVER (PARTITION BY range)::bigint
 FROM counted ORDER BY range, subscription_id DESC
@@ -26,7 +26,7 @@ FROM counted ORDER BY range, subscription_id DESC
 -- The events of a range of subscriptions up to a position, stream by stream. Ids come as bytes, which are cheaper.
 SELECT uuid_send(originator_id), originator_version, recorded_at, topic, state
 FROM {schema}.ledger_events
-WHERE originator_id > %(after)s AND originator_id <= %(until)s AND notification_id <= %(position)s
+WHERE (%(after)s::uuid IS NULL OR originator_id > %(after)s) AND originator_id <= %(until)s AND notification_id <= %(position)s
     AND topic <> ALL(%(other_topics)s::text[])
 ORDER BY originator_id, originator_version
 
@@ -35,13 +35,17 @@ ORDER BY originator_id, originator_version
 SELECT uuid_send(subscription_id), version, refused_at, op, generation_id, model, settings::text, code,
        required_credits, balance_credits
 FROM {schema}.refusals
-WHERE subscription_id > %(after)s AND subscription_id <= %(until)s
+WHERE (%(after)s::uuid IS NULL OR subscription_id > %(after)s) AND subscription_id <= %(until)s
     AND (refusal_id IS NULL OR refusal_id <= %(refusals)s)
 
 -- name: select_unknown_models
 -- Those of some models for which nothing was ever charged.
 SELECT model FROM unnest(%(models)s::text[]) AS named (model)
 WHERE NOT EXISTS (SELECT FROM {schema}.usage AS u WHERE u.model = named.model) ORDER BY 1
+
+-- name: has_subscribers
+-- Whether a subscription has this plan.
+SELECT EXISTS (SELECT FROM {schema}.balance WHERE plan_id = %(plan_id)s)
 
 -- name: select_unknown_generations
 -- Those of some generations that were neither charged nor held nor refused: of one subscription, or of any.

@@ -26,10 +26,10 @@ from services.subscription.what_if import ReplayDifference, what_if
 
 
 class IdRange(Struct, frozen=True):
-    """Subscriptions whose ids are above one and up to another; `number` orders the ranges of a run."""
+    """Subscriptions whose ids are above one, if any, and up to another; `number` orders the ranges of a run."""
 
     number: int
-    after: UUID
+    after: UUID | None
     until: UUID
 
 

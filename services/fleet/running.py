@@ -29,7 +29,6 @@ from services.process.progress import ReportProgress
 EVENTS_A_RANGE = 2_000
 EVENTS_PER_PROCESS = 50_000
 MAX_PROCESSES = 32
-FIRST = UUID(int=0)
 
 
 class EmptyLedger(RuntimeError):
@@ -53,7 +52,7 @@ class Mark(Struct, frozen=True):
     """How far an unfinished run goes: its size in bytes, the last id in it or passed over, and the sums so far."""
 
     size: int
-    after: UUID
+    after: UUID | None
     lines: int
     difference_credits: int
 
@@ -91,7 +90,7 @@ class FleetRun:
             begun = unfinished.begun() if resume else None
             head, mark = begun or (self._snapshot(connection, changes), None)
             self._require_same(connection, head, changes)
-            after = FIRST if mark is None else mark.after
+            after = None if mark is None else mark.after
             ranges, total = self._ranges(connection, after)
         with unfinished.opened(head, mark) as writing:
             task = ReplayTask(
@@ -111,7 +110,11 @@ class FleetRun:
             names = ", ".join(model for (model,) in rows)
             raise UnknownInRun(f"--reprice: no rate card and no charge has {names}")
         if changes.plan_id is not None and changes.plan_id not in plans:
-            raise UnknownInRun(f"--plan: no catalogue has {changes.plan_id}")
+            (has_subscribers,) = connection.execute(
+                self._queries["has_subscribers"], {"plan_id": changes.plan_id}
+            ).fetchone() or (False,)
+            if not has_subscribers:
+                raise UnknownInRun(f"--plan: no catalogue and no subscription has {changes.plan_id}")
         named = list(changes.without.names())
         arguments = {"subscriptions": [id for id, _ in named], "generations": [each for _, each in named]}
         rows = connection.execute(self._queries["select_unknown_generations"], arguments).fetchall()
@@ -141,7 +144,7 @@ class FleetRun:
         if event_hash_at(connection, self._queries, head.position) != head.event_hash:
             raise OtherRun("the run to go on with is of another ledger")
 
-    def _ranges(self, connection: Connection[Any], after: UUID) -> tuple[list[IdRange], int]:
+    def _ranges(self, connection: Connection[Any], after: UUID | None) -> tuple[list[IdRange], int]:
         arguments = {"after": after, "events": EVENTS_A_RANGE}
         rows = connection.execute(self._queries["select_ranges"], arguments).fetchall()
         ends = [id for id, _ in rows]
@@ -209,8 +212,8 @@ class Writing:
         if mark is None:
             mark_path.unlink(missing_ok=True)
             self._opened: BinaryIO = path.open("wb")
-            self._mark = Mark(0, FIRST, 0, 0)
-            self._append(encode_line(head), FIRST, 0, 0)
+            self._mark = Mark(0, None, 0, 0)
+            self._append(encode_line(head), None, 0, 0)
         else:
             self._mark = mark
             self._opened = path.open("r+b")
@@ -239,7 +242,7 @@ class Writing:
         self._mark_path.unlink(missing_ok=True)
         return end
 
-    def _append(self, text: bytes, after: UUID, lines: int, difference_credits: int) -> None:
+    def _append(self, text: bytes, after: UUID | None, lines: int, difference_credits: int) -> None:
         self._opened.write(text)
         self._opened.flush()
         self._digest.update(text)

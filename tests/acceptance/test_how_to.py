@@ -21,7 +21,10 @@ _VARYING = (
 )
 """What differs from one run to the next: speed, the length of a file, the number of checkpoints by then."""
 
-TRIED = ("change-the-catalogue", "correct-a-price", "dispute", "rebuild-and-verify", "try-a-year")
+TRIED = (
+    *("change-the-catalogue", "close-the-month", "correct-a-price"),
+    *("dispute", "rebuild-and-verify", "try-a-year"),
+)
 
 
 @pytest.fixture
@@ -30,13 +33,7 @@ def settings() -> dict[str, str]:
     return {"test_clocks": "true"}
 
 
-GUIDES_TO_RUN = (
-    *("change-the-catalogue", "close-the-month", "correct-a-price"),
-    *("dispute", "rebuild-and-verify", "try-a-year"),
-)
-
-
-@pytest.mark.parametrize("name", GUIDES_TO_RUN)
+@pytest.mark.parametrize("name", TRIED)
 def test_every_command_of_a_guide_shows_what_it_shows_there(name: str, folder: Path, port: str) -> None:
     guide = GUIDES / f"{name}.md"
     examples = console_examples(guide)

@@ -239,7 +239,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--all", "--reprice", "lyria-3"], "--reprice lyria-3: expected MODEL=CREDITS, with credits above 0."),
     (["--all", "--reprice", "lyria-3=-1"], "--reprice lyria-3=-1: expected MODEL=CREDITS, with credits above 0."),
     (["--all", "--reprice", "nothing=1"], "--reprice: no rate card and no charge has nothing"),
-    (["--plan", "nothing"], "--plan: no catalogue has nothing"),
+    (["--plan", "nothing"], "--plan: no catalogue and no subscription has nothing"),
     (["--all", "--without", "bad.txt"], "--without: bad.txt:2: expected GENERATION, or SUBSCRIPTION GENERATION"),
     (["--all", "--without", "unknown.txt"], "--without: neither charged nor refused was nobody-made-this"),
     (["--all", "--without", "none.txt"], "--without none.txt: No such file or directory"),
