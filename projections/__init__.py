@@ -15,5 +15,6 @@ disputed_charges/   which charge each dispute is about, and whether the dispute 
 cycles/             with which version each cycle began, and on which plan; catch-up
 usage/              charges and credits by day, cycle, plan, model, asset type and member; catch-up
 disputes/           where each dispute stands; catch-up
+movements/          what each event moves, for trial balances; catch-up
 rebuilding/         rebuilds read models from the events while writes go on
 """

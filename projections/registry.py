@@ -6,6 +6,7 @@ from projections.cycles.project import CYCLES
 from projections.declaration import AnyProjection, CatchUp, EventRows, StateRows, StreamEvent
 from projections.disputed_charges.project import DISPUTED_CHARGES
 from projections.disputes.project import DISPUTES
+from projections.movements.project import MOVEMENTS
 from projections.renewal.project import RENEWAL
 from projections.usage.project import USAGE
 
@@ -19,6 +20,7 @@ CATCH_UP: tuple[CatchUp, ...] = (
     CYCLES,
     USAGE,
     DISPUTES,
+    MOVEMENTS,
 )
 """Catch-up projections, a moment behind the events: the projector writes them.
 

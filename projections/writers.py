@@ -12,6 +12,8 @@ from psycopg import Connection
 from projections import statements
 from projections.declaration import CatchUp, EventRows, LedgerEvent, StateRows, Sums
 from projections.ledger_events import EventReader
+from projections.movements.blocks import Blocks
+from projections.movements.project import MOVEMENTS
 from projections.statements import Executor
 
 
@@ -29,6 +31,8 @@ def writer_of(projection: CatchUp, schema: str, reader: EventReader, suffix: str
     """Make the writer of a projection's table; `reader` looks up charges and plans."""
     if isinstance(projection, Sums):
         return SumsWriter(projection, schema, reader, suffix)
+    if projection == MOVEMENTS and not suffix:
+        return MovementsWriter(schema)
     return EventRowsWriter(projection, schema, suffix)
 
 
@@ -75,6 +79,19 @@ class EventRowsWriter:
         for kind, changed in changes.items():
             changed_ids, changed_rows = zip(*changed.values(), strict=True)
             self._changes[kind].run(executor, changed_ids, changed_rows)
+
+
+class MovementsWriter(EventRowsWriter):
+    """Writes movements in use, and the block that they complete."""
+
+    def __init__(self, schema: str) -> None:
+        super().__init__(MOVEMENTS, schema)
+        self._blocks = Blocks(schema)
+
+    def apply(self, connection: Connection[Any], events: Sequence[LedgerEvent]) -> None:
+        """Apply events. Raises psycopg.Error."""
+        super().apply(connection, events)
+        self._blocks.fill(connection)
 
 
 class SumsWriter:

@@ -18,6 +18,8 @@ from psycopg import Connection
 from projections import statements
 from projections.declaration import StateRows, Sums
 from projections.ledger_events import Decode, EventReader
+from projections.movements.blocks import Blocks
+from projections.movements.project import MOVEMENTS
 from projections.positions import Positions
 from projections.rebuilding.compare import STALE_STREAMS_LIMIT, RowDifference, differences
 from projections.rebuilding.fill import FillTask
@@ -75,6 +77,7 @@ class Rebuild:
         self._reader = EventReader(schema, decode)
         self._positions = Positions(schema)
         self._staging = Staging(schema)
+        self._blocks = Blocks(schema)
         known = [each.table for each in PROJECTIONS]
         self._names = tuple(dict.fromkeys(names or known))
         if unknown := [name for name in self._names if name not in known]:
@@ -94,6 +97,7 @@ class Rebuild:
                 differing, uncompared = self._compare(connection, tail)
                 self._catch_up(connection, tail)
                 self._swap(connection, tail)
+                self._fill_blocks(connection)
             finally:
                 self._clean_up(connection)
         return RebuildResult(self._names, tail.position, tuple(differing), tuple(uncompared))
@@ -193,8 +197,18 @@ class Rebuild:
                 self._staging.swap(connection, table)
             for projection in self._catch_ups:
                 self._positions.move(connection, projection.table, position)
+            if MOVEMENTS in self._swapped:
+                self._blocks.clear(connection)
         tail.position = position
         return True
+
+    def _fill_blocks(self, connection: Connection[Any]) -> None:
+        """Fill the blocks of new movements, one after the other, so that the projector waits for one at most."""
+        is_filling = MOVEMENTS in self._swapped
+        while is_filling:
+            with connection.transaction():
+                self._positions.lock(connection, MOVEMENTS.table)
+                is_filling = self._blocks.fill(connection) > 0
 
     def _clean_up(self, connection: Connection[Any]) -> None:
         """Drop what was staged and not swapped in. Without a connection, the next rebuild does that."""

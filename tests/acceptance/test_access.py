@@ -70,6 +70,8 @@ def test_a_request_without_a_valid_key_is_refused(
         ("audit", "GET", f"{SUBSCRIPTION}/events"),
         ("audit", "GET", "/v1/charges"),
         ("audit", "GET", "/v1/usage"),
+        ("audit", "GET", "/v1/reports/trial-balance"),
+        ("audit", "GET", "/v1/reports/trial-balance/subscriptions"),
         ("audit", "GET", "/v1/events"),
     ],
 )

@@ -12,11 +12,15 @@ from services.postgres.database import connect
 from tests.conftest import SCHEMA
 
 OF_THE_LEDGER = frozenset(
-    """alembic_version api_key_changes api_keys head idempotent_answers ledger_events ledger_snapshots log_checkpoints
-    log_cosignatures log_keys log_sealing log_tiles log_trees projection_positions rate_cards refusal_numbers refusals
-    test_clocks webhook_hold_ups webhook_marks webhook_notices webhook_outcomes webhooks""".split()
+    """alembic_version api_key_changes api_keys head idempotent_answers ledger_events ledger_snapshots
+    log_checkpoints log_cosignatures log_keys log_sealing log_tiles log_trees movement_blocks projection_positions rate_cards
+    refusal_numbers refusals test_clocks webhook_hold_ups webhook_marks webhook_notices webhook_outcomes
+    webhooks""".split()
 )
-"""Tables that are not made from events. A new one that is belongs to a projection in `projections/registry.py`."""
+"""Tables that are not made from events, and the blocks, which are made from `movements`.
+
+A new one that is made from events belongs to a projection in `projections/registry.py`.
+"""
 
 COLUMNS = """
     SELECT a.attname, t.typname, NOT a.attnotnull

@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from projections.disputes.view import DisputeView, Resolution
+from projections.movements.view import SubscriptionBalance, TrialBalance
 from projections.usage.view import Usage
 from services.http.audit_requests import OpenDisputeRequest, ResolveDisputeRequest
 from services.http.documentation.examples import CHARGE
@@ -51,3 +52,26 @@ USAGE_STREAMS = {
     "text/csv": "month,model,charges,credits,reversed_credits,net_credits\r\n2026-02,lyria-3,1,150,0,150\r\n",
     "application/x-ndjson": encode(USAGE).decode() + "\n",
 }
+
+_SUMS = {
+    "opening_credits": 39_850,
+    "granted_credits": 40_000,
+    "used_credits": CHARGE.credits,
+    "reversed_credits": 0,
+    "lapsed_credits": 39_000,
+    "held_credits": 300,
+    "left_credits": 40_400,
+    "sum_credits": 0,
+}
+TRIAL_BALANCE = TrialBalance(
+    since=CHARGE.charged_at.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
+    until=CHARGE.charged_at.replace(day=1, month=3, hour=0, minute=0, second=0, microsecond=0),
+    position=CHARGE.position,
+    **_SUMS,
+)
+SUBSCRIPTION_BALANCE = SubscriptionBalance(
+    subscription_id=CHARGE.subscription_id,
+    **_SUMS,
+    last_position=CHARGE.position,
+    events=f"/v1/events?subscription_id={CHARGE.subscription_id}&after_position=1201",
+)

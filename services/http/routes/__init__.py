@@ -12,6 +12,7 @@ events.py         recorded events
 refusals.py       refused charges
 usage.py          sums of charges and reversals
 statements.py     what moved the balance in each cycle
+reports.py        trial balances
 renewals.py       subscriptions by their next boundary
 past.py           as-of and what-if
 disputes.py       disputes about charges
@@ -43,6 +44,7 @@ from services.http.routes import (
     quotes,
     refusals,
     renewals,
+    reports,
     statements,
     subscriptions,
     usage,
@@ -64,6 +66,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     refusals.router,
     usage.router,
     statements.router,
+    reports.router,
     renewals.router,
     past.router,
     disputes.router,

@@ -10,6 +10,7 @@ from msgspec.structs import asdict, astuple, replace
 from projections.charges.project import CHARGES, ChargeRow
 from projections.declaration import CatchUp, EventRows, LedgerEvent, Sums
 from projections.ledger_events import MAX_POSITION
+from projections.movements.project import MOVEMENTS
 from services.integrity.findings import BEHIND_EVENTS, Findings, event_name
 from services.integrity.verify.rows import Rows, RowsCheck, Stream, as_scanned
 from services.subscription.events import ChargeReversed, GenerationCharged
@@ -22,6 +23,8 @@ def check_of(projection: CatchUp, rows: Rows, charges: "ChargesCheck", until: in
     """The check of a projection whose stored position is `until`."""
     if isinstance(projection, Sums):
         return SumsCheck(projection, rows, charges, until)
+    if projection == MOVEMENTS:
+        return MovementsCheck(rows, until)
     return EventRowsCheck(projection, rows, until)
 
 
@@ -195,3 +198,30 @@ class SumsCheck(_KeyedRowsCheck):
         if before := self._expected.get(key):
             sums = tuple(map(add, before[length:], sums))
         self._expected[key] = [*key, *sums]
+
+
+class MovementsCheck(RowsCheck):
+    """Checks that each event up to the position `until` that moves credits has its row.
+
+    A stream has about as many rows as events, so they are read side by side, in the order of positions.
+    """
+
+    event_types = MOVEMENTS.events
+
+    def __init__(self, rows: Rows, until: int) -> None:
+        super().__init__(rows)
+        self._until = until
+        self._columns = MOVEMENTS.columns[1:]
+        self._names = [column.name for column in self._columns]
+
+    def take(self, stream: Stream, event: LedgerEvent, row: Sequence[Any]) -> None:
+        """Compare the row of an event."""
+        if stream.position > self._until or (expected := MOVEMENTS.project(event)) is None:
+            return
+        rows = self._rows
+        while (found := rows.next) is not None and found[0] == stream.id and found[1] < stream.position:
+            rows.add_surplus(rows.advance())
+        stored = None
+        if found is not None and found[0] == stream.id and found[1] == stream.position:
+            stored = rows.advance()[1:]
+        rows.compare(stream, self._names, stored, as_scanned(self._columns, astuple(expected)))

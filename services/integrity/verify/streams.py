@@ -118,7 +118,10 @@ class StreamsCheck:
             RenewalCheck(self._rows_of(RENEWAL)),
             charges,
             *(check_of(each, self._rows_of(each), charges) for each in INLINE_ROWS if each != CHARGES),
-            *(check_of(each, self._rows_of(each), charges, positions.get(each.table, 0)) for each in CATCH_UP),
+            *(
+                check_of(each, self._rows_of(each, *each.key), charges, positions.get(each.table, 0))
+                for each in CATCH_UP
+            ),
             SnapshotsCheck(snapshots),
             DisputesCheck(self._connection, self._queries, self._findings),
         ]

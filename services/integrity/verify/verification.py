@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from psycopg import Connection, sql
 
 from projections.ledger_events import MAX_POSITION
+from projections.movements.blocks import Blocks
 from projections.rebuilding.processes import ProcessFailed, run_in_processes
 from services.integrity.findings import Finding, Findings
 from services.integrity.verify.grounds import Ground, checked
@@ -182,11 +183,19 @@ def check_part(connection: Connection[Any], part: Part, report: Callable[[int], 
     if part.trust is not None:
         schema = check_schema(connection, part.schema, findings)
         order = OrderCheck(connection, queries, findings, report).run(part.trust)
+        _check_blocks(connection, part.schema, findings)
         counts = replace(order, grounds=(*order.grounds, *schema))
     else:
         check = StreamsCheck(connection, part.schema, queries, findings, report, part.streams)
         counts = StreamsResult(check.run(), check.streams)
     return PartResult(counts, findings)
+
+
+def _check_blocks(connection: Connection[Any], schema: str, findings: Findings) -> None:
+    """Check the sums of movements against the rows, which the check by stream compares with the events."""
+    for first, last in Blocks(schema).differences(connection):
+        subject = f"movement_blocks rows of events {first} to {last}"
+        findings.add(MAX_POSITION, subject, "are not the sums of the movements of these events")
 
 
 def _combined(parts: Sequence[PartResult]) -> VerificationResult:

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from projections.engine import Engine
+from projections.movements.blocks import Blocks
 from services.catalogue import Catalogue
 from services.integrity.sealing.sealer import Sealer
 from services.integrity.sealing.seals import Seals
@@ -61,6 +62,7 @@ def fill(sealed: SealedLedger, catalogue: Catalogue) -> None:
             lives.go_on(steps)
             sealer.seal(connection)
         assert projector.catch_up(connection, timeout_seconds=PATIENCE_SECONDS)
+        assert Blocks(SCHEMA).fill(connection, rows=60)
 
 
 def first_of(verified: VerificationResult) -> str:
