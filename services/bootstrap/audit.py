@@ -17,6 +17,11 @@ from services.integrity.verify.verification import Verification, VerificationRes
 from services.ledger.ledger import utc_now
 from services.ledger.mapper import decode_event
 from services.process.progress import ReportProgress
+from services.transfer.books import form as books
+from services.transfer.books.exporting import BooksExport
+from services.transfer.books.ndjson import NdjsonWriter
+from services.transfer.books.parquet import ParquetWriter
+from services.transfer.books.proving import Proof, reader_of
 from services.transfer.exporting import Export
 from services.transfer.importing import Import
 from services.transfer.lines import End
@@ -72,3 +77,24 @@ def import_ledger(settings: Settings, file: BinaryIO, report: ReportProgress) ->
     """
     with connect_migrated(settings) as connection:
         return Import(connection, settings.db_schema, report).read(file)
+
+
+def export_books(
+    settings: Settings, file: BinaryIO, report: ReportProgress, after: int, *, is_parquet: bool
+) -> tuple[books.Head, books.End]:
+    """Write the movements after a position.
+
+    Raises NoSuchPosition, NoParquet, NoDatabase, NotMigrated, OSError.
+    """
+    with connect_migrated(settings) as connection:
+        writer = ParquetWriter(file) if is_parquet else NdjsonWriter(file)
+        return BooksExport(settings.db_schema).write(connection, writer, utc_now(), report, after)
+
+
+def prove_books(settings: Settings, file: BinaryIO, report: ReportProgress) -> books.Head:
+    """Prove a file of books against the events.
+
+    Raises NoDatabase, NotMigrated, and as `Proof.check` and `reader_of` do.
+    """
+    with connect_migrated(settings) as connection:
+        return Proof(settings.db_schema).check(connection, reader_of(file), report)

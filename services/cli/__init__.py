@@ -20,6 +20,7 @@ pinned_files.py     files checked offline, and what was written down before
 checkpoint.py       seals, and prints the newest note
 rebuild.py          read models made anew
 transfer.py         export and import
+books.py            what each event moved, as files, and the proof of them
 demo.py             a made-up ledger
 doctor.py           what is well, and what is not
 psql.py             a shell in the ledger's database

@@ -59,6 +59,8 @@ COMMANDS = {
     "verify": Entry("verify", "verify"),
     "export": Entry("transfer", "export"),
     "import": Entry("transfer", "import_"),
+    "export-books": Entry("books", "export_books_"),
+    "verify-export": Entry("books", "verify_export"),
     "checkpoint": Entry("checkpoint", "checkpoint"),
     "doctor": Entry("doctor", "doctor"),
     "psql": Entry("psql", "psql", {"ignore_unknown_options": True}),

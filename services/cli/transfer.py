@@ -26,7 +26,7 @@ def export(
     """Write the ledger as NDJSON: every event with its stored bytes, and the refusals."""
     settings = read_settings()
     try:
-        with plain_errors(), progress() as show, _written(file, may_replace=force) as opened:
+        with plain_errors(), progress() as show, written(file, may_replace=force) as opened:
             end = export_ledger(settings, opened, show, after)
     except NoSuchPosition as error:
         fail(str(error))
@@ -34,7 +34,7 @@ def export(
 
 
 @contextmanager
-def _written(file: Path, *, may_replace: bool) -> Iterator[BinaryIO]:
+def written(file: Path, *, may_replace: bool) -> Iterator[BinaryIO]:
     """Open what is to be written. A file has its name once it is whole; a pipe or a device is written to as it is.
 
     A link stays, and what it leads to is written.

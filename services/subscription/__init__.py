@@ -6,8 +6,8 @@ commands.py           the commands, and the command behind each event
 decide.py             command -> events | refusal
 events.py             the events, whose stored form stays for ever
 holds.py              credits set aside until they are captured, released or expired
-outcomes.py           a recorded outcome against a replayed one
 movements.py          what an event moves between granted, used, given back, lapsed, held and left
+outcomes.py           a recorded outcome against a replayed one
 paying.py             whether a generation can be paid for, and by which upgrades it could
 recorded_commands.py  recorded events -> the commands behind them, and the terms on which they were decided
 refusals.py           the reasons for which a command is refused

@@ -13,9 +13,9 @@ from tests.conftest import SCHEMA
 
 OF_THE_LEDGER = frozenset(
     """alembic_version api_key_changes api_keys head idempotent_answers ledger_events ledger_snapshots
-    log_checkpoints log_cosignatures log_keys log_sealing log_tiles log_trees movement_blocks projection_positions rate_cards
-    refusal_numbers refusals test_clocks webhook_hold_ups webhook_marks webhook_notices webhook_outcomes
-    webhooks""".split()
+    log_checkpoints log_cosignatures log_keys log_sealing log_tiles log_trees movement_blocks projection_positions
+    rate_cards refusal_numbers refusals test_clocks webhook_hold_ups webhook_marks webhook_notices
+    webhook_outcomes webhooks""".split()
 )
 """Tables that are not made from events, and the blocks, which are made from `movements`.
 
