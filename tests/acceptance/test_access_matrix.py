@@ -3,7 +3,7 @@
 What a confined key may do beyond its own subscriptions is named here, operation by operation; any other is refused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -39,20 +39,15 @@ class Operation:
     path: str
     name: str
     scope: str | None
+    examples: Mapping[str, str]
+    """Of each parameter in the path, an example from the document."""
 
     @property
     def is_of_subscription(self) -> bool:
         return "{subscription_id}" in self.path
 
     def request(self, client: httpx.Client, subscription_id: str) -> httpx.Response:
-        values = {
-            "subscription_id": subscription_id,
-            **dict.fromkeys(("dispute_id", "webhook_id", "test_clock_id"), str(uuid4())),
-            "generation_id": "g-1",
-            "plan_id": "ai-suite-40000-monthly",
-            "level": "0",
-            "tile": "000",
-        }
+        values = {**self.examples, "subscription_id": subscription_id}
         content = b"{}" if self.method == "POST" else None
         return client.request(self.method, self.path.format(**values), content=content)
 
@@ -60,7 +55,13 @@ class Operation:
 def operations(server: Server) -> list[Operation]:
     document = httpx.get(f"{server.url}/openapi.json").json()
     return [
-        Operation(method.upper(), path, each["operationId"], (each.get("security") or [{"key": [None]}])[0]["key"][0])
+        Operation(
+            method.upper(),
+            path,
+            each["operationId"],
+            (each.get("security") or [{"key": [None]}])[0]["key"][0],
+            {one["name"]: str(one["example"]) for one in each["parameters"] if one["in"] == "path"},
+        )
         for path, methods in document["paths"].items()
         for method, each in methods.items()
     ]
