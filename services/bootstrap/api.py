@@ -3,7 +3,8 @@
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from services.bootstrap.database import serving_url_of
 from services.bootstrap.keys import ensure_configured_key, operator
@@ -24,19 +25,22 @@ READING_CONNECTIONS = 8
 LONG_READING_CONNECTIONS = 4
 
 
-def run_api(settings: Settings, listening: socket.socket) -> None:
+def run_api(settings: Settings, listening: socket.socket, metrics_folder: Path | None = None) -> None:
     """Answer HTTP on a socket until SIGTERM or SIGINT. Raises CatalogueError, NoDatabase, NotMigrated."""
-    with _open_backend(settings) as backend:
-        server = server_of(create_app(backend))
+    with _open_backend(settings, metrics_folder) as backend:
+        app = create_app(backend)
+        server = server_of(app)
         tune_for_serving()
         # uvicorn stops in good order and then raises the signal again; an ordered stop is not a failure.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: None)
-        server.run(sockets=[listening])
+        with closing(app.metrics.shared) as shared:
+            shared.start()
+            server.run(sockets=[listening])
 
 
 @contextmanager
-def _open_backend(settings: Settings) -> Iterator[Backend]:
+def _open_backend(settings: Settings, metrics_folder: Path | None) -> Iterator[Backend]:
     catalogue_of(settings)
     database_url, schema = serving_url_of(settings), settings.db_schema
     catalogue = stored_catalogue_of(settings, database_url)
@@ -62,4 +66,5 @@ def _open_backend(settings: Settings) -> Iterator[Backend]:
             logs={log: log_reader_of(settings, log) for log in LOGS},
             webhooks_allow_private=settings.webhooks_allow_private,
             rate_limit=settings.rate_limit,
+            metrics_folder=metrics_folder,
         )

@@ -2,11 +2,13 @@
 
 import os
 import socket
+import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from services.bootstrap.database import run_database, service_url_of
 from services.bootstrap.keys import ensure_first_key
@@ -28,7 +30,7 @@ def run_service(settings: Settings, on_wait: Callable[[str], None], on_ready: On
     catalogue_of(settings)
     policy_of(settings)
     listening = _listen(settings)
-    with run_database(settings, on_wait) as owner_url:
+    with run_database(settings, on_wait) as owner_url, _metrics_folder() as metrics_folder:
         stored_catalogue_of(settings, owner_url)
         first_key = ensure_first_key(settings, owner_url)
         environment = {**os.environ, "TALLYSTICK_DATABASE_URL": service_url_of(settings, owner_url)}
@@ -39,11 +41,11 @@ def run_service(settings: Settings, on_wait: Callable[[str], None], on_ready: On
             on_ready(url, first_key)
 
         others = [Child(role, [role, "--no-http"]) for role in ("renewals", "projector", "webhooks")]
-        children = [*_api_children(settings, listening), *others]
+        children = [*_api_children(settings, listening, metrics_folder), *others]
         Supervisor(children, environment).run(on_started=threading.Thread(target=announce, daemon=True))
 
 
-def run_api_processes(settings: Settings, inherited_fd: int | None) -> None:
+def run_api_processes(settings: Settings, inherited_fd: int | None, metrics_folder: Path | None) -> None:
     """Answer HTTP until SIGTERM or SIGINT, on a listening socket that was inherited, or on a new one.
 
     A new one serves as many processes as are configured. Raises CatalogueError, NoDatabase, NotMigrated, OSError.
@@ -51,12 +53,12 @@ def run_api_processes(settings: Settings, inherited_fd: int | None) -> None:
     from services.bootstrap.api import run_api  # here, since FastAPI takes as long to import as all the rest together
 
     if inherited_fd is not None:
-        run_api(settings, socket.socket(fileno=inherited_fd))
+        run_api(settings, socket.socket(fileno=inherited_fd), metrics_folder)
     elif settings.workers == 1:
         run_api(settings, _listen(settings))
     else:
-        with _listen(settings) as shared:  # open as long as the processes that inherit it
-            Supervisor(_api_children(settings, shared), dict(os.environ)).run()
+        with _listen(settings) as shared, _metrics_folder() as folder:  # open as long as the processes that inherit it
+            Supervisor(_api_children(settings, shared, folder), dict(os.environ)).run()
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -72,9 +74,15 @@ def _listen(settings: Settings) -> socket.socket:
     return listening
 
 
-def _api_children(settings: Settings, listening: socket.socket) -> list[Child]:
+def _api_children(settings: Settings, listening: socket.socket, metrics_folder: str) -> list[Child]:
     fd = listening.fileno()
-    return [Child("api", ["api", "--listen-fd", str(fd)], [fd]) for _ in range(settings.workers)]
+    arguments = ["api", "--listen-fd", str(fd), "--metrics-folder", metrics_folder]
+    return [Child("api", arguments, [fd]) for _ in range(settings.workers)]
+
+
+def _metrics_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Make the folder in which the API processes add up their metrics."""
+    return tempfile.TemporaryDirectory(prefix="tallystick-metrics-")
 
 
 def _wait_until_ready(url: str) -> None:

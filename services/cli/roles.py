@@ -1,5 +1,6 @@
 """The commands that run until they are stopped: everything at once, or one role each."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from services.cli.progress import progress
 from services.process.supervisor import stop_event
 
 LISTEN_FD = typer.Option("--listen-fd", hidden=True, help="A listening socket that was inherited.")
+METRICS_FOLDER = typer.Option("--metrics-folder", hidden=True, help="Where processes add up their metrics.")
 NO_HTTP = typer.Option("--no-http", hidden=True, help="Answer nothing: under `serve`, the API has the address.")
 ONCE = typer.Option("--once", help="Record what is due now, and stop.")
 
@@ -31,11 +33,13 @@ def serve() -> None:
         run_service(settings, lambda what: err.print(what[:1].upper() + what[1:]), say_ready)
 
 
-def api(listen_fd: Annotated[int | None, LISTEN_FD] = None) -> None:
+def api(
+    listen_fd: Annotated[int | None, LISTEN_FD] = None, metrics_folder: Annotated[Path | None, METRICS_FOLDER] = None
+) -> None:
     """Answer HTTP."""
     settings = read_role_settings()
     with plain_errors():
-        run_api_processes(settings, listen_fd)
+        run_api_processes(settings, listen_fd, metrics_folder)
 
 
 def renewals(once: Annotated[bool, ONCE] = False, no_http: Annotated[bool, NO_HTTP] = False) -> None:

@@ -45,6 +45,7 @@ readiness.py       whether charges can be made
 patience.py        long reads, bounded in time
 freshness.py       values that are computed once a second, however many ask
 metrics.py         Prometheus
+database_metrics.py  metrics that are read from the database
 rate_limits.py     how many requests a key may make
 refused_states.py  what a refusal was decided on
 server/            the socket, the fast path, requests and replies

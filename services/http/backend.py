@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
@@ -38,5 +39,7 @@ class Backend:
     """The log of events, and that of refusals."""
     has_witnesses: bool
     webhooks_allow_private: bool
+    metrics_folder: Path | None = None
+    """Where the processes that share a socket add up their metrics."""
     rate_limit: int | None = None
     """Requests a second that each key may make of this process; None for any number."""

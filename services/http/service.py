@@ -12,6 +12,7 @@ from services.evidence.gathering import Evidence
 from services.http.authentication import Authenticator
 from services.http.backend import Backend
 from services.http.confinement import Confinements
+from services.http.database_metrics import DatabaseCollector
 from services.http.feed import Feed
 from services.http.freshness import Shared
 from services.http.metrics import Metrics
@@ -73,6 +74,8 @@ class Service:
         metrics = Metrics(
             backend.ledger,
             feed,
+            backend.metrics_folder,
+            DatabaseCollector(backend.reads.connection, backend.schema),
             LagCollector(backend.reads.connection, backend.schema, backend.clock),
             LogCollector(backend.reads.connection, log_statuses),
         )

@@ -7,6 +7,7 @@ gate.py          the same from an event loop
 many.py          the same to many subscriptions, one command each
 submission.py    a command on its way, and every kind of answer
 lane.py          the queue, the thread that empties it, and its retries
+tally.py         what the lane has done, in numbers
 clock_guard.py   the machine's clock against the database's
 transaction.py   load, decide, append: one transaction for a batch of commands
 lookups.py       what a transaction reads first

@@ -31,6 +31,7 @@ from psycopg.pq import TransactionStatus
 from services.ledger.clock_guard import ClockGuard
 from services.ledger.records import StreamHead
 from services.ledger.submission import Answer, Failed, Submission
+from services.ledger.tally import LaneTally
 from services.ledger.transaction import BatchContext, Misspeculation, Transaction, speculate
 from services.postgres.session import Session
 
@@ -71,6 +72,7 @@ class WriterLane:
         self._connect_error: psycopg.Error | None = None
         self._clock_guard = ClockGuard()
         self._batch_began_at: float | None = None
+        self.tally = LaneTally()
         self.write_failure: psycopg.Error | None = None
         """Why the server took the last writes not: a full disk, a read-only server; None where it took them."""
         self._next_submissions: Sequence[Submission] = ()
@@ -123,8 +125,10 @@ class WriterLane:
 
     def _run(self) -> None:
         while submissions := self._next_batch():
-            self._batch_began_at = time.monotonic()
+            self._batch_began_at = began_at = time.monotonic()
+            self.tally.begin(submissions, began_at)
             for submission, answer in zip(submissions, self._answers(submissions), strict=True):
+                self.tally.count(answer)
                 _deliver(submission, answer)
             self._batch_began_at = None
         self._disconnect()
@@ -239,12 +243,14 @@ class WriterLane:
 
     def _commit(self, session: Session, transaction: Transaction) -> list[Answer] | Exception:
         """Return the answers, or why it failed. Where the outcome is lost, note what was being committed."""
+        began_at = time.monotonic()
         try:
             with session.pipeline():
                 transaction.send(session)
                 session.flush()
                 self._speculate_on_next(transaction.heads)
             answers = transaction.answers()
+            self.tally.commit_seconds.add(time.monotonic() - began_at)
             self.write_failure = None
             return answers
         except Exception as error:  # noqa: BLE001 - it becomes an answer, in the end

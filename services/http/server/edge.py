@@ -27,7 +27,7 @@ class Edge:
     def __init__(self, fast_path: FastPath, api: FastAPI, metrics: Metrics) -> None:
         self.fast_path = fast_path
         self.api = api
-        self._metrics = metrics
+        self.metrics = metrics
         self._pace = Pace(PACE_OF_STRANGERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +55,7 @@ class Edge:
         started = time.perf_counter()
         status = await self._pass_on(exchange, scope, receive, send)
         route = UNMATCHED if status == _METHOD_NOT_ALLOWED else getattr(scope.get("route"), "path", UNMATCHED)
-        self._metrics.observe(method, route, status, time.perf_counter() - started)
+        self.metrics.observe(method, route, status, time.perf_counter() - started)
 
     def announce_stop(self) -> None:
         """Be ready no more, and end the streams that would never end by themselves."""
@@ -64,7 +64,7 @@ class Edge:
 
     def count_refusal(self, status: int) -> None:
         """Count what was no request."""
-        self._metrics.observe("", UNMATCHED, status, 0.0)
+        self.metrics.observe("", UNMATCHED, status, 0.0)
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> int:
         """Let the API answer, and return the status of its answer."""
