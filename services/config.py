@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """The form of log lines."""
 
+    access_log: bool = False
+    """Whether each request has a line in the log, whatever the level."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe log line that is written."""
 

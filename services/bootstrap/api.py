@@ -66,5 +66,6 @@ def _open_backend(settings: Settings, metrics_folder: Path | None) -> Iterator[B
             logs={log: log_reader_of(settings, log) for log in LOGS},
             webhooks_allow_private=settings.webhooks_allow_private,
             rate_limit=settings.rate_limit,
+            request_log_level="info" if settings.access_log else "debug" if settings.log_level == "debug" else None,
             metrics_folder=metrics_folder,
         )

@@ -16,6 +16,8 @@ from services.bootstrap.operator_errors import DATABASE_ERRORS, OPERATOR_ERRORS,
 from services.config import Settings, UnknownSettings, load_settings
 from services.process.supervisor import hold_lifeline
 
+log = structlog.get_logger()
+
 JSON = Encoder(decimal_format="number")
 """Encodes as the API does: amounts of credits are numbers."""
 
@@ -55,8 +57,11 @@ def read_role_settings() -> Settings:
 
 
 def fail(message: str, status: int = EXIT_FAILURE) -> NoReturn:
-    """Print a message in red on standard error, and exit with a status."""
-    err.print(message, style="red", markup=False)
+    """Print a message in red on standard error, as a line of the log where that is JSON, and exit with a status."""
+    if _logs_are_json():
+        log.error(message)
+    else:
+        err.print(message, style="red", markup=False)
     raise typer.Exit(status) from None
 
 
@@ -71,6 +76,20 @@ def plain_errors() -> Iterator[None]:
         fail(str(error))
     except DATABASE_ERRORS as error:
         fail("PostgreSQL: " + " ".join(str(error).split()))
+
+
+def tell(message: str) -> None:
+    """Say on standard error what a start waits for, as a line of the log where that is JSON."""
+    if _logs_are_json():
+        log.info(message)
+    else:
+        err.print(message)
+
+
+def _logs_are_json() -> bool:
+    return structlog.is_configured() and isinstance(
+        structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer
+    )
 
 
 def set_up_logs(settings: Settings) -> None:
@@ -102,3 +121,6 @@ def set_up_logs(settings: Settings) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[of_libraries])
+    if as_json:
+        logging.captureWarnings(capture=True)
+        sys.excepthook = lambda kind, error, trace: log.critical("a defect", exc_info=(kind, error, trace))

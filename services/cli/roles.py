@@ -9,7 +9,7 @@ from services.bootstrap.database import upgrade_schema
 from services.bootstrap.projector import run_projector
 from services.bootstrap.renewals import record_due, run_renewals
 from services.bootstrap.service import run_api_processes, run_service
-from services.cli.console import err, fail, out, plain_errors, read_role_settings, read_settings
+from services.cli.console import JSON, fail, out, plain_errors, read_role_settings, read_settings, tell
 from services.cli.progress import progress
 from services.process.supervisor import stop_event
 
@@ -24,13 +24,17 @@ def serve() -> None:
     settings = read_role_settings()
 
     def say_ready(url: str, first_key: str | None) -> None:
+        if settings.log_format == "json":
+            made = {} if first_key is None else {"first_key": first_key}
+            out.print(JSON.encode({"event": "ready", "url": url, **made}).decode(), markup=False)
+            return
         out.print(f"Tallystick is ready on {url} (documentation: {url}/docs)")
         if first_key is not None:
             out.print(f"A key with every scope, shown this once and kept in {settings.data_dir / 'bootstrap.key'}:")
             out.print(first_key)
 
     with plain_errors():
-        run_service(settings, lambda what: err.print(what[:1].upper() + what[1:]), say_ready)
+        run_service(settings, lambda what: tell(what[:1].upper() + what[1:]), say_ready)
 
 
 def api(

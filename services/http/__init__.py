@@ -47,6 +47,7 @@ freshness.py       values that are computed once a second, however many ask
 metrics.py         Prometheus
 database_metrics.py  metrics that are read from the database
 rate_limits.py     how many requests a key may make
+request_log.py     lines of requests in the log
 refused_states.py  what a refusal was decided on
 server/            the socket, the fast path, requests and replies
 documentation/     the OpenAPI document and its page

@@ -43,8 +43,10 @@ def _document() -> Future[bytes]:
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
-    request_id = exchange_of(request.scope).request_id
+    exchange = exchange_of(request.scope)
+    request_id = exchange.request_id
     problem = _of_framework(request, error) or problem_of(error, request_id)
+    exchange.code = problem.refusal.code
     return problem.reply(request_id).response()
 
 

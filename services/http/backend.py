@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
@@ -41,5 +41,7 @@ class Backend:
     webhooks_allow_private: bool
     metrics_folder: Path | None = None
     """Where the processes that share a socket add up their metrics."""
+    request_log_level: Literal["debug", "info"] | None = None
+    """The level at which each request has a line in the log; None for none."""
     rate_limit: int | None = None
     """Requests a second that each key may make of this process; None for any number."""

@@ -19,6 +19,7 @@ from services.http.metrics import Metrics
 from services.http.readiness import Readiness, ReadinessCheck
 from services.http.reads import Reads
 from services.http.refused_states import RefusedStates
+from services.http.request_log import RequestLog
 from services.http.server.shared_reads import SharedBalanceReads
 from services.idempotency import IdempotencyRecords
 from services.integrity.sealing.status import LogCollector, LogStatuses
@@ -48,6 +49,7 @@ class Service:
     refused_states: RefusedStates
     gate: AsyncGate
     metrics: Metrics
+    request_log: RequestLog
     exposition: Shared[bytes]
     readiness: Shared[Readiness]
     stop: Stop
@@ -88,6 +90,7 @@ class Service:
             refused_states=RefusedStates(backend.reads, History(backend.schema)),
             gate=AsyncGate(backend.ledger.lane),
             metrics=metrics,
+            request_log=RequestLog(backend.request_log_level),
             exposition=Shared(metrics.exposition),
             readiness=Shared(ReadinessCheck(backend, log_statuses).now),
             stop=Stop(),

@@ -53,9 +53,10 @@ class Edge:
         if not exchange.authorization:
             await self._pace.wait()
         started = time.perf_counter()
-        status = await self._pass_on(exchange, scope, receive, send)
+        status, head_seconds = await self._pass_on(exchange, scope, receive, send)
         route = UNMATCHED if status == _METHOD_NOT_ALLOWED else getattr(scope.get("route"), "path", UNMATCHED)
         self.metrics.observe(method, route, status, time.perf_counter() - started)
+        self.fast_path.service.request_log.note(exchange, method, route, status, head_seconds)
 
     def announce_stop(self) -> None:
         """Be ready no more, and end the streams that would never end by themselves."""
@@ -66,17 +67,18 @@ class Edge:
         """Count what was no request."""
         self.metrics.observe("", UNMATCHED, status, 0.0)
 
-    async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> int:
-        """Let the API answer, and return the status of its answer."""
+    async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> tuple[int, float]:
+        """Let the API answer; return the status of its answer, and after how many seconds its head was sent."""
         remember(scope, exchange)
         CURRENT_PATH.set(exchange.path)
         request_id = exchange.request_id.encode()
-        status = 0
+        status, head_seconds = 0, 0.0
+        started = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, head_seconds
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, head_seconds = message["status"], time.perf_counter() - started
                 headers = [*message.get("headers", ()), (b"request-id", request_id)]
                 is_told = any(name == NO_STORE[0] for name, _ in headers)
                 message["headers"] = [*(headers if is_told else (*headers, NO_STORE)), *_quota_headers(exchange)]
@@ -91,10 +93,12 @@ class Edge:
             if status:  # the API has answered with a problem, and logged it
                 log.debug("a failed request was answered", request_id=exchange.request_id, error=repr(error))
             else:
-                reply = problem_of(error, exchange.request_id).reply(exchange.request_id)
+                problem = problem_of(error, exchange.request_id)
+                exchange.code, head_seconds = problem.refusal.code, time.perf_counter() - started
+                reply = problem.reply(exchange.request_id)
                 await _send(send, reply, exchange.request_id)
                 status = reply.status
-        return status
+        return status, head_seconds
 
 
 def _quota_headers(exchange: Exchange) -> Iterable[tuple[bytes, bytes]]:

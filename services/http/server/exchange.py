@@ -43,8 +43,8 @@ class Exchange:
     """A request and its id: the client's `Request-Id`, or else `X-Request-Id`, if it has the form of one, or a new one.
 
     `peer` tells the address that it came from, empty where that is not known. `quota` is what is left to its key after
-    it, once that is known, if it is limited. Its body is `whole_body`, unless there is a `receive` to get it from.
-    Every request but one of HTTP/1.0 needs a `Host`.
+    it, once that is known, if it is limited; `code` is that of the problem that it came to, if any. Its body is
+    `whole_body`, unless there is a `receive` to get it from. Every request but one of HTTP/1.0 needs a `Host`.
     """
 
     __slots__ = (
@@ -57,6 +57,7 @@ class Exchange:
         "_whole_body",
         "accept",
         "authorization",
+        "code",
         "is_head",
         "last_event_id",
         "path",
@@ -86,6 +87,7 @@ class Exchange:
         self.is_head = is_head
         self.peer = peer
         self.quota: Quota | None = None
+        self.code: str | None = None
         self.last_event_id: str | None = None
         self._receive = receive
         self._state = state

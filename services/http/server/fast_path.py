@@ -70,10 +70,14 @@ class FastPath:
                 arguments.append(await body.of(exchange))
             reply: Reply[Any] = await route.handler(*arguments)
         except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
-            reply = problem_of(error, exchange.request_id).reply(exchange.request_id)
+            problem = problem_of(error, exchange.request_id)
+            exchange.code = problem.refusal.code
+            reply = problem.reply(exchange.request_id)
         if exchange.quota is not None:
             reply = replace(reply, headers={**reply.headers, **exchange.quota.headers()})
-        service.metrics.observe(route.method, route.path, reply.status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        service.metrics.observe(route.method, route.path, reply.status, seconds)
+        service.request_log.note(exchange, route.method, route.path, reply.status, seconds)
         return reply
 
 
