@@ -73,7 +73,7 @@ def test_the_dashboard_and_the_alerts_name_metrics_that_there_are(server: Server
 def test_each_alert_has_an_answer_in_the_guide() -> None:
     rules = yaml.safe_load((OPERATIONS / "alerts.yml").read_text())["groups"]
     alerts = [rule["alert"] for group in rules for rule in group["rules"]]
-    answers = re.findall(r"^\| `(\w+)` \| .{10,} \| .{20,} \|$", GUIDE.read_text(), re.MULTILINE)
+    answers = re.findall(r"^\| \*\*(\w+)\*\* \| .{10,} \| .{20,} \|$", GUIDE.read_text(), re.MULTILINE)
 
     assert [each for each in answers if each.startswith("Tallystick")] == alerts
     panels = json.loads((OPERATIONS / "dashboard.json").read_text())["panels"]
