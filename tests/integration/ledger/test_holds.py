@@ -163,9 +163,14 @@ def _state(ledger: Ledger, id: UUID) -> Subscription:
 
 
 def _kill_sessions_until(is_over: Event, database_url: str) -> None:
-    """End every other session of the database, again and again."""
+    """End every other session of the database, again and again.
+
+    The pauses grow, from 50 ms on: where a batch takes longer than a pause, no command would ever be carried out.
+    """
+    pause_seconds = 0.05
     with connect(database_url, autocommit=True) as killer:
-        while not is_over.wait(0.05):
+        while not is_over.wait(pause_seconds):
+            pause_seconds *= 1.05
             killer.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
                 "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
