@@ -3,8 +3,9 @@
 -- name: fill
 -- Adds the next block, once there are enough rows after the last. It is filled in the transaction that holds the position of
 -- the projection, so that nobody else adds rows or blocks meanwhile.
+-- The block's bounds are materialized: inlined, they would be looked for again at each of its rows.
 WITH covered AS (SELECT coalesce(max(last_position), 0) AS last FROM {schema}.movement_blocks),
-block AS (
+block AS MATERIALIZED (
     SELECT last + 1 AS first_position,
            (SELECT position FROM {schema}.movements WHERE position > last
             ORDER BY position OFFSET %(rows)s - 1 LIMIT 1) AS last_position
