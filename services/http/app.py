@@ -27,9 +27,8 @@ def create_app(backend: Backend) -> Edge:
     service = Service.on(backend)
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.service = service
-    for router in ROUTERS:
-        api.include_router(router)
-    api.router.routes.extend(documentation_routes(_document()))
+    # Not `include_router`, which puts off most of its work until the first requests.
+    api.router.routes.extend((*typed_routes(ROUTERS), *documentation_routes(_document())))
     for kind in (Problem, HTTPException, RequestValidationError, psycopg.Error, LaneFull, LaneClosed, Exception):
         api.add_exception_handler(kind, _answer_problem)
     fast_path = FastPath(service, (route for route in typed_routes(ROUTERS) if isinstance(route, HotRoute)))
