@@ -20,6 +20,9 @@ from services.subscription.state import Subscription
 
 SUBSCRIPTION_EVENTS = frozenset(get_args(Event))
 
+MAX_POSITION = 2**63 - 1
+"""The highest position there can be: as a bound, it includes every event."""
+
 _TYPES = {
     inspect.UUIDType: "uuid",
     inspect.IntType: "int8",

@@ -15,16 +15,13 @@ from psycopg import Connection
 from projections.charges.project import CHARGES
 from projections.cycles.project import CYCLES
 from projections.cycles.queries import PlanQueries
-from projections.declaration import LedgerEvent
+from projections.declaration import MAX_POSITION, LedgerEvent
 from services.postgres.arrays import Texts, Uuids
 from services.postgres.sql import load_queries
 from services.subscription.events import ChargeReversed, GenerationCharged
 
 Decode = Callable[[str, bytes], Any]
 """Decodes an event from its topic and its stored JSON. Raises ValueError for what cannot be read."""
-
-MAX_POSITION = 2**63 - 1
-"""The highest position there can be: as a bound, it includes every event."""
 
 
 class StoredRow(Struct, frozen=True):

@@ -4,6 +4,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -99,22 +100,29 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         with chosen as server:
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-            migrate(_url_of(server, TEMPLATE), SCHEMA)
+            migrate(url_of(server, TEMPLATE), SCHEMA)
             yield server
 
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database of the test's own, migrated and empty."""
+    with database_like(postgres, TEMPLATE) as url:
+        yield url
+
+
+@contextmanager
+def database_like(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """Copy a database to which nobody is connected; yield the address of the copy, which is dropped at the end."""
     name = f"test_{next(_numbers)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
+    with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-                sql.Identifier(name), sql.Identifier(TEMPLATE)
+                sql.Identifier(name), sql.Identifier(template)
             )
         )
-    yield _url_of(postgres, name)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
+    yield url_of(server, name)
+    with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
@@ -146,5 +154,6 @@ def ledger(database_url: str, catalogue: Catalogue, clock: SettableClock) -> Ite
         yield opened
 
 
-def _url_of(server: EmbeddedPostgres, database: str) -> str:
+def url_of(server: EmbeddedPostgres, database: str) -> str:
+    """Return the address of another database of the server."""
     return server.url.replace("@/tallystick?", f"@/{database}?")

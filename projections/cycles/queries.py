@@ -6,10 +6,9 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from projections.declaration import MAX_POSITION
 from services.postgres.arrays import Bigints, Uuids
 from services.postgres.sql import load_queries
-
-MAX_POSITION = 2**63 - 1
 
 
 class PlanQueries:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from services.http.problems import invalid
 from services.http.server.exchange import CURRENT_PATH
 from services.http.server.reply import encode

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 
 FINDINGS_LIMIT = 100
 BEHIND_EVENTS = 2**62

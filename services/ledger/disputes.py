@@ -7,9 +7,9 @@ from uuid import UUID
 from psycopg import Connection
 
 from projections.charges.queries import ChargeQueries
+from projections.declaration import MAX_POSITION
 from projections.disputes.queries import DisputeQueries, ListedDispute
 from projections.disputes.view import DisputeView
-from projections.ledger_events import MAX_POSITION
 from services.dispute.state import Status
 from services.ledger.history import charge_from_row
 from services.ledger.mapper import fold_disputes

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from psycopg import Connection
 
 from projections.charges.view import Charge
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from services.ledger.mapper import DISPUTE_TOPICS, read_charge, read_generation
 from services.ledger.recorder import chained_event
 from services.ledger.records import ChainedEvent, RecordedHold, RefusedOp

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from services.ledger.mapper import SNAPSHOT_TOPIC, read_event
 from services.ledger.records import ChainedEvent, StreamHead, extend
 from services.ledger.snapshots import read_snapshot

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from projections.renewal.queries import RenewalQueries
 from services.catalogue import Catalogue, Settings
 from services.ledger.as_of import AsOf, NotYetStarted, StillToCome, UnknownVersion

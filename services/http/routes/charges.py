@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from projections.charges.queries import ChargeFilter, ChargeQueries
 from projections.charges.view import Charge
 from projections.cycles.queries import PlanQueries
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from projections.renewal.queries import RenewalQueries
 from services.catalogue import AssetType
 from services.http.calls import Auditor, Call, Charger, Reader

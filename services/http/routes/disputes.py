@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 
+from projections.declaration import MAX_POSITION
 from projections.disputes.view import DisputeView
-from projections.ledger_events import MAX_POSITION
 from services.dispute.refusals import (
     ChargeAlreadyReversed,
     ChargeHasOpenDispute,

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from services.http import feed
 from services.http.calls import Auditor, Call
 from services.http.decoding import QueryOf

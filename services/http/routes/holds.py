@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends
 from msgspec.structs import replace
 
 from projections.charges.view import Charge
+from projections.declaration import MAX_POSITION
 from projections.holds.queries import HoldQueries
 from projections.holds.view import Hold, HoldStatus
-from projections.ledger_events import MAX_POSITION
 from services.http.calls import Call, Charger, Reader
 from services.http.commands import execute
 from services.http.decoding import JsonBody, QueryOf

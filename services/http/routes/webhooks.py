@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from services.http.calls import Call, Manager
 from services.http.decoding import JsonBody, QueryOf
 from services.http.documentation import examples

@@ -8,8 +8,7 @@ from uuid import UUID
 from msgspec.structs import asdict, astuple, replace
 
 from projections.charges.project import CHARGES, ChargeRow
-from projections.declaration import CatchUp, EventRows, LedgerEvent, Sums
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION, CatchUp, EventRows, LedgerEvent, Sums
 from projections.movements.project import MOVEMENTS
 from services.integrity.findings import BEHIND_EVENTS, Findings, event_name
 from services.integrity.verify.rows import Rows, RowsCheck, Stream, as_scanned

@@ -12,8 +12,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from psycopg import sql
 
-from projections.declaration import SUBSCRIPTION_EVENTS, Column, LedgerEvent, Projection, StateRows
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION, SUBSCRIPTION_EVENTS, Column, LedgerEvent, Projection, StateRows
 from projections.renewal.project import RENEWAL, read_state
 from services.integrity.findings import BEHIND_EVENTS, Findings
 from services.integrity.verify.stored_columns import date_bytes, instant_bytes

@@ -8,8 +8,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from projections.charges.project import CHARGES
-from projections.declaration import SUBSCRIPTION_EVENTS, LedgerEvent, Projection, changes_state
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION, SUBSCRIPTION_EVENTS, LedgerEvent, Projection, changes_state
 from projections.registry import CATCH_UP, INLINE_ROWS, STATES
 from projections.renewal.project import RENEWAL
 from services.dispute import state as dispute

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection, sql
 
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from projections.movements.blocks import Blocks
 from projections.rebuilding.processes import ProcessFailed, run_in_processes
 from services.integrity.findings import Finding, Findings

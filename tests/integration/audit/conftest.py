@@ -1,20 +1,18 @@
 """What tests of audit share: a ledger that lives, a connection to it, a sealer."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import Connection, sql
+from psycopg import Connection
 
 from services.catalogue import Catalogue
 from services.integrity.sealing.sealer import Sealer
 from services.ledger.ledger import Ledger
 from services.postgres.database import connect
 from services.postgres.embedded import EmbeddedPostgres
-from tests.conftest import TEMPLATE, SettableClock
+from tests.conftest import TEMPLATE, SettableClock, database_like
 from tests.integration.audit.lives import Lives
 from tests.integration.audit.sealing import sealer_in
 from tests.integration.audit.sound import SealedLedger, fill
@@ -42,13 +40,8 @@ def sealer(tmp_path: Path, clock: SettableClock) -> Sealer:
 def sealed(
     postgres: EmbeddedPostgres, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SealedLedger]:
-    """A sound ledger that tests change only within `tampering`, or mend again."""
-    name = f"verified_{os.getpid()}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    sealed = SealedLedger(postgres.url.replace("@/tallystick?", f"@/{name}?"), tmp_path_factory.mktemp("sealed"))
-    fill(sealed, catalogue)
-    yield sealed
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    """A sound ledger that tests change only within `tampering`, or mend again, or copy."""
+    with database_like(postgres, TEMPLATE) as url:
+        sealed = SealedLedger(url, tmp_path_factory.mktemp("sealed"))
+        fill(sealed, catalogue)
+        yield sealed

@@ -43,17 +43,24 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 class Scene:
     """A ledger in a transaction, with copies of its key and its seals that an attacker may have."""
 
-    def __init__(self, sealed: SealedLedger, connection: Connection[Any], folder: Path) -> None:
+    def __init__(self, connection: Connection[Any], folder: Path) -> None:
         self.connection = connection
+        self.folder = folder
         self.key_file = KeyFile(folder / "signing.key")
         self.seals_folder = folder / "seals" / SCHEMA
-        shutil.copytree(sealed.folder / "seals", folder / "seals")
-        shutil.copy(sealed.folder / "signing.key", folder / "signing.key")
         self.notes = [note for _, note in connection.execute(NOTES)]
+        self.last = len(self.notes)
+        """The number of the newest note."""
         self.newest = Checkpoint.parse(Note.parse(self.notes[-1]).text)
         self.key = SigningKey.read(folder / "signing.key")
         self.own_key = SigningKey.generate()
-        self.folder = folder
+
+    @classmethod
+    def of(cls, sealed: SealedLedger, connection: Connection[Any], folder: Path) -> "Scene":
+        """Copy key and seals of a sealed ledger."""
+        shutil.copytree(sealed.folder / "seals", folder / "seals")
+        shutil.copy(sealed.folder / "signing.key", folder / "signing.key")
+        return cls(connection, folder)
 
     @property
     def seals(self) -> Seals:
@@ -127,15 +134,13 @@ def as_many_checkpoints_are_made_again(scene: Scene) -> None:
     scene.run(REWRITE)
     scene.seal_anew(scene.own_key, scene.newest.origin)
     scene.run(
-        "INSERT INTO tallystick.log_checkpoints SELECT number + 1, size, signed_at, log, origin, root, handover, note"
-        " FROM tallystick.log_checkpoints WHERE number = 1",
-        "INSERT INTO tallystick.log_checkpoints SELECT number + 2, size, signed_at, log, origin, root, handover, note"
-        " FROM tallystick.log_checkpoints WHERE number = 1",
+        "INSERT INTO tallystick.log_checkpoints SELECT number + more, size, signed_at, log, origin, root, handover,"
+        f" note FROM tallystick.log_checkpoints, generate_series(1, {scene.last - 1}) AS more WHERE number = 1",
     )
 
 
 def the_newest_checkpoint_is_rolled_back(scene: Scene) -> None:
-    scene.run("DELETE FROM tallystick.log_checkpoints WHERE log = 'events' AND number = 3")
+    scene.run(f"DELETE FROM tallystick.log_checkpoints WHERE log = 'events' AND number = {scene.last}")
 
 
 def a_checkpoint_in_between_is_deleted(scene: Scene) -> None:
@@ -144,14 +149,14 @@ def a_checkpoint_in_between_is_deleted(scene: Scene) -> None:
 
 def checkpoints_are_exchanged(scene: Scene) -> None:
     scene.run(
-        "UPDATE tallystick.log_checkpoints SET number = 9 WHERE log = 'events' AND number = 3",
-        "UPDATE tallystick.log_checkpoints SET number = 3 WHERE log = 'events' AND number = 2",
-        "UPDATE tallystick.log_checkpoints SET number = 2 WHERE log = 'events' AND number = 9",
+        f"UPDATE tallystick.log_checkpoints SET number = 999 WHERE log = 'events' AND number = {scene.last}",
+        f"UPDATE tallystick.log_checkpoints SET number = {scene.last} WHERE log = 'events' AND number = 2",
+        "UPDATE tallystick.log_checkpoints SET number = 2 WHERE log = 'events' AND number = 999",
     )
 
 
 def an_older_note_stands_in_the_place_of_the_newest(scene: Scene) -> None:
-    scene.set_note(3, Note.parse(scene.notes[1]))
+    scene.set_note(scene.last, Note.parse(scene.notes[1]))
 
 
 def the_tail_is_truncated(scene: Scene) -> None:
@@ -163,7 +168,7 @@ def an_old_back_up_is_put_back(scene: Scene) -> None:
     size = Checkpoint.parse(Note.parse(scene.notes[1]).text).size
     scene.truncate(size)
     scene.run(
-        "DELETE FROM tallystick.log_checkpoints WHERE number = 3",
+        "DELETE FROM tallystick.log_checkpoints WHERE number > 2",
         f"UPDATE tallystick.log_tiles SET hashes = substr(hashes, 1, {size} * 32) WHERE log = 'events' AND level = 0",
         f"UPDATE tallystick.log_trees SET size = {size} WHERE log = 'events'",
     )
@@ -190,8 +195,8 @@ def a_hand_over_is_forged(scene: Scene) -> None:
     note = scene.newest.handing_over_to(own.key).signed_by(own)
     scene.connection.execute(
         "INSERT INTO tallystick.log_checkpoints SELECT number + 1, size, signed_at, log, origin, root, true, %s"
-        " FROM tallystick.log_checkpoints WHERE log = 'events' AND number = 3",
-        [str(note)],
+        " FROM tallystick.log_checkpoints WHERE log = 'events' AND number = %s",
+        [str(note), scene.last],
     )
     scene.connection.execute(
         "INSERT INTO tallystick.log_keys SELECT log, origin, number + 1, %s FROM tallystick.log_keys"
@@ -202,7 +207,7 @@ def a_hand_over_is_forged(scene: Scene) -> None:
 
 def a_second_signature_stands_below_the_newest_note(scene: Scene) -> None:
     own = scene.own_key.signer(scene.newest.origin)
-    scene.set_note(3, scene.newest.signed_by(scene.key.signer(scene.newest.origin), own))
+    scene.set_note(scene.last, scene.newest.signed_by(scene.key.signer(scene.newest.origin), own))
 
 
 def the_first_key_is_another_one(scene: Scene) -> None:
@@ -320,7 +325,7 @@ def test_an_attack_is_seen_by_exactly_those(
     sealed: SealedLedger, tmp_path: Path, attack: Attack, seen_by: set[str]
 ) -> None:
     with sealed.tampering() as connection:
-        scene = Scene(sealed, connection, tmp_path)
+        scene = Scene.of(sealed, connection, tmp_path)
         assert is_seen_by(scene) == set(), "before"
         attack(scene)
         assert is_seen_by(scene) == seen_by
@@ -341,7 +346,7 @@ def test_a_witness_that_saw_the_first_history_cosigns_no_other(sealed: SealedLed
     """Split view: whoever has the whole host shows one history to one witness and another to another."""
     one, other = witness_key("one.example"), witness_key("other.example")
     with sealed.tampering() as connection:
-        scene = Scene(sealed, connection, tmp_path)
+        scene = Scene.of(sealed, connection, tmp_path)
         trusted = Witnessed((scene.key.signer(scene.newest.origin).key,))
         first = decide(submitted(scene, scene.seals, 0), trusted, one, 1_800_000_000)
         assert isinstance(first, Accepted)

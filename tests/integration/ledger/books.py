@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from projections.balance import project as balance
 from projections.charges.view import Charge, charge_view
-from projections.ledger_events import MAX_POSITION
+from projections.declaration import MAX_POSITION
 from projections.renewal import project as renewal
 from services.ledger.hashing import NO_HASH
 from services.ledger.mapper import read_event
