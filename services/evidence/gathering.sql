@@ -15,8 +15,9 @@ ORDER BY originator_id, originator_version
 -- The event of a charge.
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at, e.previous_hash, e.notification_id
 FROM {schema}.charges AS c
-JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id AND e.originator_version = c.version
-WHERE c.subscription_id = %(subscription_id)s AND c.generation_id = %(generation_id)s
+JOIN {schema}.ledger_events AS e ON e.originator_id = c.subscription_id
+    AND e.originator_version = coalesce(c.captured_in_version, c.version)
+WHERE c.subscription_id = %(subscription_id)s AND c.generation_id = %(generation_id)s AND e.topic = 'GenerationCharged'
 
 -- name: select_refusals
 -- The refusals of a subscription just before and just after an instant, and those of one generation, that are in the

@@ -27,6 +27,11 @@ def receipt(customer: Customer, generation_id: str = "track", **query: int) -> h
     return customer.http.get(path, params=query)
 
 
+def log_key(customer: Customer) -> str:
+    """The only key of the log."""
+    return customer.http.get("/v1/log/keys").text.strip()
+
+
 def test_a_charge_has_a_receipt_as_soon_as_it_is_sealed(server: Server, customer: Customer) -> None:
     early = receipt(customer)
     server.seal()
@@ -50,7 +55,7 @@ def test_a_checkpoint_of_day_one_reaches_a_receipt_over_two_rotations(
     server.seal()
     day_one = customer.http.get("/v1/checkpoints/latest")
     (tmp_path / "day-one.txt").write_bytes(day_one.content)
-    key = customer.http.get("/v1/log/keys").text.strip()
+    key = log_key(customer)
     size = int(day_one.text.splitlines()[1])
     for number in range(2):
         clock.advance(hours=1)
@@ -76,6 +81,22 @@ def test_a_checkpoint_of_day_one_reaches_a_receipt_over_two_rotations(
         assert ended.returncode == status, (arguments, ended.stderr)
 
 
+def test_a_captured_charge_has_a_receipt_of_what_it_came_to(server: Server, customer: Customer, tmp_path: Path) -> None:
+    customer.post("holds", generation_id="job", model="lyria-3-pro")
+    captured = customer.post("holds/job/capture")
+    server.seal()
+    kept = receipt(customer, "job")
+    (tmp_path / "job.tlog-proof").write_bytes(kept.content)
+
+    verified = tallystick(
+        "verify-receipt", "job.tlog-proof", "--key", log_key(customer), folder=tmp_path, data_dir=None
+    )
+
+    assert verified.returncode == 0, verified.stderr
+    assert "job: 300 credits for lyria-3-pro\n" in verified.stdout
+    assert f"position    {captured['position']} of the ledger\n" in verified.stdout
+
+
 def test_what_there_is_not_has_no_receipt(server: Server, customer: Customer) -> None:
     server.seal()
     unknown = customer.http.get("/v1/subscriptions/00000000-0000-0000-0000-000000000001/charges/track/receipt")
@@ -85,6 +106,8 @@ def test_what_there_is_not_has_no_receipt(server: Server, customer: Customer) ->
         "unknown_subscription",
     )
     assert receipt(customer, "no such").json()["code"] == "unknown_charge"
+    held = customer.post("holds", generation_id="held", model="lyria-3")
+    assert receipt(customer, held["generation_id"]).json()["code"] == "unknown_charge", "not charged yet"
     beyond, negative = receipt(customer, since=1_000), receipt(customer, since=-1)
     assert (beyond.status_code, beyond.json()["errors"][0]["field"]) == (422, "since")
     assert negative.status_code == 422

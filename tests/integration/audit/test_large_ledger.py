@@ -7,12 +7,9 @@ The short form is small. `pytest -m long -s tests/integration/audit/test_large_l
 import os
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,7 +26,7 @@ from tests.acceptance.server import plain_client
 from tests.conftest import SCHEMA
 from tests.faults.seeds import seeded
 from tests.integration.audit.http_load import Charging, Reading
-from tests.processes import Tallystick, environment, running
+from tests.integration.audit.large import Large
 from tests.waiting import wait_until
 
 EVENTS_A_SUBSCRIPTION = 50
@@ -39,47 +36,6 @@ COPIED = ("ledger_events", "balance", "renewal", "charges", "head")
 REBUILT = tuple(each.table for each in PROJECTIONS)
 MEGABYTE = 2**20
 SHORT, LONG = 5_000, pytest.param(int(os.environ.get("TALLYSTICK_EVENTS", "1000000")), marks=pytest.mark.long)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A command that ended: its output, its duration and its peak memory."""
-
-    output: str
-    seconds: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True)
-class Large:
-    """A ledger on a server that flushes every commit, as in production."""
-
-    server: EmbeddedPostgres
-    folder: Path
-    events: int
-
-    def tallystick(self, *arguments: str, database_url: str | None = None) -> Run:
-        """Run a command on the ledger, or on another database; it must end well."""
-        command = [sys.executable, "-m", "services.cli", *arguments]
-        folder = self.folder if database_url in (None, self.server.url) else self.folder / "elsewhere"
-        settings = environment(folder, database_url=database_url or self.server.url)
-        began_at = time.perf_counter()
-        with (
-            tempfile.TemporaryFile("w+") as output,
-            subprocess.Popen(
-                command, env=settings, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
-            ) as process,
-        ):
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            output.seek(0)
-            run = Run(output.read(), time.perf_counter() - began_at, used.ru_maxrss * 1024)
-        assert process.returncode == 0, run.output
-        return run
-
-    def running(self, *arguments: str, **options: Any) -> AbstractContextManager[Tallystick]:
-        """A command that runs on the ledger."""
-        return running(*arguments, folder=self.folder, database_url=self.server.url, **options)
 
 
 @pytest.fixture(scope="module")
