@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
+
 from services.catalogue.policies import CreditsAfter, credits_after_upgrade
 from services.subscription.calendar import MONTHS_PER_TERM, Period, month_of, months_after
 from services.subscription.events import (
@@ -101,4 +103,9 @@ def _wrong_periods(event: SubscriptionStarted | PlanUpgraded, cycle_number: int,
 def differs(name: str, stated: object, computed: object) -> Iterator[str]:
     """Yield what is wrong with the stated value of a field, unless it is the computed one."""
     if stated != computed:
-        yield f"says {name} {stated}, but it comes to {computed}"
+        yield f"says {name} {_shown(stated)}, but it comes to {_shown(computed)}"
+
+
+def _shown(value: object) -> str:
+    """The value as an event has it."""
+    return msgspec.json.encode(value).decode() if isinstance(value, msgspec.Struct) else str(value)

@@ -91,6 +91,15 @@ def test_credits_are_granted_as_the_plan_has_it_or_found() -> None:
     assert altered == {CreditsGranted, CycleReset, PlanUpgraded, TermRenewed}
 
 
+def test_a_wrong_cycle_is_shown_as_the_event_has_it() -> None:
+    resets = [(before, event, at) for before, event, _, at in lived() if isinstance(event, CycleReset)]
+    for before, event, at in resets:
+        wrong = replace(event, cycle=replace(event.cycle, number=77))
+        [found] = [each for each in broken_rules(before, wrong, evolve(before, wrong), at) if "cycle" in each]
+        assert found.startswith('says cycle {"number":77,"starts_at":"')
+    assert resets
+
+
 def test_a_cycle_that_begins_before_its_time_is_found() -> None:
     early = timedelta(microseconds=1)
     resets = [(before, event, after) for before, event, after, _ in lived() if isinstance(event, CycleReset)]
