@@ -5,7 +5,7 @@ What only HTTP refuses, such as malformed JSON or a missing key, is a refusal of
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import psycopg
 import structlog
@@ -242,6 +242,11 @@ class Problem(Exception):
         self.refused_on = refused_on
         self.status = status or STATUS[refusal.code]
         self.headers = {**_headers(refusal), **(headers or {})}
+
+    def without_frames(self) -> Self:
+        """Forget where it was raised, and return it, to be kept beside what those frames hold."""
+        self.__traceback__ = self.__context__ = None
+        return self
 
     def body(self, request_id: str) -> dict[str, Any]:
         """Return all members of the problem."""

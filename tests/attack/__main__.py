@@ -25,6 +25,7 @@ SECONDS = float(os.environ.get("ATTACK_SECONDS", "10"))
 ONLY = os.environ.get("ONLY", "")
 CHARGES_A_SECOND = 40
 HISTORY = 20_000
+MEMORY_LEFT_MAX = 64 * 2**20
 KEY = "ts_bootstrap_0123456789abcdef0123456789abcdef"
 
 CORES = sorted(os.sched_getaffinity(0))
@@ -106,6 +107,16 @@ def cpu_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
+def memory_back(process: psutil.Process, before: int) -> tuple[float, int]:
+    """Wait until the memory is within 64 MiB of what it was, for 20 s at most; return how long, and what is left."""
+    begin = time.monotonic()
+    while True:
+        time.sleep(1)
+        left, seconds = process.memory_info().rss - before, time.monotonic() - begin
+        if left <= MEMORY_LEFT_MAX or seconds > 20:
+            return seconds, left
+
+
 def main() -> None:
     """Print a line for each attack."""
     with service() as (address, api):
@@ -125,13 +136,13 @@ def main() -> None:
                 latencies, refusals = customers.charge(SECONDS)
                 used = cpu_seconds(api) - used
                 peak = api.memory_info().rss - before
-            time.sleep(3)
-            left = api.memory_info().rss - before
+            back_after, left = memory_back(api, before)
             p50, p99 = quantiles(latencies, n=2)[0], quantiles(latencies, n=100)[98]
             print(
                 f"{attack.__name__:22} p50 {p50:7.1f} ms   p99 {p99:8.1f} ms ({p99 / quiet_p99:5.1f} x)"
                 f"   refused {len(refusals):3} of {len(latencies)} {sorted(set(refusals))}"
-                f"   CPU {used / SECONDS:4.0%}   memory {peak / 2**20:+5.0f} MiB, then {left / 2**20:+5.0f} MiB",
+                f"   CPU {used / SECONDS:4.0%}"
+                f"   memory {peak / 2**20:+5.0f} MiB, after {back_after:2.0f} s {left / 2**20:+5.0f} MiB",
                 flush=True,
             )
 

@@ -59,7 +59,7 @@ class BatchBody(JsonBody[Any]):
                 items.append((item.subscription_id, item.command()))
                 canonical.append(encode(item))
             except Problem as problem:
-                items.append(problem)
+                items.append(problem.without_frames())  # which would hold this list, and it them
                 canonical.append(text)
         return Batch(items, b",".join(canonical))
 

@@ -70,15 +70,20 @@ class FastPath:
                 arguments.append(await body.of(exchange))
             reply: Reply[Any] = await route.handler(*arguments)
         except Exception as error:  # noqa: BLE001 - becomes a problem, and is logged there
-            problem = problem_of(error, exchange.request_id)
-            exchange.code = problem.refusal.code
-            reply = problem.reply(exchange.request_id)
+            reply = _refused(error, exchange)
         if exchange.quota is not None:
             reply = replace(reply, headers={**reply.headers, **exchange.quota.headers()})
         seconds = time.perf_counter() - started
         service.metrics.observe(route.method, route.path, reply.status, seconds)
         service.request_log.note(exchange, route.method, route.path, reply.status, seconds)
         return reply
+
+
+def _refused(error: Exception, exchange: Exchange) -> Reply[Any]:
+    """Make the reply of an error. A variable of the frame that raised it would keep it, and the request with it."""
+    problem = problem_of(error, exchange.request_id)
+    exchange.code = problem.refusal.code
+    return problem.reply(exchange.request_id)
 
 
 _PARAMETERS = {"{subscription_id}": "([0-9a-fA-F-]+)", "{generation_id}": "([A-Za-z0-9._:-]+)"}
