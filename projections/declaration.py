@@ -71,21 +71,21 @@ class LedgerEvent(Struct, frozen=True, gc=False):
 
 
 def changes_state(event: Event) -> bool:
-    """Whether an event changes more of a subscription than its counters: version, used and reversed credits."""
-    if isinstance(event, GenerationCharged):
-        return event.held_credits is not None or bool(event.alerts)
-    return not isinstance(event, ChargeReversed) or event.deducted_credits != 0
+    """Whether an event changes more of a subscription than open holds and counters: version, used, reversed credits."""
+    match event:
+        case GenerationCharged() | CreditsHeld():
+            return bool(event.alerts)
+        case ChargeReversed():
+            return event.deducted_credits != 0
+        case _:
+            return not isinstance(event, HoldReleased)
 
 
 def moves_holds(event: Event) -> bool:
-    """Whether an event makes or ends a hold, and changes nothing else but counters."""
-    match event:
-        case GenerationCharged():
-            return event.held_credits is not None and not event.alerts
-        case CreditsHeld():
-            return not event.alerts
-        case _:
-            return isinstance(event, HoldReleased)
+    """Whether an event makes or ends a hold."""
+    if isinstance(event, GenerationCharged):
+        return event.held_credits is not None
+    return isinstance(event, CreditsHeld | HoldReleased)
 
 
 class Column(Struct, frozen=True):
@@ -127,8 +127,8 @@ class StateRows(Projection):
     """One row per subscription, made from its folded state. Inline.
 
     Every event that `changes_state` replaces the row. After another one, which nearly all are, the row stays as it is;
-    but where `has_counters`, `move_balances` updates its counters and its position. Where an event `moves_holds`,
-    `move_holds` updates those and what is held, in place of the whole row.
+    but where `has_counters`, `move_balances` updates its counters and its position, and after one that `moves_holds`,
+    `move_holds` updates those and the open holds.
     """
 
     events: frozenset[type] = SUBSCRIPTION_EVENTS

@@ -11,14 +11,14 @@ FROM {schema}.head,
 WHERE b.subscription_id = r.id
 
 -- name: move_holds
--- Sets the same, and what is held, of every subscription of which holds were made or ended, and nothing else changed.
+-- Sets the same, and the open holds, of every subscription of which holds were made or ended, and nothing else changed.
 UPDATE {schema}.balance AS b
 SET version = r.version, used_credits = r.used, reversed_credits = r.reversed,
-    position = head.last_id - %(count)s + r.ordinal, held_credits = r.held, holds_expire_at = r.expire_at
+    position = head.last_id - %(count)s + r.ordinal, held_credits = r.held, holds_expire_at = r.expire_at, holds = r.holds
 FROM {schema}.head,
      unnest(%(ids)b::uuid[], %(versions)b::bigint[], %(used)b::bigint[], %(reversed)b::bigint[], %(ordinals)b::bigint[],
-            %(held)b::bigint[], %(expire_at)s::timestamptz[])
-         AS r (id, version, used, reversed, ordinal, held, expire_at)
+            %(held)b::bigint[], %(expire_at)s::timestamptz[], %(holds)b::text[])
+         AS r (id, version, used, reversed, ordinal, held, expire_at, holds)
 WHERE b.subscription_id = r.id
 
 -- name: select_balances

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from projections.declaration import StateRows
-from services.subscription.events import AlertCrossed
+from services.subscription.events import AlertCrossed, CreditsHeld
 from services.subscription.state import ShownStatus, Subscription
 
 
@@ -30,6 +30,8 @@ class BalanceRow(Struct, frozen=True):
     """The thresholds that were crossed in the cycle, as JSON."""
     held_credits: int
     holds_expire_at: datetime | None
+    holds: str
+    """The open holds, as JSON, in the order in which they were made."""
 
 
 class CrossedAlert(Struct, frozen=True):
@@ -39,9 +41,10 @@ class CrossedAlert(Struct, frozen=True):
     crossed_at: datetime
 
 
-_ENCODER = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _DECODER = msgspec.json.Decoder(tuple[CrossedAlert, ...])
-NO_ALERTS = "[]"
+_HOLDS = msgspec.json.Decoder(tuple[CreditsHeld, ...])
+NONE = "[]"
 
 
 def _encoded(alerts: tuple[AlertCrossed, ...]) -> str:
@@ -50,10 +53,20 @@ def _encoded(alerts: tuple[AlertCrossed, ...]) -> str:
 
 def read_alerts(row: BalanceRow) -> tuple[CrossedAlert, ...]:
     """Read the thresholds that were crossed in the cycle of the row."""
-    if row.alerts == NO_ALERTS:
+    if row.alerts == NONE:
         return ()
     # While a program of before alerts serves as well, a reset by it leaves those of the cycle before.
     return tuple(each for each in _DECODER.decode(row.alerts) if each.crossed_at >= row.cycle_starts_at)
+
+
+def written_holds(state: Subscription) -> str:
+    """Write the open holds as the column has them."""
+    return _ENCODER.encode(state.holds).decode() if state.holds else NONE
+
+
+def read_holds(column: str) -> tuple[CreditsHeld, ...]:
+    """Read the open holds in a column of `holds`. Raises msgspec.MsgspecError."""
+    return () if column == NONE else _HOLDS.decode(column)
 
 
 def project(state: Subscription, position: int) -> BalanceRow:
@@ -72,9 +85,10 @@ def project(state: Subscription, position: int) -> BalanceRow:
         cycle_ends_at=state.cycle.ends_at,
         credits_renew_at=state.credits_renew_at,
         test_clock_id=state.test_clock_id,
-        alerts=_encoded(state.crossed_alerts) if state.crossed_alerts else NO_ALERTS,
+        alerts=_encoded(state.crossed_alerts) if state.crossed_alerts else NONE,
         held_credits=state.held_credits,
         holds_expire_at=state.holds_expire_at,
+        holds=written_holds(state),
     )
 
 

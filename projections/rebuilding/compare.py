@@ -12,7 +12,7 @@ from psycopg import Connection, sql
 
 from projections.declaration import Projection
 from projections.rebuilding.staging import SUFFIX
-from projections.renewal.project import RENEWAL, with_counters
+from projections.renewal.project import RENEWAL, Moved, with_balance
 
 STALE_STREAMS_LIMIT = 50_000
 
@@ -31,7 +31,8 @@ _COMPARE = sql.SQL("""
     GROUP BY kind ORDER BY kind
 """)
 _RENEWAL_STATES = sql.SQL("""
-    SELECT n.subscription_id, o.state, n.state, b.version, b.used_credits, b.reversed_credits
+    SELECT n.subscription_id, o.state, n.state,
+           b.version, b.used_credits, b.reversed_credits, b.held_credits, b.holds_expire_at, b.holds
     FROM {old} AS o JOIN {new} AS n USING (subscription_id) JOIN {new_balance} AS b USING (subscription_id)
     WHERE o.state <> n.state AND NOT subscription_id = ANY(%(stale)s)
     ORDER BY subscription_id
@@ -90,7 +91,7 @@ def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[An
     """List rows with another state.
 
     A row may have been written some charges after the change that it is for, when both were in one transaction. Its
-    bytes then differ, but with the counters of the balance row it is the same state.
+    bytes then differ, but with what the balance row has it is the same state.
     """
     statement = _RENEWAL_STATES.format(
         old=sql.Identifier(schema, "renewal"),
@@ -100,17 +101,16 @@ def _renewal_states(connection: Connection[Any], schema: str, stale: Sequence[An
     changed = 0
     first_key = ""
     with connection.cursor("renewal_states") as cursor:
-        for id, old, new, version, used, reversed_credits in cursor.execute(statement, {"stale": stale}):
-            counters = {"version": version, "used_credits": used, "reversed_credits": reversed_credits}
-            if not _is_same_state(old, new, counters):
+        for id, old, new, *moved in cursor.execute(statement, {"stale": stale}):
+            if not _is_same_state(old, new, Moved(*moved)):
                 changed += 1
                 first_key = first_key or str(id)
     return [RowDifference("renewal", "changed", changed, first_key)] if changed else []
 
 
-def _is_same_state(old: bytes, new: bytes, counters: dict[str, int]) -> bool:
+def _is_same_state(old: bytes, new: bytes, moved: Moved) -> bool:
     try:
-        return with_counters(old, **counters) == with_counters(new, **counters)
+        return with_balance(old, moved) == with_balance(new, moved)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
 

@@ -39,6 +39,7 @@ ORDER BY notification_id
 
 -- name: select_staged_states
 -- The states of subscriptions, from their two staged rows.
-SELECT uuid_send(b.subscription_id), r.state, b.version, b.used_credits, b.reversed_credits
+SELECT uuid_send(b.subscription_id), r.state,
+       b.version, b.used_credits, b.reversed_credits, b.held_credits, b.holds_expire_at, b.holds
 FROM {schema}.balance_rebuilt AS b JOIN {schema}.renewal_rebuilt AS r USING (subscription_id)
 WHERE b.subscription_id = ANY(%(ids)b::uuid[])

@@ -13,7 +13,7 @@ from projections.declaration import SUBSCRIPTION_EVENTS, AnyProjection, LedgerEv
 from projections.ledger_events import Decode, EventReader
 from projections.rebuilding.staging import SUFFIX
 from projections.rebuilding.targets import Head, Heads
-from projections.renewal.project import read_state, with_counters
+from projections.renewal.project import Moved, read_state, with_balance
 from projections.writers import StateRowsWriter, writer_of
 from services.postgres.arrays import Uuids
 from services.postgres.sql import load_queries
@@ -72,7 +72,6 @@ class Tail:
     def _heads(self, connection: Connection[Any], ids: Iterable[UUID]) -> Heads:
         rows = connection.execute(self._queries["select_staged_states"], {"ids": Uuids(list(ids))})
         heads = Heads()
-        for stream, state, version, used, reversed_credits in rows:
-            now = with_counters(state, version=version, used_credits=used, reversed_credits=reversed_credits)
-            heads[stream] = Head(now, 0, read_state(state))
+        for stream, state, *moved in rows:
+            heads[stream] = Head(with_balance(state, Moved(*moved)), 0, read_state(state))
         return heads

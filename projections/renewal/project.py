@@ -1,15 +1,17 @@
 """The row of `renewal`: the whole state as of the last change of plan, cycle, term or status.
 
-Charges and reversals move only counters, which the balance row has, and `with_counters` combines the two. So a charge
-writes one narrow row, and a read has the whole state without reading events.
+Charges, holds and reversals move only counters and open holds, which the balance row has, and `with_balance` combines
+the two. So a charge or a hold writes one row, and a read has the whole state without reading events.
 """
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from projections.balance.project import read_holds
 from projections.declaration import StateRows
 from services.subscription.state import ShownStatus, Subscription
 
@@ -45,17 +47,33 @@ def read_state(row_state: bytes) -> Subscription:
     return _DECODER.decode(row_state)
 
 
-def with_counters(row_state: bytes, *, version: int, used_credits: int, reversed_credits: int) -> Subscription:
-    """Read the current state: that of a renewal row, with the counters of the balance row."""
-    state = read_state(row_state)
-    return replace(
-        state,
-        version=version,
-        used_credits=used_credits,
-        reversed_credits=reversed_credits,
-        used_since_reset=state.used_since_reset + used_credits - state.used_credits,
-        reversed_since_reset=state.reversed_since_reset + reversed_credits - state.reversed_credits,
+class Moved(NamedTuple):
+    """What the balance row has of a state: it moves without the renewal row. The columns are those of that row."""
+
+    version: int
+    used_credits: int
+    reversed_credits: int
+    held_credits: int
+    holds_expire_at: datetime | None
+    holds: str
+
+
+def with_balance(row_state: bytes, moved: Moved) -> Subscription:
+    """Read the current state: that of a renewal row, with what the balance row has. Raises msgspec.MsgspecError."""
+    then = read_state(row_state)
+    state = replace(
+        then,
+        version=moved.version,
+        used_credits=moved.used_credits,
+        reversed_credits=moved.reversed_credits,
+        used_since_reset=then.used_since_reset + moved.used_credits - then.used_credits,
+        reversed_since_reset=then.reversed_since_reset + moved.reversed_credits - then.reversed_credits,
+        holds=read_holds(moved.holds),
     )
+    if (state.held_credits, state.holds_expire_at) != (moved.held_credits, moved.holds_expire_at):
+        # A program of before wrote what is held, and the holds themselves into the renewal row alone.
+        return replace(state, holds=then.holds)
+    return state
 
 
 RENEWAL = StateRows(table="renewal", row=RenewalRow, project=lambda state, _position: project(state))

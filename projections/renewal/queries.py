@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from psycopg import Connection
 
-from projections.renewal.project import with_counters
+from projections.renewal.project import Moved, with_balance
 from services.postgres.arrays import Uuids
 from services.postgres.sql import load_queries
 from services.subscription.state import ShownStatus, Subscription
@@ -83,10 +83,5 @@ class RenewalQueries:
 
 
 def _recorded(row: Sequence[Any]) -> RecordedSubscription:
-    subscription_id, state, version, position, used_credits, reversed_credits, clock_now = row
-    return RecordedSubscription(
-        subscription_id,
-        with_counters(state, version=version, used_credits=used_credits, reversed_credits=reversed_credits),
-        position,
-        clock_now,
-    )
+    subscription_id, state, position, clock_now, *moved = row
+    return RecordedSubscription(subscription_id, with_balance(state, Moved(*moved)), position, clock_now)

@@ -2,7 +2,8 @@
 
 -- name: select_subscription
 -- The state of one subscription, from its two rows, and the time of its test clock where it has one.
-SELECT r.subscription_id, r.state, b.version, b.position, b.used_credits, b.reversed_credits, t.now
+SELECT r.subscription_id, r.state, b.position, t.now,
+       b.version, b.used_credits, b.reversed_credits, b.held_credits, b.holds_expire_at, b.holds
 FROM {schema}.renewal AS r
 JOIN {schema}.balance AS b USING (subscription_id)
 LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = r.test_clock_id
@@ -17,7 +18,8 @@ SELECT subscription_id FROM {schema}.renewal WHERE subscription_id = ANY(%(ids)s
 -- name: list_subscriptions
 -- Subscriptions in id order, by what is recorded of them. What is due changes status and plan, so those where something is
 -- due come too, whatever is recorded of them. A filter that is null matches everything.
-SELECT r.subscription_id, r.state, b.version, b.position, b.used_credits, b.reversed_credits, t.now
+SELECT r.subscription_id, r.state, b.position, t.now,
+       b.version, b.used_credits, b.reversed_credits, b.held_credits, b.holds_expire_at, b.holds
 FROM {schema}.renewal AS r
 JOIN {schema}.balance AS b USING (subscription_id)
 LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = r.test_clock_id
@@ -30,7 +32,8 @@ ORDER BY r.subscription_id LIMIT %(limit)s
 
 -- name: list_by_plan_and_status
 -- The same of all accounts, each part by an index of its own. `{filters}` are conditions on the balance row `b`.
-SELECT r.subscription_id, r.state, b.version, b.position, b.used_credits, b.reversed_credits, t.now
+SELECT r.subscription_id, r.state, b.position, t.now,
+       b.version, b.used_credits, b.reversed_credits, b.held_credits, b.holds_expire_at, b.holds
 FROM (
     (SELECT b.subscription_id FROM {schema}.balance AS b
      WHERE b.subscription_id > %(after)s AND {filters}

@@ -63,7 +63,8 @@ ORDER BY 1 NULLS FIRST, 2 LIMIT 10
 
 -- name: select_states
 -- The states of subscriptions, from their two rows, and the time of the test clocks that some live by.
-SELECT r.subscription_id, r.state, b.version, b.used_credits, b.reversed_credits, t.now
+SELECT r.subscription_id, r.state, t.now,
+       b.version, b.used_credits, b.reversed_credits, b.held_credits, b.holds_expire_at, b.holds
 FROM {schema}.renewal AS r
 JOIN {schema}.balance AS b USING (subscription_id)
 LEFT JOIN {schema}.test_clocks AS t ON t.test_clock_id = r.test_clock_id

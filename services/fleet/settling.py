@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from psycopg import Connection
 
-from projections.renewal.project import with_counters
+from projections.renewal.project import Moved, with_balance
 from services.fleet.run_file import RunEntry, RunFile
 from services.fleet.running import OtherRun, event_hash_at
 from services.ledger.lane import WriterLane
@@ -137,11 +137,7 @@ class Settling:
         now = self._clock()
         rows = connection.execute(self._queries["select_states"], {"ids": list(ids)})
         return {
-            id: as_of(
-                with_counters(state, version=version, used_credits=used, reversed_credits=given_back),
-                clock_now or now,
-            )
-            for id, state, version, used, given_back, clock_now in rows
+            id: as_of(with_balance(state, Moved(*moved)), clock_now or now) for id, state, clock_now, *moved in rows
         }
 
     def _recorded(self, connection: Connection[Any], planned: Correction, answer: Answer) -> Correction:

@@ -6,13 +6,14 @@ from uuid import UUID
 
 import msgspec
 
+from projections.balance.project import written_holds
 from projections.declaration import SUBSCRIPTION_EVENTS, changes_state, moves_holds
 from projections.registry import INLINE_ROWS, STATES
 from projections.writers import EventRowsWriter, StateRowsWriter
 from services.idempotency import IdempotencyRecord, insert_arguments, record_statements
 from services.ledger.recorder import PendingPositions, Recorder
 from services.ledger.records import AnyRecorded, Recorded, RecordedDispute, RefusalRow, StreamHead
-from services.postgres.arrays import Bigints, Uuids
+from services.postgres.arrays import Bigints, Texts, Uuids
 from services.postgres.session import Session
 from services.postgres.sql import load_queries
 
@@ -53,13 +54,13 @@ class Writes:
         if len(of_subscriptions) < len(recorded):
             of_disputes = [each for each in recorded if isinstance(each, RecordedDispute)]
             self._send_rows(session, self._dispute_rows, of_disputes)
-        only_holds = self._send_states(session, of_subscriptions, heads)
+        held = self._send_states(session, of_subscriptions, heads)
         positions = self._recorder.append(session, [each.stored for each in recorded])
         if of_subscriptions:
             ordinals = {
                 each.originator_id: ordinal for ordinal, each in enumerate(recorded, 1) if isinstance(each, Recorded)
             }
-            of_holds = {id: ordinals.pop(id) for id in only_holds}
+            of_holds = {id: ordinals.pop(id) for id in held}
             if ordinals:
                 session.execute(self._balance["move_balances"], _counters(len(recorded), ordinals, heads))
             if of_holds:
@@ -76,22 +77,16 @@ class Writes:
     def _send_states(
         self, session: Session, recorded: Sequence[Recorded], heads: Mapping[UUID, StreamHead]
     ) -> Collection[UUID]:
-        """Send whole rows, only of subscriptions to which more happened than a movement of counters.
+        """Send whole rows, only of subscriptions of which more changed than counters and holds.
 
-        Returns those of which only holds changed: the row of their balance is not among these, but moved.
+        Returns those others of which holds changed: `move_holds` writes these.
         """
         changed = {each.originator_id for each in recorded if changes_state(each.event)}
-        if not changed:
-            return ()
-        only_holds = changed.difference(
-            each.originator_id for each in recorded if changes_state(each.event) and not moves_holds(each.event)
-        )
-        for writer in self._states:
-            project = writer.projection.project
-            ids = changed - only_holds if writer.projection.has_counters else changed
-            if ids:
-                writer.write(session, {id: project(heads[id].state, 0) for id in ids})
-        return only_holds
+        if changed:
+            for writer in self._states:
+                project = writer.projection.project
+                writer.write(session, {id: project(heads[id].state, 0) for id in changed})
+        return {each.originator_id for each in recorded if moves_holds(each.event)} - changed
 
 
 def _counters(count: int, ordinals: Mapping[UUID, int], heads: Mapping[UUID, StreamHead]) -> dict[str, Any]:
@@ -111,6 +106,7 @@ def _held(ids: Iterable[UUID], heads: Mapping[UUID, StreamHead]) -> dict[str, An
     states = [heads[id].state for id in ids]
     return {
         "held": Bigints([state.held_credits for state in states]),
+        "holds": Texts([written_holds(state) for state in states]),
         "expire_at": [state.holds_expire_at for state in states],
     }
 

@@ -109,13 +109,12 @@ class Books:
     def _check_renewals(self, states: dict[UUID, Subscription]) -> None:
         rows = self.query(
             "SELECT r.subscription_id, r.account_id, r.status, r.next_due_at, r.test_clock_id, r.state,"
-            " b.version, b.used_credits, b.reversed_credits"
+            " b.version, b.used_credits, b.reversed_credits, b.held_credits, b.holds_expire_at, b.holds"
             " FROM {}.renewal AS r JOIN {}.balance AS b USING (subscription_id)"
         )
         found, expected = {}, {}
-        for id, account_id, status, due, clock_id, state, version, used, reversed_credits in rows:
-            whole = renewal.with_counters(state, version=version, used_credits=used, reversed_credits=reversed_credits)
-            found[id] = account_id, status, due, clock_id, whole
+        for id, account_id, status, due, clock_id, state, *moved in rows:
+            found[id] = account_id, status, due, clock_id, renewal.with_balance(state, renewal.Moved(*moved))
         for id, each in states.items():
             expected[id] = each.account_id, each.status, each.cycle_boundary_at, each.test_clock_id, each
         assert found == expected
