@@ -628,7 +628,7 @@ DISPUTE_EVENTS = {
         "credits?": WHOLE,
     },
 }
-METADATA = {"key_id": TEXT, "request_id": TEXT}
+METADATA = {"key_id": TEXT, "request_id": TEXT, "agent?": TEXT}
 STORED_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
 STORED_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

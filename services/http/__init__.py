@@ -50,5 +50,6 @@ rate_limits.py     how many requests a key may make
 request_log.py     lines of requests in the log
 refused_states.py  what a refusal was decided on
 server/            the socket, the fast path, requests and replies
+console/           the pages for support agents and auditors
 documentation/     the OpenAPI document and its page
 """

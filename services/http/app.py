@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from services.http.backend import Backend
+from services.http.console.routes import console_routes
 from services.http.documentation.page import begin_document, documentation_routes
 from services.http.problems import FieldError, InvalidRequest, MethodNotAllowed, NotFound, Problem, problem_of
 from services.http.routes import ROUTERS
@@ -28,7 +29,7 @@ def create_app(backend: Backend) -> Edge:
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.service = service
     # Not `include_router`, which puts off most of its work until the first requests.
-    api.router.routes.extend((*typed_routes(ROUTERS), *documentation_routes(_document())))
+    api.router.routes.extend((*typed_routes(ROUTERS), *documentation_routes(_document()), *console_routes()))
     for kind in (Problem, HTTPException, RequestValidationError, psycopg.Error, LaneFull, LaneClosed, Exception):
         api.add_exception_handler(kind, _answer_problem)
     fast_path = FastPath(service, (route for route in typed_routes(ROUTERS) if isinstance(route, HotRoute)))

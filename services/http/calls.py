@@ -32,11 +32,13 @@ class Call(Struct, frozen=True):
     service: Service
     exchange: Exchange
     key: Key
+    agent: str | None = None
+    """The name of the person at the console, where the call is made there."""
 
     @property
     def metadata(self) -> Metadata:
-        """The key and the request, which are recorded with every event of the call."""
-        return Metadata(self.key.key_id, self.exchange.request_id)
+        """The key, the request and the agent, which are recorded with every event of the call."""
+        return Metadata(self.key.key_id, self.exchange.request_id, self.agent)
 
     def connection(self) -> AbstractContextManager[Connection[Any]]:
         """Borrow a connection for queries, in autocommit mode; there are few, for long reads. Raises psycopg.Error."""

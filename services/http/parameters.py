@@ -48,19 +48,29 @@ async def _test_clock_id(test_clock_id: Annotated[str, Path()]) -> str:
 TestClockPath = Annotated[str, Depends(_test_clock_id)]
 
 
-async def _dispute_id(dispute_id: Annotated[str, Path()]) -> UUID:
-    if not _UUID.fullmatch(dispute_id):
+def dispute_id_of(text: str) -> UUID:
+    """Read the id in a path. Raises Problem: no dispute has an id that is no UUID."""
+    if not _UUID.fullmatch(text):
         raise Problem(UnknownDispute())
-    return UUID(dispute_id)
+    return UUID(text)
+
+
+async def _dispute_id(dispute_id: Annotated[str, Path()]) -> UUID:
+    return dispute_id_of(dispute_id)
 
 
 DisputeId = Annotated[UUID, Depends(_dispute_id)]
 
 
-async def _cycle(cycle: Annotated[str, Path()]) -> int:
-    if not _CYCLE.fullmatch(cycle):
+def cycle_of(text: str) -> int:
+    """Read the number of a cycle in a path. Raises Problem for what is none."""
+    if not _CYCLE.fullmatch(text):
         raise Problem(UnknownCycle())
-    return int(cycle)
+    return int(text)
+
+
+async def _cycle(cycle: Annotated[str, Path()]) -> int:
+    return cycle_of(cycle)
 
 
 CycleNumber = Annotated[int, Depends(_cycle)]

@@ -37,11 +37,12 @@ RefusedOp = Literal["charge", "hold", "capture"]
 _OPS: Mapping[type, RefusedOp] = {ChargeGeneration: "charge", HoldCredits: "hold", CaptureHold: "capture"}
 
 
-class Metadata(Struct, frozen=True):
-    """The caller: the id of the API key, and the id of the request."""
+class Metadata(Struct, frozen=True, omit_defaults=True):
+    """The caller: the id of the API key, the id of the request, and whoever asked for it at the console."""
 
     key_id: str
     request_id: str
+    agent: str | None = None
 
 
 class ChainedEvent(Struct, frozen=True):

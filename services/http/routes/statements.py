@@ -81,7 +81,7 @@ def list_statements(
         is_last = len(statements) == len(chosen)
         return Page(statements, None) if is_last else query.part(statements, AtCycle(statements[-1].cycle))
     refuse_pages(query)
-    pages = ([read_again(partial(_statement, call, subscription_id, cycle))] for cycle in reversed(begun))
+    pages = ([read_again(partial(statement_of, call, subscription_id, cycle))] for cycle in reversed(begun))
     return stream_of(form, f"statements-{subscription_id}", _FIGURES, pages, _figures)
 
 
@@ -104,7 +104,7 @@ def get_statement(
     with call.connection() as connection:
         begun = require(call.service.statements.cycles(connection, subscription_id), UnknownSubscription())
     wanted = require(next((each for each in begun if each.number == cycle), None), UnknownCycle())
-    statement = _statement(call, subscription_id, wanted)
+    statement = statement_of(call, subscription_id, wanted)
     if form == JSON:
         return statement
     if form == HTML:
@@ -118,14 +118,15 @@ def _some(call: Call, id: UUID, cycles: Sequence[Cycle]) -> list[Statement]:
     statements: list[Statement] = []
     lines = 0
     for cycle in cycles:
-        statements.append(_statement(call, id, cycle))
+        statements.append(statement_of(call, id, cycle))
         lines += len(statements[-1].lines)
         if lines >= LINES_A_PAGE:
             break
     return statements
 
 
-def _statement(call: Call, id: UUID, cycle: Cycle) -> Statement:
+def statement_of(call: Call, id: UUID, cycle: Cycle) -> Statement:
+    """Make the statement of a cycle, with the note that covers it. Raises Problem, psycopg.Error."""
     statements = call.service.statements
     with call.connection() as connection:
         try:

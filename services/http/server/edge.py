@@ -50,7 +50,7 @@ class Edge:
         if (match := self.fast_path.find(scope["method"], exchange.path)) is not None:
             await _send(send, await self.fast_path.answer(*match, exchange), exchange.request_id)
             return
-        if not exchange.authorization:
+        if not exchange.authorization and not exchange.path.startswith("/console"):  # which has a pace of its own
             await self._pace.wait()
         started = time.perf_counter()
         status, head_seconds = await self._pass_on(exchange, scope, receive, send)

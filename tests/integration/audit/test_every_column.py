@@ -32,6 +32,7 @@ CHANGES = {
 }
 NOT_COVERED_TABLES = {
     *(
+        "console_sessions",
         "api_keys",
         "api_key_changes",
         "idempotent_answers",

@@ -1,0 +1,47 @@
+"""What if: the history of a subscription replayed with changes. Nothing is recorded."""
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from services.catalogue.policies import UpgradePolicy
+from services.http.audit_requests import WhatIfRequest
+from services.http.console.pages import Visit, page
+from services.http.console.subscriptions import decoded
+from services.http.parameters import subscription_id_of
+from services.http.problems import invalid
+from services.http.routes.past import ask_what_if
+
+POLICIES: tuple[UpgradePolicy, ...] = ("deduct_used", "add_leftover", "fresh")
+
+
+@page("/subscriptions/{subscription_id}/what-if", "GET", "POST")
+async def show_what_if(visit: Visit, subscription_id: str) -> Response:
+    """Show the form; with changes, both balances and everything that differs."""
+    visit.requires("audit")
+    id = subscription_id_of(subscription_id)
+    await visit.call.check_confinement(id)
+    form = {**visit.query, **visit.form}
+    request = _request(form)
+    answer = None
+    if request != WhatIfRequest() or visit.form:
+        answer = msgspec.json.decode((await ask_what_if(visit.call, id, request)).body)
+    return visit.page("what_if.html", id=id, form=form, answer=answer, policies=POLICIES)
+
+
+def _request(form: dict[str, str]) -> WhatIfRequest:
+    """Make the request that the form stands for. Raises Problem."""
+    fields: dict[str, Any] = {}
+    if left_out := form.get("without", "").split():
+        fields["without_generations"] = left_out
+    model, credits_ = form.get("model", "").strip(), form.get("credits", "").strip()
+    if bool(model) != bool(credits_):
+        raise invalid("credits" if model else "model", "a price has a model and credits per unit")
+    if model:
+        fields["reprice"] = {model: credits_}
+    if form.get("upgrade_policy"):
+        fields["upgrade_policy"] = form["upgrade_policy"]
+    request = decoded(fields, WhatIfRequest)
+    assert isinstance(request, WhatIfRequest)
+    return request
