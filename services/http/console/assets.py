@@ -9,7 +9,11 @@ from starlette.routing import Route
 
 from services.http.console.pages import HEADERS, ROUTES
 
-_TYPES = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"}
+_TYPES = {
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def _asset(request: Request) -> Response:

@@ -116,15 +116,21 @@ def sessions_of(service: Service) -> Sessions:
 
 async def read_form(request: Request, exchange: Exchange, token: str) -> Mapping[str, str]:
     """Read what was posted. Raises ForgedForm unless it has the token and comes from a page of this host; Problem."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ForgedForm
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+    if not _is_from_here(request.headers.get("origin"), request.headers):
         raise ForgedForm
     form = dict(parse_qsl((await exchange.body()).decode("utf-8", "replace"), keep_blank_values=True))
     if not token or not secrets.compare_digest(form.get("csrf_token", "").encode(), token.encode()):
         raise ForgedForm
     return form
+
+
+def _is_from_here(origin: str | None, headers: Mapping[str, str]) -> bool:
+    """Whether a form comes from a page of this host. Browsers withhold the origin where there is no referrer."""
+    site = headers.get("sec-fetch-site")
+    if origin == "null":
+        return site == "same-origin"
+    is_ours = origin is None or urlsplit(origin).netloc == headers.get("host")
+    return is_ours and site in {None, "same-origin", "none"}
 
 
 async def _answer(request: Request, handler: Handler) -> Response:

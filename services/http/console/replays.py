@@ -8,6 +8,7 @@ from starlette.responses import Response
 from services.catalogue.policies import UpgradePolicy
 from services.http.audit_requests import WhatIfRequest
 from services.http.console.pages import Visit, page
+from services.http.console.rendering import credits_in_words
 from services.http.console.subscriptions import decoded
 from services.http.parameters import subscription_id_of
 from services.http.problems import invalid
@@ -27,7 +28,21 @@ async def show_what_if(visit: Visit, subscription_id: str) -> Response:
     answer = None
     if request != WhatIfRequest() or visit.form:
         answer = msgspec.json.decode((await ask_what_if(visit.call, id, request)).body)
-    return visit.page("what_if.html", id=id, form=form, answer=answer, policies=POLICIES)
+    return visit.page("what_if.html", id=id, form=form, answer=answer, policies=POLICIES, told=_told)
+
+
+def _told(outcome: dict[str, Any] | None) -> str:
+    """Put an outcome of a replay, as the API shows it, into a few words."""
+    match outcome:
+        case None:
+            return "nothing"
+        case {"outcome": "refused", "code": code}:
+            return f"{outcome.get('generation_id', '')} refused: {str(code).replace('_', ' ')}"
+        case {"credits": int(credits_)}:
+            name = outcome.get("generation_id", "")
+            return f"{name} {outcome['outcome']}, {credits_in_words(credits_)} credits".strip()
+        case _:
+            return str(outcome["outcome"]).replace("_", " ")
 
 
 def _request(form: dict[str, str]) -> WhatIfRequest:

@@ -13,7 +13,6 @@ from services.ledger.records import ChainedEvent
 from services.subscription.events import CreditsHeld, GenerationCharged
 from services.subscription.wording import wording_of
 
-_UNITS = {"track": "track", "second": "second", "image": "image", "1000_characters": "thousand characters"}
 _NUMBERS = re.compile(r"(?<=\d)\.(?=\d)")
 
 
@@ -52,14 +51,12 @@ def charge_sentence(charge: GenerationCharged) -> str:
 
 
 def what_was_made(charge: GenerationCharged | CreditsHeld) -> str:
-    """Write what was paid for: `one Lyria 3 Pro track`, `12.5 seconds of Veo 3`."""
-    price, model = charge.price, model_name(charge.model)
-    unit = _UNITS.get(price.unit, price.unit.replace("_", " "))
+    """Write what was paid for: `one Lyria 3 Pro track`, `12.5 seconds of Veo 3`, `1,300 characters of Voice 1`."""
+    price, model, unit = charge.price, model_name(charge.model), charge.price.unit
     if price.unit in {"track", "image"}:
         return f"one {model} {unit}" if price.quantity == 1 else f"{_plain(price.quantity)} {model} {unit}s"
-    if price.unit == "second":
-        return f"{_plain(price.quantity)} second{'' if price.quantity == 1 else 's'} of {model}"
-    return f"{_plain(price.quantity)} {unit} of {model}"
+    amount, unit = (price.quantity * 1_000, "character") if price.unit == "1000_characters" else (price.quantity, unit)
+    return f"{_plain(amount)} {unit}{'' if amount == 1 else 's'} of {model}"
 
 
 def model_name(model: str) -> str:
