@@ -11,6 +11,7 @@ evidence/       proof of one disputed charge, in a file
 integrity/      signed checkpoints, verification
 witness/        a witness of logs, which cosigns what only grows
 transfer/       export and import
+backup/         back-ups, and ledgers made of them
 fleet/          what is done to all subscriptions: a what-if, its settlement, new terms
 http/           the API
 cli/            the `tallystick` command

@@ -72,7 +72,7 @@ FORBIDDEN = {
 }
 # Who may import an adapter that only the composition root puts in place.
 WIRED = {
-    "services.postgres.embedded": ("services.bootstrap", "services.postgres.embedded"),
+    "services.postgres.embedded": ("services.bootstrap", "services.postgres.embedded", "services.backup"),
     "services.catalogue.packaged": ("services.bootstrap",),
 }
 # What connects, listens or signs, and so is made by the composition root alone (and by tests).

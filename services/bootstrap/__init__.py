@@ -12,6 +12,7 @@ renewals.py         the renewal worker
 webhooks.py         the role that delivers webhooks
 fleet.py            a what-if over all subscriptions, its settlement, and the adoption of terms
 audit.py            verification, rebuild, export and import
+backup.py           back-ups of the configured ledger, and a data directory made of one
 doctor.py           what is well in an installation, and what is not
 operator_errors.py  the errors that an operator can mend
 """

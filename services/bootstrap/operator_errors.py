@@ -5,6 +5,8 @@ import psycopg
 from projections.ledger_events import BadEvent, MissingEvent
 from projections.rebuilding.processes import ProcessFailed
 from projections.rebuilding.rebuild import RebuildInProgress
+from services.backup.archive import BadBackup
+from services.backup.programs import ProgramFailed
 from services.bootstrap.database import BadDatabaseUrl, NoDatabase, NotMigrated
 from services.bootstrap.signing import UnfitPolicy
 from services.catalogue import CatalogueError
@@ -17,6 +19,8 @@ from services.postgres.embedded import EmbeddedPostgresError
 from services.witness.memory import BadMemory, WitnessInUse
 
 OPERATOR_ERRORS = (
+    BadBackup,
+    ProgramFailed,
     CatalogueError,
     NoDatabase,
     NotMigrated,

@@ -22,6 +22,7 @@ rebuild.py          read models made anew
 transfer.py         export and import
 books.py            what each event moved, as files, and the proof of them
 demo.py             a made-up ledger
+backup.py           back-ups, and ledgers made of them
 doctor.py           what is well, and what is not
 psql.py             a shell in the ledger's database
 """

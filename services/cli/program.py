@@ -62,6 +62,8 @@ COMMANDS = {
     "export-books": Entry("books", "export_books_"),
     "verify-export": Entry("books", "verify_export"),
     "checkpoint": Entry("checkpoint", "checkpoint"),
+    "backup": Entry("backup", "backup"),
+    "restore": Entry("backup", "restore_"),
     "doctor": Entry("doctor", "doctor"),
     "psql": Entry("psql", "psql", {"ignore_unknown_options": True}),
     "catalogue": Entry("catalogue", "catalogue"),

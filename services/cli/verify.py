@@ -32,7 +32,7 @@ def verify(
     if json:
         typer.echo(msgspec.json.encode(_as_json(verified)))
     else:
-        _print_result(verified, time.monotonic() - began_at, has_key=has_key)
+        print_result(verified, time.monotonic() - began_at, has_key=has_key)
     if not verified.holds:
         tell_of_findings(settings, verified)
         raise typer.Exit(EXIT_FAILURE)
@@ -46,11 +46,10 @@ def _as_json(verified: VerificationResult) -> dict[str, Any]:
     return {"holds": verified.holds, "findings": findings, "rests_on": verified.rests_on}
 
 
-def _print_result(verified: VerificationResult, seconds: float, *, has_key: bool) -> None:
-    rate = verified.events / seconds
-    out.print(
-        f"Checked {verified.events:,} events of {verified.streams:,} streams in {seconds:.1f} s ({rate:,.0f} events/s)."
-    )
+def print_result(verified: VerificationResult, seconds: float | None = None, *, has_key: bool = True) -> None:
+    """Print what a check came to, and what it rests on."""
+    rate = "" if seconds is None else f" in {seconds:.1f} s ({verified.events / seconds:,.0f} events/s)"
+    out.print(f"Checked {verified.events:,} events of {verified.streams:,} streams{rate}.")
     newer = verified.events - verified.covered
     many = "checkpoint covers" if verified.checkpoints == 1 else "checkpoints cover"
     covered = f"{verified.checkpoints:,} {many} {verified.covered:,} events"

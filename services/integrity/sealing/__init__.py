@@ -7,6 +7,7 @@ growth.py     writes the tiles of what was recorded
 seals.py      every note that was signed, in a folder outside the database
 refusing.py   why a sealer refuses
 sealer.py     signs what extends its seals, hands keys over, begins again
+restored.py   brings seals and a restored database together
 reader.py     reads a log for those who follow it
 cosigners.py  asks witnesses to cosign
 status.py     how far the log is behind, for operators

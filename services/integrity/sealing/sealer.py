@@ -149,6 +149,12 @@ class Sealer:
         life = self._seals.life()
         if life is None:
             life = self._begin(connection)
+        if sizes := [size for log in LOGS for size in life.sizes_set_aside(log)]:
+            raise SealerRefused(
+                Reason.SMALLER_TREE,
+                f"the ledger was restored to before {len(sizes)} seals, the newest over {max(sizes):,}: "
+                "`tallystick checkpoint --new-ledger` begins a new log",
+            )
         if self._origin not in (None, life.origin):
             raise SealerRefused(
                 Reason.OTHER_LEDGER, f"TALLYSTICK_LOG_ORIGIN is {self._origin}, and the log's origin is {life.origin}"

@@ -180,6 +180,29 @@ class Life:
         except msgspec.MsgspecError as error:
             raise SealerRefused(Reason.BAD_SEALS, f"{path}: {error}") from None
 
+    def set_aside(self, log: LogName, beyond: int) -> list[int]:
+        """Put the notes of a log over more than so many leaves into a file of their own, durably; return their sizes.
+
+        A ledger that was restored to before them has another future, and must not sign it behind these.
+        """
+        file = self.files[log]
+        notes = [(note, Checkpoint.parse(note.text).size) for note in file.notes()]
+        later = [(note, size) for note, size in notes if size > beyond]
+        if later:
+            texts = ("".join(f"{note}\n" for note, _ in part) for part in (later, notes[: len(notes) - len(later)]))
+            for path, text in zip((self._aside(log), file.path), texts, strict=True):
+                write_private_file(path, text.encode(), may_replace=True)
+        return [size for _, size in later]
+
+    def sizes_set_aside(self, log: LogName) -> list[int]:
+        """The sizes of the notes of a log that a restore has set aside."""
+        path = self._aside(log)
+        notes = SealFile(path, key_of(self.first_key, log)).notes() if path.exists() else []
+        return [Checkpoint.parse(note.text).size for note in notes]
+
+    def _aside(self, log: LogName) -> Path:
+        return self.folder / f"{log}.set-aside"
+
     def set_published(self, log: LogName, count: int) -> None:
         """Say, durably, that the database has so many notes of a log."""
         counts = {**self.published(), log: count}

@@ -1,6 +1,6 @@
 """Checks the signed notes of a log against its keys, and against the seals."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -118,7 +118,7 @@ class NotesCheck:
             there = checked(f"log of {log}", f"{self.count:,} {many} {covered:,} of {taken:,}")
         seals = self._seals.notes
         kept = (
-            checked(f"seals of {log}", f"{len(seals):,}")
+            checked(f"seals of {log}", f"{len(seals):,}{_set_aside(self._seals.set_aside)}")
             if seals
             else not_available(f"seals of {log}", "none are kept here")
         )
@@ -162,3 +162,8 @@ class NotesCheck:
         if self._sealed < may_lack:
             size = Checkpoint.parse(Note.parse(notes[self._sealed]).text).size
             self.find(f"a checkpoint of size {size} was sealed here, and it is not there")
+
+
+def _set_aside(sizes: Sequence[int]) -> str:
+    many = "a later one" if len(sizes) == 1 else f"{len(sizes):,} later ones"
+    return f"; {many}, over up to {max(sizes):,}, set aside by a restore" if sizes else ""

@@ -12,6 +12,8 @@ class SealsOfLog(Struct, frozen=True):
 
     notes: tuple[str, ...]
     published: int
+    set_aside: tuple[int, ...] = ()
+    """The sizes of those that a restore has set aside."""
 
 
 class Trust(Struct, frozen=True):
@@ -44,6 +46,11 @@ def trust_in(public_key: bytes | None, seals: Seals) -> Trust:
     for log in LOGS:
         life.files[log].read()  # which checks every signature
     kept = {
-        log: SealsOfLog(tuple(str(note) for note in life.files[log].notes()), published.get(log, 0)) for log in LOGS
+        log: SealsOfLog(
+            tuple(str(note) for note in life.files[log].notes()),
+            published.get(log, 0),
+            tuple(life.sizes_set_aside(log)),
+        )
+        for log in LOGS
     }
     return Trust(public_key, str(life.first_key), kept)

@@ -50,6 +50,8 @@ LEDGER_SETTINGS: Final[Mapping[str, str]] = {
     "checkpoint_timeout": "15min",
     "max_wal_size": "2GB",
     "min_wal_size": "256MB",
+    # A back-up that was killed leaves a replication slot: it must not fill the disk.
+    "max_slot_wal_keep_size": "4GB",
     # Short queries only: compiling one costs more than it saves.
     "jit": "off",
     "timezone": "UTC",
