@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from services.postgres.embedded import EmbeddedPostgres
 from tests.acceptance.server import Customer, Server
 
-ROUNDS = 10
+ROUNDS = 4
 
 
 def test_every_request_is_answered_though_sessions_end_between(

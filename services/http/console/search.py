@@ -34,6 +34,12 @@ class Hit(Struct, frozen=True):
     path: str
 
 
+@page("/")
+def lead_home(_visit: Visit) -> Response:
+    """Lead to the page without the stroke."""
+    return redirect("/console")
+
+
 @page("")
 def home(visit: Visit) -> Response:
     """Show the search box."""

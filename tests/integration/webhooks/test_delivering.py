@@ -186,6 +186,7 @@ def test_an_answer_that_takes_nothing_is_tried_again(
 
 def lying_short(_received: Received, client: socket.socket) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nabc")
+    client.shutdown(socket.SHUT_RDWR)
     client.close()
 
 
