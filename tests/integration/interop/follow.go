@@ -90,6 +90,8 @@ func main() {
 	check(err)
 	record, err := tlog.ProveRecord(tree.N, index, hashes)
 	check(err)
-	check(tlog.CheckRecord(record, tree.N, tree.Hash, index, tlog.Hash(leaf)))
+	var hash tlog.Hash
+	copy(hash[:], leaf)
+	check(tlog.CheckRecord(record, tree.N, tree.Hash, index, hash))
 	fmt.Println(tree.N)
 }

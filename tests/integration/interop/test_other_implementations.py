@@ -95,7 +95,7 @@ def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[
 
 @needs_go
 def test_go_s_client_follows_the_log(log: Log, tmp_path: Path) -> None:
-    module = f"module follow\n\ngo 1.21\n\nrequire golang.org/x/mod v0.0.0\n\nreplace golang.org/x/mod => {GO_X_MOD}\n"
+    module = f"module follow\n\ngo 1.17\n\nrequire golang.org/x/mod v0.0.0\n\nreplace golang.org/x/mod => {GO_X_MOD}\n"
     (tmp_path / "go.mod").write_text(module)
     shutil.copy(Path(__file__).with_name("follow.go"), tmp_path / "follow.go")
     built = run("go", "build", "-mod=mod", "-o", tmp_path / "follow", ".", cwd=tmp_path)
