@@ -49,6 +49,7 @@ def pages_of(customer: Customer, dispute_id: str) -> list[str]:
             "/console/search?q=no-such",
         ),
         *(path, f"{path}?version=2", f"{path}/charges/track-1", f"{path}/what-if", f"{path}/statements/1"),
+        *(f"{path}/usage", f"{path}/usage?group_by=model", "/console/trial-balance", "/console/renewals"),
     ]
 
 
@@ -332,6 +333,22 @@ def test_a_confined_key_sees_its_own(server: Server, http: httpx.Client, custome
         assert client.get("/console/health").status_code == 403
         assert "Nothing has the id" in client.get("/console/search", params={"q": customer.subscription_id}).text
         assert "Nothing has the id" in client.get("/console/search", params={"q": "track-1"}).text
+
+
+def test_the_books_are_shown(browser: httpx.Client, customer: Customer, catch_up: Callable[[], None]) -> None:
+    catch_up()
+    path = f"/console/subscriptions/{customer.subscription_id}"
+    usage = browser.get(f"{path}/usage", params={"group_by": "model"})
+    assert re.search(r"<td>lyria-3-pro</td><td class=.number.>2</td><td class=.number.>600</td>", usage.text)
+    assert browser.get(f"{path}/usage", params={"group_by": "weather"}).status_code == 422
+    balance = browser.get("/console/trial-balance")
+    assert "Every credit is accounted for" in balance.text
+    assert customer.subscription_id in balance.text
+    assert browser.get("/console/trial-balance", params={"from": "noon"}).status_code == 422
+    statement = browser.get(f"{path}/statements/1")
+    assert "<dd>39,400</dd>" in statement.text
+    assert browser.get(f"{path}/statements/9").status_code == 404
+    assert f'href="{path}"' in browser.get("/console/renewals").text
 
 
 def test_texts_of_others_are_text(browser: httpx.Client, http: httpx.Client) -> None:

@@ -11,7 +11,7 @@ search.py         one box for every id
 subscriptions.py  a subscription at any instant, and a charge of it
 replays.py        what if
 disputes.py       the queue, and the decision of one
-books.py          the statement of a cycle
+books.py          statement, usage, trial balance, renewals
 routes.py         the routes of all pages
 health.py         the ledger's health
 """
