@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from services.cli.program import program
+from services.cli.program import COMMANDS, program
 from services.config import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +21,8 @@ _PATH = re.compile(r"(?:services|projections|tests|docs|\.ci)/[\w./*-]*")
 _FILE_NAME = re.compile(r"\w+\.(?:py|sql|toml|md)")
 _FUNCTION = re.compile(r"(?:\w+\.)*(\w+)\(\)")
 _CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
+_COMMAND_LINE = re.compile(r"^ *(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S+/)?tallystick ([a-z][^|;&#>\n`]*)", re.MULTILINE)
+"""A line of a code block that runs the command, up to what the shell takes for itself."""
 _FOREIGN = {"Accept", "Meta", "None", "PostgresTrackingRecorder", "ProjectionRunner", "Struct"}
 """Names of the language, of HTTP and of libraries that the documents use."""
 
@@ -81,6 +83,19 @@ def _commands() -> set[str]:
     group = typer.main.get_command(program)
     assert isinstance(group, typer.core.TyperGroup)
     return set(group.commands)
+
+
+def test_every_option_of_a_command_in_a_document_exists(page: Path) -> None:
+    unknown = []
+    for line in _COMMAND_LINE.findall(page.read_text().replace("\\\n", " ")):
+        name, *words = line.split()
+        command = COMMANDS[name].load(name)
+        if isinstance(command, typer.core.TyperGroup):
+            command = command.commands[words[0]]
+        known = {"--help", "--version", *(option for each in command.params for option in each.opts)}
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        unknown += [f"{option} of {name}" for option in sorted(options - known)]
+    assert not unknown
 
 
 def test_every_path_exists(page: Path) -> None:
