@@ -12,7 +12,7 @@ from services.postgres.database import connect
 from tests.conftest import SCHEMA
 
 OF_THE_LEDGER = frozenset(
-    """alembic_version api_key_changes api_keys head idempotent_answers ledger_events ledger_snapshots
+    """alembic_version api_key_changes console_sessions api_keys head idempotent_answers ledger_events ledger_snapshots
     log_checkpoints log_cosignatures log_keys log_sealing log_tiles log_trees movement_blocks projection_positions
     rate_cards refusal_numbers refusals test_clocks webhook_hold_ups webhook_marks webhook_notices
     webhook_outcomes webhooks""".split()

@@ -65,9 +65,10 @@ def test_open_holds_are_moved_by_the_migration(held: UUID, database_url: str) ->
         state, rows = state_of(connection, held), Books(database_url).rows("balance")
         write_as_before(connection, held, state)
         connection.execute("ALTER TABLE tallystick.balance DROP COLUMN holds")
+        connection.execute("DROP TABLE tallystick.console_sessions")
         connection.execute("UPDATE tallystick.alembic_version SET version_num = '0017'")
 
-        assert migrate(database_url, SCHEMA) == ["0018"]
+        assert migrate(database_url, SCHEMA)[0] == "0018"
 
         assert Books(database_url).rows("balance") == rows
         assert state_of(connection, held) == state
