@@ -36,7 +36,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alerts: tuple[str, ...] | None = None
 
 
-class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Settings(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The settings of a generation that bear on its cost, as requested; None where none was given.
 
     Checked for form only. The rule of the model decides which of them it needs, and their bounds.
@@ -48,7 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     characters: int | None = None
 
 
-class Price(Struct, frozen=True, kw_only=True):
+class Price(Struct, frozen=True, gc=False, kw_only=True):
     """How the credits of a charge come about: `quantity` of a `unit` at `credits_per_unit`, rounded up once.
 
     Complete, so that an audit recomputes the charge without the catalogue. `rate_card` is the version
@@ -62,7 +62,7 @@ class Price(Struct, frozen=True, kw_only=True):
     credits_per_unit: Decimal
 
 
-class Quote(Struct, frozen=True, kw_only=True):
+class Quote(Struct, frozen=True, gc=False, kw_only=True):
     """What a generation costs, in whole credits, and why.
 
     `settings` are normalised: defaults filled in, decimals without trailing zeros. Quoted again,

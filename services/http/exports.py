@@ -27,8 +27,11 @@ from services.http.server.reply import encode
 from services.postgres.database import read_again
 
 T = TypeVar("T", bound=Struct)
+R = TypeVar("R")
 
 PAGE_ROWS = 250
+_PAGE_ROWS_BESIDE_PAYMENTS = 50
+"""Reading and writing a page keeps interpreter and core from others: a payment would wait for all of it."""
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 NDJSON: Final = "application/x-ndjson"
@@ -125,10 +128,15 @@ def streamed(
     raises for the first rows. A failure after that breaks the connection off: nobody takes a part for the whole.
     """
     refuse_pages(query)
-    with _TURN:
-        first = fetch(None, PAGE_ROWS)
-    pages = _pages(first, lambda place, limit: read_again(partial(fetch, place, limit)), place_of)
+    limit = page_rows()
+    first = in_turn(lambda: fetch(None, limit))
+    pages = _pages(first, limit, lambda place, limit: read_again(partial(fetch, place, limit)), place_of)
     return stream_of(form, name, columns, pages)
+
+
+def page_rows() -> int:
+    """Return how many rows of a whole list are read at a time."""
+    return min(PAGE_ROWS, _PAGE_ROWS_BESIDE_PAYMENTS) if Payments.are_asked_for() else PAGE_ROWS
 
 
 def refuse_pages(query: Paging) -> None:
@@ -169,23 +177,29 @@ def _by_turns(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _next_in_turn(chunks: Iterator[bytes]) -> bytes | None:
+    return in_turn(lambda: next(chunks, None))
+
+
+def in_turn(read: Callable[[], R]) -> R:
+    """Read a part of a stream, one of the process at a time, and let payments pass after it."""
     with _TURN:
         began = time.perf_counter()
-        chunk = next(chunks, None)
+        found = read()
         Payments.let_pass(time.perf_counter() - began)
-    return chunk
+    return found
 
 
 def _pages(
-    page: Sequence[T], fetch: Callable[[Place | None, int], Sequence[T]], place_of: Callable[[T], Place]
+    page: Sequence[T], limit: int, fetch: Callable[[Place | None, int], Sequence[T]], place_of: Callable[[T], Place]
 ) -> Iterator[Sequence[T]]:
     while True:
-        rows, place = [page], place_of(page[-1]) if len(page) == PAGE_ROWS else None
+        rows, place = [page], place_of(page[-1]) if len(page) == limit else None
         del page
         yield rows.pop()  # a stream that nobody reads keeps no rows
         if place is None:
             return
-        page = fetch(place, PAGE_ROWS)
+        limit = page_rows()
+        page = fetch(place, limit)
 
 
 def _ndjson(pages: Iterator[Sequence[Struct]]) -> Iterator[bytes]:

@@ -24,8 +24,12 @@ class Payments:
 
         It is three times as long as was used, so that long reads take a quarter of a core; without payments, all.
         """
-        is_asked = time.perf_counter() - cls.asked_at < _PAYMENT_SECONDS
-        time.sleep(min(used_seconds * _REST_RATIO, _REST_SECONDS_MAX) if is_asked else 0)
+        time.sleep(min(used_seconds * _REST_RATIO, _REST_SECONDS_MAX) if cls.are_asked_for() else 0)
+
+    @classmethod
+    def are_asked_for(cls) -> bool:
+        """Whether there were any a moment ago."""
+        return time.perf_counter() - cls.asked_at < _PAYMENT_SECONDS
 
 
 class TookTooLong(RuntimeError):

@@ -48,7 +48,7 @@ def whole_list(
     if form == JSON:
         return None
     refuse_pages(query)
-    first = page_of(structs.replace(query, limit=exports.PAGE_ROWS))
+    first = exports.in_turn(lambda: page_of(structs.replace(query, limit=exports.page_rows())))
 
     name = _NO_FILE_NAME.sub("-", exchange.path.removeprefix("/v1/")).strip("-")
     return stream_of(form, name, [*columns_of(item)], _pages(first, query, page_of), _cells)
@@ -61,7 +61,7 @@ def _pages(page: Page[Any], query: Paging, page_of: Callable[[Paging], Page[Any]
         yield rows.pop()  # a stream that nobody reads keeps no rows
         if cursor is None:
             return
-        page = page_of(structs.replace(query, limit=exports.PAGE_ROWS, cursor=cursor))
+        page = page_of(structs.replace(query, limit=exports.page_rows(), cursor=cursor))
 
 
 def columns_of(item: type[Struct]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 The table has the columns that the event-sourcing library's recorder would make, and two more for the hash chain.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,10 @@ def chained_event(row: Sequence[Any]) -> ChainedEvent:
     """Make a stored event of a row of `COLUMNS`."""
     stream_id, version, topic, state, recorded_at, previous_hash, position = row
     return ChainedEvent(stream_id, version, topic, bytes(state), recorded_at, bytes(previous_hash), position)
+
+
+PAGE_EVENTS = 100
+"""Of a whole stream so many events are read at a time: reading thousands at once keeps the interpreter from others."""
 
 
 class Recorder:
@@ -57,6 +61,11 @@ class Recorder:
         """Return the events of one stream above the version `after`, up to and with `until`, in order."""
         arguments = {"id": stream_id, "after": after, "until": until}
         return [chained_event(row) for row in connection.execute(self.queries["select_stream"], arguments)]
+
+    def events_by_pages(self, connection: Connection[Any], stream_id: UUID, *, until: int) -> Iterator[ChainedEvent]:
+        """Yield the events of one stream up to and with the version `until`, a few at a time, so that others get on."""
+        for after in range(0, until, PAGE_EVENTS):
+            yield from self.events(connection, stream_id, after=after, until=min(after + PAGE_EVENTS, until))
 
     def head(self, connection: Connection[Any], stream_id: UUID, version: int = MAX_POSITION) -> StreamHead | None:
         """Fold a subscription's stream up to a version, from the nearest snapshot; None where there is no stream.

@@ -37,7 +37,7 @@ RefusedOp = Literal["charge", "hold", "capture"]
 _OPS: Mapping[type, RefusedOp] = {ChargeGeneration: "charge", HoldCredits: "hold", CaptureHold: "capture"}
 
 
-class Metadata(Struct, frozen=True, omit_defaults=True):
+class Metadata(Struct, frozen=True, gc=False, omit_defaults=True):
     """The caller: the id of the API key, the id of the request, and whoever asked for it at the console."""
 
     key_id: str
@@ -45,7 +45,7 @@ class Metadata(Struct, frozen=True, omit_defaults=True):
     agent: str | None = None
 
 
-class ChainedEvent(Struct, frozen=True):
+class ChainedEvent(Struct, frozen=True, gc=False):
     """An event as it is stored, linked to the one before it in its stream; `position` is None until it is stored.
 
     The names are those of the event-sourcing library's columns, and of the two that the ledger adds.
@@ -84,7 +84,7 @@ class ChainedEvent(Struct, frozen=True):
         )
 
 
-class _Recorded(Struct, frozen=True):
+class _Recorded(Struct, frozen=True, gc=False):
     """One event of a stream, as stored and as read. `originator_*` are the library's names."""
 
     stored: ChainedEvent
@@ -110,14 +110,14 @@ class _Recorded(Struct, frozen=True):
         return self.stored.recorded_at
 
 
-class Recorded(_Recorded, frozen=True):
+class Recorded(_Recorded, frozen=True, gc=False):
     """One event of a subscription's stream."""
 
     event: Event
     metadata: Metadata
 
 
-class RecordedDispute(_Recorded, frozen=True):
+class RecordedDispute(_Recorded, frozen=True, gc=False):
     """One event of a dispute's stream."""
 
     event: DisputeEvent

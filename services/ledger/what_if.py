@@ -100,7 +100,7 @@ class WhatIf:
         if end is None:
             return None
         history = []
-        for each in self._recorder.events(connection, id, until=end.last_event.originator_version):
+        for each in self._recorder.events_by_pages(connection, id, until=end.last_event.originator_version):
             on_step()
             history.append(RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event))
         refusals = self._refusals(connection, end)
@@ -117,6 +117,8 @@ class WhatIf:
         self, changes: core.Changes, history: Sequence[RecordedEvent], refusals: Sequence[RecordedRefusal]
     ) -> Iterator[tuple[str, str]]:
         """Yield the names of no recorded generation, and of no model that was charged or is on any rate card."""
+        if not (changes.without_generations or changes.reprice or changes.insert_charges):
+            return
         tried = [each.event for each in history if isinstance(each.event, GenerationCharged | CreditsHeld)]
         generations = {each.generation_id for each in (*tried, *(each.command for each in refusals))}
         models = {each.model for each in (*tried, *refusals)}

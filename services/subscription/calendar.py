@@ -12,7 +12,7 @@ MONTHS_PER_TERM = {"monthly": 1, "yearly": 12}
 END_OF_CALENDAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-class Period(Struct, frozen=True):
+class Period(Struct, frozen=True, gc=False):
     """A half-open interval `[starts_at, ends_at)`; `number` counts from 1 over the subscription's life."""
 
     number: int

@@ -45,7 +45,7 @@ class StartSubscription(Struct, frozen=True):
     """The credits that were used in this cycle before."""
 
 
-class ChargeGeneration(Struct, frozen=True):
+class ChargeGeneration(Struct, frozen=True, gc=False):
     """Spend credits on one generation; its id makes the charge happen once."""
 
     generation_id: str
@@ -54,7 +54,7 @@ class ChargeGeneration(Struct, frozen=True):
     member: str | None = None
 
 
-class HoldCredits(Struct, frozen=True):
+class HoldCredits(Struct, frozen=True, gc=False):
     """Set credits aside for one generation, for so long; its id makes the hold happen once."""
 
     generation_id: str
@@ -64,7 +64,7 @@ class HoldCredits(Struct, frozen=True):
     member: str | None = None
 
 
-class CaptureHold(Struct, frozen=True):
+class CaptureHold(Struct, frozen=True, gc=False):
     """Charge what is held for a generation: for these settings, or as it was held."""
 
     generation_id: str

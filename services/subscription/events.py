@@ -20,7 +20,7 @@ CreditTo = Literal["original_cycle", "current_cycle"]
 ReleaseCause = Literal["released", "expired"]
 
 
-class PlanTerms(Struct, frozen=True, omit_defaults=True):
+class PlanTerms(Struct, frozen=True, gc=False, omit_defaults=True):
     """The plan as it was when it was agreed; a later catalogue does not change it."""
 
     plan_id: str
@@ -59,7 +59,7 @@ class CreditsGranted(Struct, frozen=True, omit_defaults=True):
     used_credits: int = 0
 
 
-class AlertCrossed(Struct, frozen=True):
+class AlertCrossed(Struct, frozen=True, gc=False):
     """What is available fell to a threshold, a part of the granted credits, or below it."""
 
     threshold: str
@@ -68,7 +68,7 @@ class AlertCrossed(Struct, frozen=True):
     crossed_at: datetime
 
 
-class GenerationCharged(Struct, frozen=True, omit_defaults=True):
+class GenerationCharged(Struct, frozen=True, gc=False, omit_defaults=True):
     """A generation was paid for; `price` explains its credits without the catalogue.
 
     A capture is the charge of what was held, which was `held_credits`.
@@ -95,7 +95,7 @@ class GenerationCharged(Struct, frozen=True, omit_defaults=True):
         return self.balance_after if self.is_late else self.balance_after + self.credits
 
 
-class CreditsHeld(Struct, frozen=True, omit_defaults=True):
+class CreditsHeld(Struct, frozen=True, gc=False, omit_defaults=True):
     """Credits were set aside for a generation, by the card then in force; `entry` is what that says of the model."""
 
     generation_id: str
@@ -114,7 +114,7 @@ class CreditsHeld(Struct, frozen=True, omit_defaults=True):
     """The thresholds that the hold crossed, for the first time in the cycle."""
 
 
-class HoldReleased(Struct, frozen=True, omit_defaults=True):
+class HoldReleased(Struct, frozen=True, gc=False, omit_defaults=True):
     """A hold ended without a charge: it was released, or expired.
 
     Its credits are free again, or lapse where the cycle that it belongs to has ended.
@@ -208,7 +208,7 @@ class SubscriptionEnded(Struct, frozen=True, omit_defaults=True):
     held_credits: int = 0
 
 
-class ChargeReversed(Struct, frozen=True, omit_defaults=True):
+class ChargeReversed(Struct, frozen=True, gc=False, omit_defaults=True):
     """A dispute was upheld, and the credits of its charge were returned."""
 
     generation_id: str

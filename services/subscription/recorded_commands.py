@@ -50,7 +50,7 @@ from services.subscription.terms import Terms
 ChargeQuote = Quote | UnknownModel | InvalidSettings
 
 
-class RecordedEvent(Struct, frozen=True):
+class RecordedEvent(Struct, frozen=True, gc=False):
     """An event of the stream, with its version and when it was recorded."""
 
     version: int
@@ -58,7 +58,7 @@ class RecordedEvent(Struct, frozen=True):
     event: Event
 
 
-class RecordedRefusal(Struct, frozen=True):
+class RecordedRefusal(Struct, frozen=True, gc=False):
     """A recorded refusal of a charge, hold or capture, with the version and the balance on which it was refused."""
 
     version: int
@@ -116,7 +116,7 @@ class PastTerms(Struct, frozen=True):
         return self.past_quote or self.today.quote(model, settings, at)
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One command and its outcome: events from `version` on, or a refusal at it, or none where a change inserts it."""
 
     version: int

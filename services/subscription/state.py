@@ -52,7 +52,7 @@ class MovedIn(Struct, frozen=True, omit_defaults=True):
     used_credits: int = 0
 
 
-class Subscription(Struct, frozen=True, omit_defaults=True):
+class Subscription(Struct, frozen=True, gc=False, omit_defaults=True):
     """A subscription as its events leave it.
 
     `used_credits` and `reversed_credits` are those of the balance; an upgrade's policy may clear them, while
