@@ -4,9 +4,10 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
-from psycopg import sql
+from psycopg import Connection, sql
 
 from services.backup.archive import Archive, BadBackup
 from services.backup.recovering import Recovery, Target
@@ -53,6 +54,10 @@ def restored(
             with connect(server.url, autocommit=True) as connection:
                 query = sql.SQL("SELECT last_id FROM {}.head").format(sql.Identifier(schema))
                 (position,) = connection.execute(query).fetchone() or (0,)
+                if target.position is not None and not _are_of_one_commit(
+                    connection, schema, target.position, position
+                ):
+                    raise BadBackup(f"it was restored to position {position:,}, which is not of the commit asked for")
                 aside = bring_together(connection, schema, make_seals(schema))
             is_done = True
             yield Restored(position, aside)
@@ -62,3 +67,9 @@ def restored(
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             if is_new:
                 data_dir.rmdir()
+
+
+def _are_of_one_commit(connection: Connection[Any], schema: str, position: int, last: int) -> bool:
+    query = sql.SQL("SELECT count(*), count(DISTINCT xmin::text) FROM {}.ledger_events WHERE notification_id = ANY(%s)")
+    row = connection.execute(query.format(sql.Identifier(schema)), [[position, last]]).fetchone()
+    return row == (len({position, last}), 1)

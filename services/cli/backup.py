@@ -74,8 +74,7 @@ def restore_(
             with progress() as show:
                 verified = verify_ledger(settings, show, Pins())
         except NotMigrated as error:
-            out.print(f"It was not checked: {error}; then `tallystick verify`.", markup=False)
-            return
+            fail(f"It is restored, and was not checked: {error}; then `tallystick verify`.", EXIT_FAILURE)
         print_result(verified)
     if not verified.holds:
         raise typer.Exit(EXIT_FAILURE)
