@@ -92,8 +92,8 @@ class Follower:
 
     def _check(self, receiver: "Popen[str]") -> None:
         if receiver.poll() is not None:
-            _, said = receiver.communicate()
-            raise ProgramFailed(f"pg_receivewal ended with status {receiver.returncode}: {said.strip()}")
+            _, errors = receiver.communicate()
+            raise ProgramFailed(f"pg_receivewal ended with status {receiver.returncode}: {errors.strip()}")
 
     def _position(self) -> int:
         query = sql.SQL("SELECT last_id FROM {}.head").format(sql.Identifier(self._schema))

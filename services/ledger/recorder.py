@@ -62,10 +62,12 @@ class Recorder:
         arguments = {"id": stream_id, "after": after, "until": until}
         return [chained_event(row) for row in connection.execute(self.queries["select_stream"], arguments)]
 
-    def events_by_pages(self, connection: Connection[Any], stream_id: UUID, *, until: int) -> Iterator[ChainedEvent]:
-        """Yield the events of one stream up to and with the version `until`, a few at a time, so that others get on."""
-        for after in range(0, until, PAGE_EVENTS):
-            yield from self.events(connection, stream_id, after=after, until=min(after + PAGE_EVENTS, until))
+    def events_by_pages(
+        self, connection: Connection[Any], stream_id: UUID, *, after: int = 0, until: int
+    ) -> Iterator[ChainedEvent]:
+        """Yield the events of one stream as `events` returns them, a few at a time, so that others get on."""
+        for first in range(after, until, PAGE_EVENTS):
+            yield from self.events(connection, stream_id, after=first, until=min(first + PAGE_EVENTS, until))
 
     def head(self, connection: Connection[Any], stream_id: UUID, version: int = MAX_POSITION) -> StreamHead | None:
         """Fold a subscription's stream up to a version, from the nearest snapshot; None where there is no stream.

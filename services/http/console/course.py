@@ -1,6 +1,6 @@
 """The balance over the events of a subscription: folded from them, and drawn as steps, no finer than its pixels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -44,8 +44,11 @@ class Chart(Struct, frozen=True):
     last: datetime
 
 
-def course_of(connection: Connection[object], schema: str, id: UUID) -> list[Point]:
-    """Fold the newest events of a subscription. Raises psycopg.Error, UnreadableEvent."""
+def course_of(connection: Connection[object], schema: str, id: UUID, on_step: Callable[[], None]) -> list[Point]:
+    """Fold the newest events of a subscription; `on_step` is called before each.
+
+    Raises psycopg.Error, UnreadableEvent, and what `on_step` raises.
+    """
     recorder = Recorder(schema)
     newest = recorder.head(connection, id)
     if newest is None:
@@ -53,7 +56,8 @@ def course_of(connection: Connection[object], schema: str, id: UUID) -> list[Poi
     begin = max(0, newest.version - EVENTS_MAX)
     before = recorder.head(connection, id, begin) if begin else None
     state, points = before.state if before else None, []
-    for event in recorder.events(connection, id, after=begin):
+    for event in recorder.events_by_pages(connection, id, after=begin, until=newest.version):
+        on_step()
         body = read_event(event).event
         state = evolve(state, body)
         points.append(

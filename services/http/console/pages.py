@@ -10,7 +10,6 @@ from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-import structlog
 from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -39,7 +38,6 @@ HEADERS = {
     "cache-control": "no-store",
 }
 
-log = structlog.get_logger()
 ROUTES: list[Route] = []
 _strangers = Pace(PACE_OF_STRANGERS)
 

@@ -1,5 +1,6 @@
 """What if: the history of a subscription replayed with changes. Nothing is recorded."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -17,21 +18,21 @@ from services.http.routes.past import ask_what_if
 POLICIES: tuple[UpgradePolicy, ...] = ("deduct_used", "add_leftover", "fresh")
 
 
-@page("/subscriptions/{subscription_id}/what-if", "GET", "POST")
+@page("/subscriptions/{subscription_id}/what-if")
 async def show_what_if(visit: Visit, subscription_id: str) -> Response:
     """Show the form; with changes, both balances and everything that differs."""
     visit.requires("audit")
     id = subscription_id_of(subscription_id)
     await visit.call.check_confinement(id)
-    form = {**visit.query, **visit.form}
+    form = visit.query
     request = _request(form)
     answer = None
-    if request != WhatIfRequest() or visit.form:
+    if form:
         answer = msgspec.json.decode((await ask_what_if(visit.call, id, request)).body)
-    return visit.page("what_if.html", id=id, form=form, answer=answer, policies=POLICIES, told=_told)
+    return visit.page("what_if.html", id=id, form=form, answer=answer, policies=POLICIES, in_words=_in_words)
 
 
-def _told(outcome: dict[str, Any] | None) -> str:
+def _in_words(outcome: dict[str, Any] | None) -> str:
     """Put an outcome of a replay, as the API shows it, into a few words."""
     match outcome:
         case None:
@@ -45,7 +46,7 @@ def _told(outcome: dict[str, Any] | None) -> str:
             return str(outcome["outcome"]).replace("_", " ")
 
 
-def _request(form: dict[str, str]) -> WhatIfRequest:
+def _request(form: Mapping[str, str]) -> WhatIfRequest:
     """Make the request that the form stands for. Raises Problem."""
     fields: dict[str, Any] = {}
     if left_out := form.get("without", "").split():

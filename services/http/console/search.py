@@ -49,46 +49,46 @@ def home(visit: Visit) -> Response:
 @page("/search")
 def search(visit: Visit) -> Response:
     """Find what has an id; one hit opens at once."""
-    wanted = visit.query.get("q", "").strip()
-    if not wanted:
+    text = visit.query.get("q", "").strip()
+    if not text:
         return redirect("/console")
     with visit.call.connection() as connection:
         within = visit.call.own_subscriptions(connection)
-        hits = [*{hit.path: hit for hit in _hits(visit, connection, wanted, within)}.values()][:HITS_MAX]
-    return redirect(hits[0].path) if len(hits) == 1 else visit.page("search.html", hits=hits, wanted=wanted)
+        hits = [*{hit.path: hit for hit in _hits(visit, connection, text, within)}.values()][:HITS_MAX]
+    return redirect(hits[0].path) if len(hits) == 1 else visit.page("search.html", hits=hits, text=text)
 
 
-def _hits(visit: Visit, connection: Connection[Any], wanted: str, within: Any) -> Iterator[Hit]:
+def _hits(visit: Visit, connection: Connection[Any], text: str, within: Any) -> Iterator[Hit]:
     renewals, history = visit.call.queries(RenewalQueries), visit.call.queries(History)
-    if _UUID.fullmatch(wanted):
-        id = UUID(wanted)
+    if _UUID.fullmatch(text):
+        id = UUID(text)
         dispute = visit.call.queries(Disputes).head(connection, id)
         if dispute is not None and _may_see(within, dispute.state.subscription_id):
             yield Hit("dispute", f"{dispute.state.status}, of {dispute.state.generation_id}", f"/console/disputes/{id}")
         if _may_see(within, id) and (found := renewals.find(connection, id)) is not None:
             yield Hit("subscription", f"of account {found.state.account_id}", f"/console/subscriptions/{id}")
-    if GENERATION_ID.fullmatch(wanted):
+    if GENERATION_ID.fullmatch(text):
         charges = visit.call.queries(CHARGES).of_ledger(
-            connection, ChargeFilter(), generation_id=wanted, within=within, before=MAX_POSITION, limit=HITS_MAX
+            connection, ChargeFilter(), generation_id=text, within=within, before=MAX_POSITION, limit=HITS_MAX
         )
         for each in charges:
             path = f"/console/subscriptions/{each.subscription_id}/charges/{each.generation_id}"
             yield Hit("charge", f"{each.credits:,} credits for {each.model}", path)
-    if "\0" not in wanted:
-        chosen, now = SubscriptionFilter(account_id=wanted, within=within), visit.service.backend.clock()
+    if "\0" not in text:
+        chosen, now = SubscriptionFilter(account_id=text, within=within), visit.service.backend.clock()
         for one in renewals.list(connection, chosen, now=now, after=_LOWEST_ID, limit=HITS_MAX):
             path = f"/console/subscriptions/{one.subscription_id}"
             yield Hit("subscription", f"{one.state.plan.name}, {one.state.shown_status}", path)
-    if (delivery := _DELIVERY.fullmatch(wanted)) is not None:
+    if (delivery := _DELIVERY.fullmatch(text)) is not None:
         at = int(delivery[1])
         events = history.of_ledger(connection, after_position=at - 1, limit=1, chosen=EventFilter())
         yield from _events(within, [each for each in events if each.position == at], "delivery")
-    elif _REQUEST_ID.fullmatch(wanted) and not _UUID.fullmatch(wanted):
+    elif _REQUEST_ID.fullmatch(text) and not _UUID.fullmatch(text):
         scan = history.scan(
             connection,
             after_position=0,
             limit=HITS_MAX,
-            chosen=EventFilter(request_id=wanted),
+            chosen=EventFilter(request_id=text),
             seconds=_SCAN_SECONDS,
         )
         yield from _events(within, scan.events, "request")

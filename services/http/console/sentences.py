@@ -16,10 +16,10 @@ from services.subscription.wording import wording_of
 _NUMBERS = re.compile(r"(?<=\d)\.(?=\d)")
 
 
-class Told(Struct, frozen=True):
+class Sentence(Struct, frozen=True):
     """An event in a sentence, with the key and the agent that it was recorded for."""
 
-    sentence: str
+    text: str
     key_id: str
     request_id: str
     agent: str | None
@@ -35,13 +35,13 @@ class _Body(Struct):
     metadata: _Caller
 
 
-def told(event: ChainedEvent, key_names: Mapping[str, str]) -> Told:
+def sentence_of(event: ChainedEvent, key_names: Mapping[str, str]) -> Sentence:
     """Put a stored event of a subscription into a sentence."""
     caller = msgspec.json.decode(event.state, type=_Body).metadata
     who = f"by key {key_names.get(caller.key_id, caller.key_id)}" + (f" for {caller.agent}" if caller.agent else "")
     body = read_event(event).event
     what = charge_sentence(body) if isinstance(body, GenerationCharged) else wording_of(body).sentence.rstrip(".")
-    return Told(f"{what}, {who}", caller.key_id, caller.request_id, caller.agent)
+    return Sentence(f"{what}, {who}", caller.key_id, caller.request_id, caller.agent)
 
 
 def charge_sentence(charge: GenerationCharged) -> str:

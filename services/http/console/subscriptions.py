@@ -18,12 +18,13 @@ from services.dispute.refusals import UnknownCharge
 from services.evidence.report import arithmetic
 from services.http.audit_requests import OpenDisputeRequest
 from services.http.commands import execute
-from services.http.console.course import EVENTS_MAX, chart_of, course_of
+from services.http.console.course import Point, chart_of, course_of
 from services.http.console.pages import Visit, page, redirect
-from services.http.console.sentences import Told, told
+from services.http.console.sentences import sentence_of
 from services.http.instants import instant_of
 from services.http.parameters import subscription_id_of
-from services.http.problems import Problem, invalid, require
+from services.http.patience import Patience, TookTooLong
+from services.http.problems import Problem, Unavailable, invalid, require
 from services.http.requests import GENERATION_ID
 from services.http.routes.charges import CHARGES
 from services.http.routes.holds import get_hold
@@ -44,7 +45,7 @@ class Row(Struct, frozen=True):
     version: int
     at: datetime
     type: str
-    told: Told
+    sentence: str
 
 
 def key_names(visit: Visit) -> Mapping[str, str]:
@@ -60,7 +61,7 @@ def show_subscription(visit: Visit, subscription_id: str) -> Response:
     at, version = _moment(visit)
     with visit.call.connection() as connection:
         now = require(visit.service.as_of.now(connection, id), UnknownSubscription())
-        points = course_of(connection, visit.service.backend.schema, id)
+        points = _course(visit, connection, id)
         refusals = visit.call.queries(History).refusals(connection, id, after=NEWEST, limit=200)
     past = read_past(visit.call, id, at if at is not None or version is not None else now, version)
     names, shown = key_names(visit), past.last_event.originator_version
@@ -73,9 +74,9 @@ def show_subscription(visit: Visit, subscription_id: str) -> Response:
         at=past.at,
         is_now=at is None and version is None,
         state=past.state,
-        told=told(past.last_event, names),
+        sentence=sentence_of(past.last_event, names),
         chart=chart_of(points, (each.refused_at for each in refusals), past.at, now),
-        is_cut=len(points) == EVENTS_MAX,
+        is_cut=points[0].version > 1,
         newest=points[-1].version,
         rows=rows,
         refusals=[each for each in refusals if each.refused_at <= past.at][:8],
@@ -102,7 +103,7 @@ def show_charge(visit: Visit, subscription_id: str, generation_id: str) -> Respo
         "charge.html",
         id=id,
         charge=charge,
-        told=told(event, key_names(visit)),
+        sentence=sentence_of(event, key_names(visit)),
         hash=event.hash.hex(),
         arithmetic=arithmetic(charge.price, charge.credits),
         near=near,
@@ -129,6 +130,13 @@ async def open_dispute(visit: Visit, subscription_id: str, generation_id: str) -
     command = body.command(uuid4())
     await execute(visit.call, id, command, body)
     return redirect(f"/console/disputes/{command.dispute_id}")
+
+
+def _course(visit: Visit, connection: Connection[Any], id: UUID) -> Sequence[Point]:
+    try:
+        return course_of(connection, visit.service.backend.schema, id, Patience(visit.exchange))
+    except TookTooLong:  # so busy with payments
+        raise Problem(Unavailable()) from None
 
 
 def decoded(fields: Mapping[str, Any], model: type[Any]) -> Any:
@@ -163,7 +171,10 @@ def _rows(connection: Connection[Any], visit: Visit, id: UUID, shown: int, names
     events = Recorder(visit.service.backend.schema).events(
         connection, id, after=max(0, shown - EVENTS_SHOWN - 1), until=shown + EVENTS_SHOWN
     )
-    return [Row(each.originator_version, each.recorded_at, each.topic, told(each, names)) for each in reversed(events)]
+    return [
+        Row(each.originator_version, each.recorded_at, each.topic, sentence_of(each, names).text)
+        for each in reversed(events)
+    ]
 
 
 def _near(visit: Visit, connection: Connection[Any], charge: Charge) -> Sequence[Charge]:
