@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect
 from services.http.server.exchange import Exchange
 
 LONG_READ_SECONDS = 20.0
-_TURN_SECONDS = 0.0005
+_TURN_SECONDS = 0.0002
 _PAYMENT_SECONDS = 0.25
 _REST_RATIO = 3
 _REST_SECONDS_MAX = 0.1
@@ -49,7 +49,7 @@ class Patience:
         self._turn_began = time.monotonic()
 
     def __call__(self) -> None:
-        """Let payments pass, if it has computed for half a millisecond. Raises TookTooLong, AskerGone."""
+        """Let payments pass, if it has computed for a moment. Raises TookTooLong, AskerGone."""
         now = time.monotonic()
         if now < self._turn_began + _TURN_SECONDS:
             return

@@ -26,7 +26,7 @@ def chained_event(row: Sequence[Any]) -> ChainedEvent:
     return ChainedEvent(stream_id, version, topic, bytes(state), recorded_at, bytes(previous_hash), position)
 
 
-PAGE_EVENTS = 100
+PAGE_EVENTS = 25
 """Of a whole stream so many events are read at a time: reading thousands at once keeps the interpreter from others."""
 
 

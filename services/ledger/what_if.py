@@ -14,7 +14,7 @@ from projections.balance.view import Balance, balance_view
 from services.catalogue import Catalogue, Settings
 from services.ledger.as_of import AsOf, PastState
 from services.ledger.mapper import read_event
-from services.ledger.recorder import Recorder
+from services.ledger.recorder import PAGE_EVENTS, Recorder
 from services.ledger.records import RefusedCommand, RefusedOp
 from services.postgres.sql import load_queries
 from services.subscription import what_if as core
@@ -103,7 +103,10 @@ class WhatIf:
         for each in self._recorder.events_by_pages(connection, id, until=end.last_event.originator_version):
             on_step()
             history.append(RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event))
-        refusals = self._refusals(connection, end)
+        refusals = []
+        for refusal in self._refusals(connection, end):
+            on_step()
+            refusals.append(refusal)
         if unknown := [*self._unknown_names(changes, history, refusals)]:
             raise UnknownNames(unknown)
         found = core.what_if(history, refusals, changes, until, self._catalogue, on_step)
@@ -132,13 +135,14 @@ class WhatIf:
             if each.command.model not in models:
                 yield f"insert_charges.{number}.model", each.command.model
 
-    def _refusals(self, connection: Connection[Any], end: PastState) -> list[RecordedRefusal]:
+    def _refusals(self, connection: Connection[Any], end: PastState) -> Iterator[RecordedRefusal]:
         arguments = {"id": end.last_event.originator_id, "until": end.at, "version": end.last_event.originator_version}
-        rows = connection.execute(self._queries["select_refusals"], arguments)
-        return [
-            RecordedRefusal(version, refused_at, refused_command(op, generation_id, model, settings), model, *rest)
-            for version, refused_at, op, generation_id, model, settings, *rest in rows
-        ]
+        with connection.transaction(), connection.cursor("refusals") as cursor:
+            cursor.itersize = PAGE_EVENTS  # thousands at once would keep payments waiting
+            cursor.execute(self._queries["select_refusals"], arguments)
+            for version, refused_at, op, generation_id, model, settings, *rest in cursor:
+                command = refused_command(op, generation_id, model, settings)
+                yield RecordedRefusal(version, refused_at, command, model, *rest)
 
 
 def refused_command(op: RefusedOp, generation_id: str, model: str, settings: str) -> RefusedCommand:

@@ -135,18 +135,34 @@ def steps_of(
     A refusal comes after the event of the version that it saw. Those that saw the same version come in the order of
     their instants; within one instant, of their generation ids.
     """
-    asset_types = {
-        each.event.model: each.event for each in history if isinstance(each.event, GenerationCharged | CreditsHeld)
-    }
+    charged = _ChargedModels(history)
     waiting = sorted(refusals, key=lambda each: (each.version, each.at, each.command.generation_id), reverse=True)
     plan_id = ""
     for events in _by_command(history):
         while waiting and waiting[-1].version < events[0].version:
-            yield _refused(waiting.pop(), today, asset_types)
+            yield _refused(waiting.pop(), today, charged)
         yield _executed(events, today, policy, plan_id)
         plan_id = _plan_after(events[0].event, plan_id)
     while waiting:
-        yield _refused(waiting.pop(), today, asset_types)
+        yield _refused(waiting.pop(), today, charged)
+
+
+class _ChargedModels:
+    """The last charge or hold of each model; history is searched for one when somebody asks."""
+
+    def __init__(self, history: Sequence[RecordedEvent]) -> None:
+        self._history = history
+        self._found: dict[str, GenerationCharged | CreditsHeld | None] = {}
+
+    def find(self, model: str) -> GenerationCharged | CreditsHeld | None:
+        """Return the last charge or hold of a model; None where there was none."""
+        if model not in self._found:
+            events = (each.event for each in reversed(self._history))
+            of_model = (each for each in events if getattr(each, "model", None) == model)
+            self._found[model] = next(
+                (each for each in of_model if isinstance(each, GenerationCharged | CreditsHeld)), None
+            )
+        return self._found[model]
 
 
 def _by_command(history: Sequence[RecordedEvent]) -> Iterator[tuple[RecordedEvent, ...]]:
@@ -191,14 +207,14 @@ def _plan(terms: PlanTerms, policy: UpgradePolicy | None = None) -> Plan:
     return Plan(**asdict(terms), upgrade_policy=policy)
 
 
-def _refused(refusal: RecordedRefusal, today: Terms, charged: dict[str, GenerationCharged | CreditsHeld]) -> Step:
+def _refused(refusal: RecordedRefusal, today: Terms, charged: _ChargedModels) -> Step:
     command = refusal.command
     if isinstance(command, CaptureHold):  # priced by what its hold has recorded
         return Step(refusal.version, refusal.at, command, PastTerms(today), refusal=refusal)
     quote = today.quote(command.model, command.settings, refusal.at)
     required = refusal.required_credits
     if required is not None and not (isinstance(quote, Quote) and quote.credits == required):
-        quote = _quote_of_refusal(command, required, quote, charged.get(command.model))
+        quote = _quote_of_refusal(command, required, quote, charged)
     return Step(refusal.version, refusal.at, command, PastTerms(today, past_quote=quote), refusal=refusal)
 
 
@@ -206,10 +222,10 @@ def _quote_of_refusal(
     command: ChargeGeneration | HoldCredits,
     required: int,
     quote: ChargeQuote,
-    charged: GenerationCharged | CreditsHeld | None,
+    charged: _ChargedModels,
 ) -> ChargeQuote:
     """Return the price that a refusal named, where today's catalogue has another."""
-    known = quote if isinstance(quote, Quote) else charged
+    known = quote if isinstance(quote, Quote) else charged.find(command.model)
     if known is None:
         return quote
     price = Price(
