@@ -103,10 +103,7 @@ class WhatIf:
         for each in self._recorder.events_by_pages(connection, id, until=end.last_event.originator_version):
             on_step()
             history.append(RecordedEvent(each.originator_version, each.recorded_at, read_event(each).event))
-        refusals = []
-        for refusal in self._refusals(connection, end):
-            on_step()
-            refusals.append(refusal)
+        refusals = self._refusals(connection, end, on_step)
         if unknown := [*self._unknown_names(changes, history, refusals)]:
             raise UnknownNames(unknown)
         found = core.what_if(history, refusals, changes, until, self._catalogue, on_step)
@@ -135,14 +132,19 @@ class WhatIf:
             if each.command.model not in models:
                 yield f"insert_charges.{number}.model", each.command.model
 
-    def _refusals(self, connection: Connection[Any], end: PastState) -> Iterator[RecordedRefusal]:
+    def _refusals(
+        self, connection: Connection[Any], end: PastState, on_step: Callable[[], None]
+    ) -> list[RecordedRefusal]:
         arguments = {"id": end.last_event.originator_id, "until": end.at, "version": end.last_event.originator_version}
+        refusals = []
         with connection.transaction(), connection.cursor("refusals") as cursor:
             cursor.itersize = PAGE_EVENTS  # thousands at once would keep payments waiting
             cursor.execute(self._queries["select_refusals"], arguments)
             for version, refused_at, op, generation_id, model, settings, *rest in cursor:
+                on_step()
                 command = refused_command(op, generation_id, model, settings)
-                yield RecordedRefusal(version, refused_at, command, model, *rest)
+                refusals.append(RecordedRefusal(version, refused_at, command, model, *rest))
+        return refusals
 
 
 def refused_command(op: RefusedOp, generation_id: str, model: str, settings: str) -> RefusedCommand:

@@ -5,9 +5,10 @@ policies and prices of a step are those that its events recorded, so that a late
 boundary has no command but `RecordDue`: time brings it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 
 from msgspec import Struct, convert
 from msgspec.structs import asdict, replace
@@ -127,6 +128,10 @@ class Step(Struct, frozen=True, gc=False):
     refusal: RecordedRefusal | None = None
 
 
+_LastCharge = Callable[[str], GenerationCharged | CreditsHeld | None]
+"""Gives the last charge or hold of a model."""
+
+
 def steps_of(
     history: Sequence[RecordedEvent], refusals: Sequence[RecordedRefusal], today: Terms, policy: UpgradePolicy | None
 ) -> Iterator[Step]:
@@ -135,7 +140,13 @@ def steps_of(
     A refusal comes after the event of the version that it saw. Those that saw the same version come in the order of
     their instants; within one instant, of their generation ids.
     """
-    charged = _ChargedModels(history)
+
+    @cache
+    def charged(model: str) -> GenerationCharged | CreditsHeld | None:
+        events = (each.event for each in reversed(history))
+        tried = (each for each in events if isinstance(each, GenerationCharged | CreditsHeld))
+        return next((each for each in tried if each.model == model), None)
+
     waiting = sorted(refusals, key=lambda each: (each.version, each.at, each.command.generation_id), reverse=True)
     plan_id = ""
     for events in _by_command(history):
@@ -145,24 +156,6 @@ def steps_of(
         plan_id = _plan_after(events[0].event, plan_id)
     while waiting:
         yield _refused(waiting.pop(), today, charged)
-
-
-class _ChargedModels:
-    """The last charge or hold of each model; history is searched for one when somebody asks."""
-
-    def __init__(self, history: Sequence[RecordedEvent]) -> None:
-        self._history = history
-        self._found: dict[str, GenerationCharged | CreditsHeld | None] = {}
-
-    def find(self, model: str) -> GenerationCharged | CreditsHeld | None:
-        """Return the last charge or hold of a model; None where there was none."""
-        if model not in self._found:
-            events = (each.event for each in reversed(self._history))
-            of_model = (each for each in events if getattr(each, "model", None) == model)
-            self._found[model] = next(
-                (each for each in of_model if isinstance(each, GenerationCharged | CreditsHeld)), None
-            )
-        return self._found[model]
 
 
 def _by_command(history: Sequence[RecordedEvent]) -> Iterator[tuple[RecordedEvent, ...]]:
@@ -207,7 +200,7 @@ def _plan(terms: PlanTerms, policy: UpgradePolicy | None = None) -> Plan:
     return Plan(**asdict(terms), upgrade_policy=policy)
 
 
-def _refused(refusal: RecordedRefusal, today: Terms, charged: _ChargedModels) -> Step:
+def _refused(refusal: RecordedRefusal, today: Terms, charged: _LastCharge) -> Step:
     command = refusal.command
     if isinstance(command, CaptureHold):  # priced by what its hold has recorded
         return Step(refusal.version, refusal.at, command, PastTerms(today), refusal=refusal)
@@ -222,10 +215,10 @@ def _quote_of_refusal(
     command: ChargeGeneration | HoldCredits,
     required: int,
     quote: ChargeQuote,
-    charged: _ChargedModels,
+    charged: _LastCharge,
 ) -> ChargeQuote:
     """Return the price that a refusal named, where today's catalogue has another."""
-    known = quote if isinstance(quote, Quote) else charged.find(command.model)
+    known = quote if isinstance(quote, Quote) else charged(command.model)
     if known is None:
         return quote
     price = Price(

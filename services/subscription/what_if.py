@@ -4,13 +4,11 @@ Every recorded command is decided anew by `decide`, at its instant and on its te
 An outcome that is not the recorded one is a difference. Without a change there is none.
 """
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import zip_longest
-from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -114,7 +112,7 @@ def what_if(
 
     The running balance that charges and reversals carry is no difference: every change moves all that follow.
     """
-    history = history[: bisect_right(history, until, key=attrgetter("at"))]
+    history = [each for each in history if each.at <= until]
     refusals = [each for each in refusals if each.at <= until]
     inserted = [each for each in changes.insert_charges if each.at <= until]
     steps = steps_of(history, refusals, catalogue, changes.upgrade_policy)
